@@ -1,0 +1,1 @@
+"""ONNX to ONNX rewrites on onnx-ir, one pass a file. Nothing here imports torch."""
