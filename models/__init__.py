@@ -1,0 +1,1 @@
+"""Lego layers, the networks built from them, and the checkpoint files they come in."""

@@ -1,0 +1,1 @@
+"""Lowerings: strategies that turn a FrozenLego into standard ONNX operators."""
