@@ -44,7 +44,7 @@ CPU = Target(
     opset=17,
     ir_version=8,
     allowed_ops=CONVOLUTION_OPS | RESHAPE_OPS | NETWORK_OPS,
-    lowerings=("grouped", "per_fragment"),
+    lowerings=("grouped", "per_fragment", "dense"),
 )
 
 TARGETS = {target.name: target for target in (CPU,)}

@@ -15,10 +15,12 @@ import onnx_ir as ir
 
 from legoexport.errors import UsageError
 from legoexport.frozen import FrozenLego
+from legoexport.passes.constants import constant_array, set_constant
 
 DOMAIN = "legoexport"
 OP_TYPE = "LegoConv2d"
 VERSION = 1
+BIAS_INPUT = 4
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read(node: ir.Node) -> LegoNode:
     """
     layer = node.attributes["layer"].as_string()
     tables = [_constant(node, position, layer) for position in range(1, len(node.inputs))]
-    bias = tables[3].astype(np.float32) if len(tables) > 3 else None  # noqa: PLR2004
+    bias = tables[3].astype(np.float32) if len(tables) == BIAS_INPUT else None
     pads = node.attributes["pads"].as_ints()
     if list(pads[:2]) != list(pads[2:]):
         raise UsageError(f"layer {layer}: padding must be symmetric", received=list(pads))
@@ -92,23 +94,15 @@ def read(node: ir.Node) -> LegoNode:
 
 def write_tables(lego_node: LegoNode, frozen: FrozenLego) -> None:
     """Replace the tables of ``lego_node`` by those of ``frozen``, geometry unchanged."""
-    node, layer = lego_node.node, lego_node.layer
-    graph = node.graph
-    if not isinstance(graph, ir.Graph):
-        raise UsageError(f"layer {layer}: its LegoConv2d node is not in a graph")
-    tables = {"lego": frozen.lego, "index": frozen.index, "coefficient": frozen.coefficient}
+    old = lego_node.frozen
+    tables = {"lego": (old.lego, frozen.lego), "index": (old.index, frozen.index)}
+    tables["coefficient"] = (old.coefficient, frozen.coefficient)
+    for position, (name, (before, after)) in enumerate(tables.items(), start=1):
+        # An unchanged table keeps its initializer, which another node may share.
+        if not np.array_equal(before, after):
+            set_constant(lego_node.node, position, f"{lego_node.layer}/{name}", after)
     if frozen.bias is not None:
-        tables["bias"] = frozen.bias
-    node.resize_inputs(1 + len(tables))
-    for position, (name, array) in enumerate(tables.items(), start=1):
-        old = node.inputs[position]
-        value = ir.Value(name=f"{layer}/{name}", const_value=ir.tensor(array))
-        value.shape = ir.Shape(array.shape)
-        value.dtype = ir.DataType.from_numpy(array.dtype)
-        node.replace_input_with(position, value)
-        if old is not None and old.name in graph.initializers and not old.uses():
-            del graph.initializers[old.name]
-        graph.initializers[value.name] = value  # type: ignore[index] # named two lines above
+        set_constant(lego_node.node, BIAS_INPUT, f"{lego_node.layer}/bias", frozen.bias)
 
 
 def _pair(node: ir.Node, name: str) -> tuple[int, int]:
@@ -117,8 +111,7 @@ def _pair(node: ir.Node, name: str) -> tuple[int, int]:
 
 
 def _constant(node: ir.Node, position: int, layer: str) -> np.ndarray:  # type: ignore[type-arg]
-    value = node.inputs[position]
-    tensor = None if value is None else ir.convenience.get_const_tensor(value)
-    if tensor is None:
+    array = constant_array(node.inputs[position])
+    if array is None:
         raise UsageError(f"layer {layer}: input {position} of LegoConv2d must be a constant")
-    return tensor.numpy().copy()
+    return array.copy()

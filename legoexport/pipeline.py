@@ -1,0 +1,202 @@
+"""The compiler: a frozen network goes through the passes and comes out as standard ONNX."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import onnx
+import onnx_ir as ir
+from torch import Tensor
+
+from legoexport.emit import emit
+from legoexport.errors import UsageError
+from legoexport.freeze import FrozenNetwork
+from legoexport.frozen import FrozenLego
+from legoexport.passes import lego_op
+from legoexport.passes.drop_unused_pairs import DropUnusedPairs
+from legoexport.passes.fold_batch_norm import FoldBatchNorm
+from legoexport.passes.lower_lego import LowerLego
+from legoexport.passes.lowerings import Site
+from legoexport.passes.plan import Plan, preferred_plan
+from legoexport.passes.set_opset import SetOpset, onnx_opset_range
+from legoexport.passes.simplify_graph import SimplifyGraph
+from legoexport.target import CPU, Target
+
+Observer = Callable[["Stage"], None]
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What the file is compiled for.
+
+    Attributes:
+        target: The runtime.
+        opset: Overrides the opset of the target.
+        dynamic_batch: Leave the batch open; otherwise it is that of the example.
+        plan: A lowering per layer; None lets the target choose.
+    """
+
+    target: Target = CPU
+    opset: int | None = None
+    dynamic_batch: bool = True
+    plan: Plan | None = None
+
+    def __post_init__(self) -> None:
+        lowest, highest = onnx_opset_range()
+        if not lowest <= self.final_opset <= highest:
+            raise UsageError(
+                "this opset cannot be written", received=self.opset, legal=f"{lowest}..{highest}"
+            )
+
+    @property
+    def final_opset(self) -> int:
+        """The opset of the finished file."""
+        return self.target.opset if self.opset is None else self.opset
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The model as one stage of the compiler left it.
+
+    Attributes:
+        name: ``emit``, or the pass that ran.
+        model: A snapshot; nothing changes it later.
+    """
+
+    name: str
+    model: onnx.ModelProto
+
+
+@dataclass(frozen=True)
+class LoweredLayer:
+    """A Lego layer in the finished graph.
+
+    Attributes:
+        layer: Dotted module name.
+        input: Name of the value that enters the layer.
+        output: Name of the value that leaves it.
+        lowering: Name of the lowering that computes it.
+        frozen: Its tables as they were lowered, batch norm folded in.
+        input_size: ``(height, width)`` of the map that enters, in pixels.
+    """
+
+    layer: str
+    input: str
+    output: str
+    lowering: str
+    frozen: FrozenLego
+    input_size: tuple[int, int]
+
+    @property
+    def site(self) -> Site:
+        """The layer and its place, as lowerings take it."""
+        return Site(self.layer, self.frozen, self.input_size)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A finished graph and how it came about.
+
+    Attributes:
+        model: Standard ONNX, without provenance yet.
+        stages: Names of the stages in the order they ran.
+        plan: The lowering of each layer.
+        layers: The Lego layers in graph order.
+        dense_bytes: Bytes of all initializers that belong to no Lego layer.
+    """
+
+    model: onnx.ModelProto
+    stages: tuple[str, ...]
+    plan: Plan
+    layers: tuple[LoweredLayer, ...]
+    dense_bytes: int
+
+
+def compile_network(
+    network: FrozenNetwork,
+    example: Tensor,
+    options: CompileOptions,
+    observe: Observer | None = None,
+) -> Compiled:
+    """Run every stage.
+
+    Args:
+        network: The frozen network.
+        example: One input ``(b, c, h, w)`` of the size to compile for.
+        options: What to compile for.
+        observe: Called with a snapshot after each stage.
+
+    Raises:
+        UsageError: The network or the plan does not fit the target.
+    """
+    run = _Run(observe)
+    opset = options.final_opset
+    run.stage("emit", emit(network, example, dynamic_batch=options.dynamic_batch, opset=opset))
+    run.apply("fold_batch_norm", FoldBatchNorm())
+    run.apply("drop_unused_pairs", DropUnusedPairs())
+    run.apply("merge_equal_initializers", ir.passes.common.DeduplicateInitializersPass())
+    nodes = list(lego_op.find(run.model.graph))
+    sites = [Site.of(node) for node in nodes]
+    plan = options.plan or preferred_plan(sites, options.target)
+    plan.check(sites, options.target)
+    layers = tuple(_lowered(node, site, plan) for node, site in zip(nodes, sites, strict=True))
+    dense_bytes = _dense_bytes(run.model.graph)
+    run.apply("lower_lego", LowerLego(plan))
+    run.apply("set_opset", SetOpset(opset, options.target.ir_version))
+    run.apply("simplify_graph", SimplifyGraph())
+    model = ir.to_proto(run.model)
+    return Compiled(model, tuple(run.names), plan, layers, dense_bytes)
+
+
+class _Run:
+    """The model between stages, and the observer who looks at it."""
+
+    model: ir.Model
+
+    def __init__(self, observe: Observer | None) -> None:
+        self.observe = observe
+        self.names: list[str] = []
+
+    def stage(self, name: str, model: ir.Model) -> None:
+        self.model = model
+        self.names.append(name)
+        if self.observe:
+            self.observe(Stage(name, ir.to_proto(model)))
+
+    def apply(self, name: str, rewrite: ir.passes.PassBase) -> None:
+        self.stage(name, rewrite(self.model).model)
+
+
+def _lowered(node: lego_op.LegoNode, site: Site, plan: Plan) -> LoweredLayer:
+    return LoweredLayer(
+        layer=node.layer,
+        input=str(node.x.name),
+        output=str(node.y.name),
+        lowering=plan.lowerings[node.layer],
+        frozen=node.frozen,
+        input_size=site.input_size,
+    )
+
+
+def _dense_bytes(graph: ir.Graph) -> int:
+    lego = {
+        value.name for node in lego_op.find(graph) for value in node.node.inputs[1:] if value
+    }
+    tensors = {
+        name: value.const_value for name, value in graph.initializers.items() if name not in lego
+    }
+    return sum(tensor.nbytes for tensor in tensors.values() if tensor is not None)
+
+
+def layer_records(layers: tuple[LoweredLayer, ...]) -> str:
+    """Return the JSON that finished files carry in ``legoexport.layers``."""
+    keys = ("layer", "input", "output", "lowering")
+    return json.dumps([{key: getattr(layer, key) for key in keys} for layer in layers])
+
+
+def layers_by_name(compiled: Compiled) -> Mapping[str, LoweredLayer]:
+    """Return the Lego layers by dotted module name."""
+    return MappingProxyType({layer.layer: layer for layer in compiled.layers})

@@ -1,0 +1,49 @@
+"""Reading and replacing the constants that a node takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from legoexport.errors import UsageError
+
+
+def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
+    """Return what ``value`` holds if it is an initializer or a Constant node's output."""
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return None if tensor is None else tensor.numpy()
+
+
+def set_constant(node: ir.Node, position: int, name: str, array: NDArray[Any]) -> None:
+    """Make input ``position`` of ``node`` an initializer holding ``array``.
+
+    The initializer it read before leaves the graph if nothing else reads it; ``name`` is made unique
+    where something else still does.
+    """
+    graph = node.graph
+    if not isinstance(graph, ir.Graph):
+        raise UsageError(f"node {node.name} is not in a graph")
+    if position >= len(node.inputs):
+        node.resize_inputs(position + 1)
+    old = node.inputs[position]
+    value = ir.Value(
+        name=None,
+        const_value=ir.tensor(array),
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
+    )
+    node.replace_input_with(position, value)
+    if old is not None and not old.uses() and old.name in graph.initializers:
+        del graph.initializers[old.name]
+    value.name = _unique(name, graph)
+    graph.initializers[value.name] = value
+
+
+def _unique(name: str, graph: ir.Graph) -> str:
+    candidate, count = name, 1
+    while candidate in graph.initializers:
+        count += 1
+        candidate = f"{name}#{count}"
+    return candidate

@@ -1,0 +1,102 @@
+"""Fold a BatchNormalization into the tables of the layer before it.
+
+    s = scale / sqrt(var + eps)
+    coefficient[i, n] *= s[n]        bias[n] = (bias[n] - mean[n]) * s[n] + shift[n]
+
+for a Lego layer (LegoNet, Eq. 4, is linear in the coefficients, so the bank stays untouched), and
+W[n] *= s[n] with the same bias for an ordinary Conv. Computed in float64, stored in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from legoexport.passes import lego_op
+from legoexport.passes.constants import constant_array, set_constant
+
+Array = NDArray[np.float64]
+
+
+class FoldBatchNorm(ir.passes.InPlacePass):
+    """Fold every BatchNormalization that alone reads the output of a LegoConv2d or Conv node.
+
+    Declines where the layer's output is read elsewhere, is a graph output, or where the statistics
+    are not constants: then scaling the tables would change what the other reader sees.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Fold in place; report whether anything was folded."""
+        folded = [
+            _fold(node) for node in list(model.graph) if node.op_type == "BatchNormalization"
+        ]
+        return ir.passes.PassResult(model, modified=any(folded))
+
+
+def _fold(norm: ir.Node) -> bool:
+    x = norm.inputs[0]
+    producer = None if x is None else x.producer()
+    if x is None or producer is None or len(x.uses()) != 1 or x.is_graph_output():
+        return False
+    statistics = [constant_array(value) for value in norm.inputs[1:5]]
+    if any(array is None for array in statistics) or len(_used_outputs(norm)) > 1:
+        return False
+    gain, shift, mean, var = (np.asarray(array, np.float64) for array in statistics)
+    epsilon = norm.attributes.get_float("epsilon", 1e-5)
+    scale = gain / np.sqrt(var + epsilon)
+    if not _scale_producer(producer, scale, mean, shift):
+        return False
+    _bypass(norm, x)
+    return True
+
+
+def _scale_producer(producer: ir.Node, scale: Array, mean: Array, shift: Array) -> bool:
+    if producer.domain == lego_op.DOMAIN:
+        _scale_lego(lego_op.read(producer), scale, mean, shift)
+        return True
+    if producer.op_type == "Conv" and producer.domain == "":
+        return _scale_conv(producer, scale, mean, shift)
+    return False
+
+
+def _scale_lego(lego_node: lego_op.LegoNode, scale: Array, mean: Array, shift: Array) -> None:
+    frozen = lego_node.frozen
+    bias = (0.0 if frozen.bias is None else frozen.bias.astype(np.float64)) - mean
+    scaled = replace(
+        frozen,
+        coefficient=(frozen.coefficient * scale).astype(np.float32),
+        bias=(bias * scale + shift).astype(np.float32),
+    )
+    lego_op.write_tables(lego_node, scaled)
+
+
+def _scale_conv(conv: ir.Node, scale: Array, mean: Array, shift: Array) -> bool:
+    weight = constant_array(conv.inputs[1])
+    old_bias = constant_array(conv.inputs[2]) if len(conv.inputs) > 2 else np.zeros_like(mean)  # noqa: PLR2004
+    if weight is None or old_bias is None:
+        return False
+    name = conv.inputs[1].name if conv.inputs[1] is not None else conv.name
+    scaled = weight.astype(np.float64) * scale.reshape(-1, 1, 1, 1)
+    set_constant(conv, 1, f"{name}", scaled.astype(np.float32))
+    bias = (old_bias.astype(np.float64) - mean) * scale + shift
+    set_constant(conv, 2, f"{name}/folded_bias", bias.astype(np.float32))
+    return True
+
+
+def _used_outputs(norm: ir.Node) -> list[ir.Value]:
+    return [output for output in norm.outputs if output.uses() or output.is_graph_output()]
+
+
+def _bypass(norm: ir.Node, x: ir.Value) -> None:
+    """Let the readers of ``norm`` read ``x``; drop ``norm`` and statistics nobody else reads."""
+    graph = norm.graph
+    ir.convenience.replace_all_uses_with(norm.outputs[0], x, replace_graph_outputs=True)
+    statistics = list(norm.inputs[1:5])
+    if isinstance(graph, ir.Graph):
+        graph.remove(norm, safe=True)
+        for value in statistics:
+            if value is not None and not value.uses() and value.name in graph.initializers:
+                del graph.initializers[value.name]

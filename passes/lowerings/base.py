@@ -1,0 +1,114 @@
+"""What a lowering is, and what it is told about the layer it lowers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import onnx_ir as ir
+
+from legoexport.errors import UsageError
+from legoexport.frozen import FrozenLego
+from legoexport.passes.draft import Draft
+from legoexport.passes.lego_op import LegoNode
+
+
+@dataclass(frozen=True)
+class Site:
+    """A layer and the place where it stands.
+
+    Attributes:
+        layer: Dotted name of the torch module.
+        frozen: Its tables and geometry.
+        input_size: ``(height, width)`` of the map that enters, in pixels.
+    """
+
+    layer: str
+    frozen: FrozenLego
+    input_size: tuple[int, int]
+
+    @classmethod
+    def of(cls, node: LegoNode) -> Site:
+        """Read the site of ``node`` from its graph.
+
+        Raises:
+            UsageError: The height or width is not a fixed number.
+        """
+        shape = node.x.shape
+        size = None if shape is None else (shape[2], shape[3])
+        if size is None or not (isinstance(size[0], int) and isinstance(size[1], int)):
+            raise UsageError(
+                f"layer {node.layer}: its input height and width must be fixed",
+                received=shape,
+                next_step="convert with --input-size H W",
+            )
+        return cls(node.layer, node.frozen, (size[0], size[1]))
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the map that leaves, in pixels."""
+        return self.frozen.output_size(*self.input_size)
+
+    @property
+    def output_pixels(self) -> int:
+        """Number of pixels of the map that leaves."""
+        height, width = self.output_size
+        return height * width
+
+
+@dataclass(frozen=True)
+class Work:
+    """Multiply-adds for one image."""
+
+    transform_macs: int
+    merge_macs: int
+
+    @property
+    def total_macs(self) -> int:
+        """Transform and merge together."""
+        return self.transform_macs + self.merge_macs
+
+
+class Lowering(Protocol):
+    """One strategy that turns a Lego layer into standard operators.
+
+    Every weight it needs is computed in the graph from the one stored bank; ONNX Runtime folds that
+    arithmetic when a session is created, so the file stays Lego-sized.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name used in plans."""
+        ...
+
+    def declines(self, site: Site) -> str | None:
+        """Return why this lowering cannot serve ``site``, or None if it can."""
+        ...
+
+    def work(self, site: Site) -> Work:
+        """Count what one image costs."""
+        ...
+
+    def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
+        """Add the nodes that compute the layer from ``x`` and the stored ``bank``.
+
+        Returns:
+            The value that holds the layer's output.
+        """
+        ...
+
+
+def convolution_attributes(frozen: FrozenLego, group: int) -> dict[str, Any]:
+    """Attributes of an ONNX Conv with the geometry of ``frozen``."""
+    return {
+        "kernel_shape": list(frozen.kernel),
+        "strides": list(frozen.stride),
+        "pads": list(frozen.padding) * 2,
+        "dilations": list(frozen.dilation),
+        "group": group,
+    }
+
+
+def filter_taps(frozen: FrozenLego) -> int:
+    """Multiply-adds of one Lego filter at one pixel."""
+    return int(frozen.lego[0].size)

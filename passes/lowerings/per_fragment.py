@@ -1,0 +1,61 @@
+"""Direct, one convolution per fragment over exactly the filters that it uses.
+
+    X_0 .. X_{o-1} = split(X)
+    maps = concat_i conv(X_i, lego[used[i]])
+    Y[n] = sum_i coefficient[i, n] * maps[start[i] + position[i, n]] + bias[n]
+
+Shipped arm64 builds run a grouped Conv on at most batch * groups threads; these have no such limit.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import numpy as np
+import onnx_ir as ir
+
+from legoexport.passes.draft import Draft
+from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, filter_taps
+from legoexport.passes.lowerings.merge import gather_and_sum, merge_macs
+
+
+class PerFragment:
+    """Lower to Split, a Conv per fragment, Concat, and the shared merge."""
+
+    name = "per_fragment"
+
+    def declines(self, site: Site) -> str | None:
+        """Serve every layer."""
+        del site
+        return None
+
+    def work(self, site: Site) -> Work:
+        """Count the pairs in use, no padding."""
+        pairs = site.frozen.selection.pair_count
+        return Work(pairs * filter_taps(site.frozen) * site.output_pixels, merge_macs(site))
+
+    def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
+        """Add Split, o times (Gather, Conv), Concat, Gather, Conv."""
+        frozen = site.frozen
+        attributes = convolution_attributes(frozen, group=1)
+        pieces = []
+        for i, fragment in enumerate(_split(draft, x, site)):
+            used = frozen.selection.filters[i].astype(np.int32)
+            rows = draft.constant("weights", f"rows_{i}", used)
+            weight = draft.node("weights", f"gather_{i}", "Gather", [bank, rows], {"axis": 0})
+            pieces.append(
+                draft.node("transform", f"conv_{i}", "Conv", [fragment, weight], attributes)
+            )
+        maps = draft.node("transform", "concat", "Concat", pieces, {"axis": 1})
+        widths = [len(used) for used in frozen.selection.filters]
+        start = np.array([0, *accumulate(widths)][:-1], dtype=np.int64)[:, None]
+        return gather_and_sum(draft, maps, frozen.selection.position + start, frozen)
+
+
+def _split(draft: Draft, x: ir.Value, site: Site) -> list[ir.Value]:
+    frozen = site.frozen
+    if frozen.o == 1:
+        return [x]
+    sizes = draft.integers("transform", "fragment_sizes", [frozen.c // frozen.o] * frozen.o)
+    names = [f"fragment_{i}" for i in range(frozen.o)]
+    return list(draft.node_with_outputs("transform", names, "Split", [x, sizes], {"axis": 1}))

@@ -1,0 +1,94 @@
+"""Plan: which lowering serves which layer; saved in the model and as JSON, editable, reusable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from legoexport.errors import UsageError
+from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.target import Target
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A lowering for every Lego layer.
+
+    Attributes:
+        lowerings: Lowering name by dotted layer name, in the order of the graph.
+    """
+
+    lowerings: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lowerings", MappingProxyType(dict(self.lowerings)))
+
+    def to_json(self) -> str:
+        """Return the plan as JSON text that ``from_json`` reads back."""
+        return json.dumps({"version": FORMAT_VERSION, "lowerings": dict(self.lowerings)}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> Plan:
+        """Read a plan.
+
+        Raises:
+            UsageError: ``text`` is not a plan; ``source`` is named in the message.
+        """
+        legal = '{"version": 1, "lowerings": {"<layer>": "<lowering>", ...}}'
+        try:
+            content = json.loads(text)
+            version, lowerings = content["version"], content["lowerings"]
+            entries = {str(layer): str(name) for layer, name in lowerings.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{source} is not a plan", received=repr(error), legal=legal) from None
+        if version != FORMAT_VERSION:
+            raise UsageError(f"{source}: unknown plan version", received=version, legal=legal)
+        return cls(entries)
+
+    def check(self, sites: Iterable[Site], target: Target) -> None:
+        """Hold the plan against the network it is meant for.
+
+        Raises:
+            UsageError: A layer is missing or unknown, or a lowering is unknown, not eligible on
+                ``target``, or declines its layer.
+        """
+        by_layer = {site.layer: site for site in sites}
+        missing = sorted(set(by_layer) - set(self.lowerings))
+        unknown = sorted(set(self.lowerings) - set(by_layer))
+        if missing or unknown:
+            raise UsageError(
+                "the plan does not fit the network",
+                received=f"layers without a lowering {missing}, layers that do not exist {unknown}",
+                legal=", ".join(by_layer),
+            )
+        for layer, name in self.lowerings.items():
+            reason = why_not(name, by_layer[layer], target)
+            if reason:
+                raise UsageError(f"layer {layer} cannot be lowered to {name}: {reason}")
+
+
+def why_not(name: str, site: Site, target: Target) -> str | None:
+    """Return why lowering ``name`` cannot serve ``site`` on ``target``, or None if it can."""
+    lowering = find_lowering(name)
+    if name not in target.lowerings:
+        return f"target {target.name} takes {', '.join(target.lowerings)}"
+    return lowering.declines(site)
+
+
+def preferred_plan(sites: Iterable[Site], target: Target) -> Plan:
+    """Give every layer the first lowering that ``target`` prefers and that does not decline."""
+    return Plan({site.layer: _first(site, target) for site in sites})
+
+
+def _first(site: Site, target: Target) -> str:
+    reasons = {}
+    for name in target.lowerings:
+        reason = why_not(name, site, target)
+        if reason is None:
+            return name
+        reasons[name] = reason
+    raise UsageError(f"layer {site.layer}: every lowering declines", received=reasons)

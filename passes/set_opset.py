@@ -1,0 +1,75 @@
+"""Bring the graph to the opset and IR version of the target.
+
+A node whose operator has the same definition in both opsets needs no change but the label; where a
+definition differs, the onnx package's own version converter rewrites the graph.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+from onnx import defs, version_converter
+
+from legoexport.errors import UsageError
+
+# Metadata on nodes and values came with IR 10.
+METADATA_IR_VERSION = 10
+
+
+class SetOpset(ir.passes.FunctionalPass):
+    """Convert the default domain to ``opset`` and the file format to ``ir_version``.
+
+    Raises:
+        UsageError: An operator has no equivalent in ``opset``.
+    """
+
+    def __init__(self, opset: int, ir_version: int) -> None:
+        super().__init__()
+        self.opset = opset
+        self.ir_version = ir_version
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Return the converted model; report whether the opset or the IR version changed."""
+        before = (model.opset_imports[""], model.ir_version)
+        if self._redefined(model):
+            model = self._convert(model)
+        model.opset_imports[""] = self.opset
+        model.ir_version = self.ir_version
+        if self.ir_version < METADATA_IR_VERSION:
+            ir.passes.common.ClearMetadataAndDocStringPass()(model)
+        return ir.passes.PassResult(model, modified=before != (self.opset, self.ir_version))
+
+    def _redefined(self, model: ir.Model) -> list[str]:
+        current = model.opset_imports[""]
+        return sorted(
+            {
+                node.op_type
+                for node in model.graph
+                if node.domain == ""
+                and _since(node.op_type, current) != _since(node.op_type, self.opset)
+            }
+        )
+
+    def _convert(self, model: ir.Model) -> ir.Model:
+        try:
+            converted = version_converter.convert_version(ir.to_proto(model), self.opset)
+        except RuntimeError as error:
+            raise UsageError(
+                f"the network cannot be written in opset {self.opset}",
+                received=f"{', '.join(self._redefined(model))}: {error}",
+                next_step="convert with a higher --opset",
+            ) from None
+        return ir.from_proto(converted)
+
+
+def _since(op_type: str, opset: int) -> int:
+    """Return the opset that introduced the definition of ``op_type`` in force at ``opset``."""
+    try:
+        return int(defs.get_schema(op_type, opset, "").since_version)
+    except defs.SchemaError:
+        return 0
+
+
+def onnx_opset_range() -> tuple[int, int]:
+    """Opsets that can be written: 13, the first where Split takes its sizes as input, to onnx's."""
+    return 13, int(onnx.defs.onnx_opset_version())
