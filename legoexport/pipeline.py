@@ -18,9 +18,10 @@ from legoexport.frozen import FrozenLego
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
-from legoexport.passes.lower_lego import LowerLego
+from legoexport.passes.lower_lego import LowerLego, output_name
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan, preferred_plan
+from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
 from legoexport.passes.set_opset import SetOpset, onnx_opset_range
 from legoexport.passes.simplify_graph import SimplifyGraph
 from legoexport.target import CPU, Target
@@ -135,6 +136,7 @@ def compile_network(
     run = _Run(observe)
     opset = options.final_opset
     run.stage("emit", emit(network, example, dynamic_batch=options.dynamic_batch, opset=opset))
+    run.apply("recognize_global_pool", RecognizeGlobalPool())
     run.apply("fold_batch_norm", FoldBatchNorm())
     run.apply("drop_unused_pairs", DropUnusedPairs())
     run.apply("merge_equal_initializers", ir.passes.common.DeduplicateInitializersPass())
@@ -174,7 +176,7 @@ def _lowered(node: lego_op.LegoNode, site: Site, plan: Plan) -> LoweredLayer:
     return LoweredLayer(
         layer=node.layer,
         input=str(node.x.name),
-        output=str(node.y.name),
+        output=str(node.y.name) if node.y.is_graph_output() else output_name(node.layer),
         lowering=plan.lowerings[node.layer],
         frozen=node.frozen,
         input_size=site.input_size,

@@ -92,11 +92,14 @@ def _used_outputs(norm: ir.Node) -> list[ir.Value]:
 
 def _bypass(norm: ir.Node, x: ir.Value) -> None:
     """Let the readers of ``norm`` read ``x``; drop ``norm`` and statistics nobody else reads."""
-    graph = norm.graph
-    ir.convenience.replace_all_uses_with(norm.outputs[0], x, replace_graph_outputs=True)
+    graph, y = norm.graph, norm.outputs[0]
+    name_of_output = y.name if y.is_graph_output() else None
+    ir.convenience.replace_all_uses_with(y, x, replace_graph_outputs=True)
     statistics = list(norm.inputs[1:5])
     if isinstance(graph, ir.Graph):
         graph.remove(norm, safe=True)
         for value in statistics:
             if value is not None and not value.uses() and value.name in graph.initializers:
                 del graph.initializers[value.name]
+    if name_of_output is not None:
+        y.name, x.name = None, name_of_output

@@ -1,7 +1,8 @@
 """Bring the graph to the opset and IR version of the target.
 
-A node whose operator has the same definition in both opsets needs no change but the label; where a
-definition differs, the onnx package's own version converter rewrites the graph.
+A node whose operator has the same definition in both opsets needs no change but the label. What
+opset 18 redefined is said the old way node by node; for anything else the onnx package's own version
+converter rewrites the graph.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import onnx_ir as ir
 from onnx import defs, version_converter
 
 from legoexport.errors import UsageError
+from legoexport.passes.opset_adapters import ADAPTERS, REDEFINED_IN_OPSET
 
 # Metadata on nodes and values came with IR 10.
 METADATA_IR_VERSION = 10
@@ -31,32 +33,34 @@ class SetOpset(ir.passes.FunctionalPass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Return the converted model; report whether the opset or the IR version changed."""
         before = (model.opset_imports[""], model.ir_version)
-        if self._redefined(model):
-            model = self._convert(model)
+        model = model.clone()
+        redefined = [node for node in model.graph if self._redefines(node, before[0])]
+        unsettled = [node for node in redefined if not self._adapt(node, before[0])]
+        if unsettled:
+            model = self._convert(model, sorted({node.op_type for node in unsettled}))
         model.opset_imports[""] = self.opset
         model.ir_version = self.ir_version
         if self.ir_version < METADATA_IR_VERSION:
             ir.passes.common.ClearMetadataAndDocStringPass()(model)
         return ir.passes.PassResult(model, modified=before != (self.opset, self.ir_version))
 
-    def _redefined(self, model: ir.Model) -> list[str]:
-        current = model.opset_imports[""]
-        return sorted(
-            {
-                node.op_type
-                for node in model.graph
-                if node.domain == ""
-                and _since(node.op_type, current) != _since(node.op_type, self.opset)
-            }
+    def _redefines(self, node: ir.Node, current: int) -> bool:
+        return node.domain == "" and _since(node.op_type, current) != _since(
+            node.op_type, self.opset
         )
 
-    def _convert(self, model: ir.Model) -> ir.Model:
+    def _adapt(self, node: ir.Node, current: int) -> bool:
+        crosses = current >= REDEFINED_IN_OPSET > self.opset
+        adapter = ADAPTERS.get(node.op_type)
+        return crosses and adapter is not None and adapter(node)
+
+    def _convert(self, model: ir.Model, op_types: list[str]) -> ir.Model:
         try:
             converted = version_converter.convert_version(ir.to_proto(model), self.opset)
         except RuntimeError as error:
             raise UsageError(
                 f"the network cannot be written in opset {self.opset}",
-                received=f"{', '.join(self._redefined(model))}: {error}",
+                received=f"{', '.join(op_types)}: {error}",
                 next_step="convert with a higher --opset",
             ) from None
         return ir.from_proto(converted)
