@@ -1,0 +1,149 @@
+"""The stack on which a checkpoint's pickle builds its value: plain data, whatever the file says."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from legoexport.models.checkpoint_globals import (
+    CONSTRUCTORS,
+    MODULE_CLASSES,
+    Global,
+    StandIn,
+    store,
+)
+from legoexport.models.checkpoint_tensors import STORAGE_DTYPES, MalformedFileError, Storage
+
+StorageReader = Callable[[str, str, object], Storage]
+"""Makes a storage from the key, the dotted storage type and the element count in the file."""
+
+
+class PickleMachine:
+    """What a pickle's instructions work on, and what each kind of them does.
+
+    Every method raises `MalformedFileError` where the file asks for what no checkpoint needs.
+
+    Args:
+        data: The bytes that hold it.
+        start: Where it begins in them.
+        read_storage: Called for each reference to a storage.
+    """
+
+    def __init__(self, data: bytes, start: int, read_storage: StorageReader) -> None:
+        self.position = start
+        self._data = data
+        self._read_storage = read_storage
+        self._stack: list[object] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, object] = {}
+
+    def take(self, count: int) -> bytes:
+        """The next bytes of the pickle."""
+        self.position += count
+        if count < 0 or self.position > len(self._data):
+            raise MalformedFileError("the file ends early")
+        return self._data[self.position - count : self.position]
+
+    def number(self, layout: str) -> int:
+        """The next bytes as one integer of a struct layout."""
+        value: int = struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
+        return value
+
+    def line(self) -> str:
+        """The text up to the next line feed."""
+        end = self._data.find(b"\n", self.position)
+        if end < 0:
+            raise MalformedFileError("the file ends early")
+        return self.take(end + 1 - self.position)[:-1].decode()
+
+    def push(self, value: object) -> None:
+        """Put a value on the stack."""
+        self._stack.append(value)
+
+    def pop(self) -> object:
+        """Take the value on top of the stack."""
+        if not self._stack:
+            raise MalformedFileError("a pickle instruction with nothing to work on")
+        return self._stack.pop()
+
+    def top(self) -> object:
+        """The value on top of the stack, left there."""
+        self.push(value := self.pop())
+        return value
+
+    def pop_many(self, count: int) -> tuple[object, ...]:
+        """Take several values, in the order they were pushed."""
+        return tuple(self.pop() for _ in range(count))[::-1]
+
+    def mark(self) -> None:
+        """Remember how high the stack is."""
+        self._marks.append(len(self._stack))
+
+    def pop_mark(self) -> list[object]:
+        """Take all values pushed since the last mark."""
+        if not self._marks:
+            raise MalformedFileError("a pickle instruction without its mark")
+        start = self._marks.pop()
+        items, self._stack[start:] = self._stack[start:], []
+        return items
+
+    def memoize(self, index: int | None = None) -> None:
+        """Remember the value on top of the stack, under the next free index unless told one."""
+        self._memo[len(self._memo) if index is None else index] = self.top()
+
+    def recall(self, index: int) -> None:
+        """Push a remembered value."""
+        if index not in self._memo:
+            raise MalformedFileError("a pickle refers to a value it never made")
+        self.push(self._memo[index])
+
+    def set_items(self, pairs: list[object] | tuple[object, ...]) -> None:
+        """Put keys and values into the dictionary on top of the stack."""
+        target = self.top()
+        if not isinstance(target, dict):
+            raise MalformedFileError(f"items put into a {type(target).__name__}")
+        store(target, pairs)
+
+    def extend(self, items: list[object] | tuple[object, ...]) -> None:
+        """Append to the list on top of the stack."""
+        target = self.top()
+        if not isinstance(target, list):
+            raise MalformedFileError(f"items appended to a {type(target).__name__}")
+        target.extend(items)
+
+    def new_object(self) -> None:
+        """Stand in for an object that the pickle makes from a class."""
+        made_from, _arguments = self.pop_many(2)
+        if not isinstance(made_from, Global) or made_from.name not in MODULE_CLASSES:
+            raise MalformedFileError("an object made from something that is no module class")
+        self.push(StandIn(made_from.name))
+
+    def build(self) -> None:
+        """Give the object on top of the stack its state."""
+        state, target = self.pop(), self.top()
+        if isinstance(target, StandIn) and isinstance(state, dict):
+            target.state = state
+        elif not isinstance(target, dict):  # an OrderedDict's attributes say nothing of weights
+            raise MalformedFileError(f"state given to a {type(target).__name__}")
+
+    def reduce(self) -> None:
+        """Replace a constructor and its arguments by what it makes."""
+        function, arguments = self.pop_many(2)
+        if not isinstance(function, Global) or not isinstance(arguments, tuple):
+            raise MalformedFileError("a call to something that is no function")
+        if function.name not in CONSTRUCTORS:
+            raise MalformedFileError(f"a call to {function.name}")
+        self.push(CONSTRUCTORS[function.name](*arguments))
+
+    def persistent(self) -> None:
+        """Replace a reference by the storage, or the class, that it points to."""
+        match self.pop():
+            case ("storage", Global(name), str(key), _location, numel, *view) if (
+                name in STORAGE_DTYPES and not any(view)
+            ):
+                self.push(self._read_storage(key, name, numel))
+            # The legacy format wraps each module class, with its source code, on first use.
+            case ("module", Global() as module_class, *_source):
+                self.push(module_class)
+            case _:
+                raise MalformedFileError("a reference to something that is no storage")

@@ -1,0 +1,122 @@
+"""A pickle reader that cannot run anything: it knows a few instructions and a few names.
+
+Neither ``pickle`` nor ``torch.load`` fits. Both call real functions with arguments from the file
+(``bytearray`` of any size, tensors that outgrow their storage), ``pickle`` fills a memo of any size
+the file names, and torch's restricted reader refuses the class records that whole models in the
+format from before torch 1.6 contain. Here a file can only ever build plain containers, numbers,
+text, `StoredTensor` and `StandIn`, in time and memory bounded by its own length.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Callable
+
+from legoexport.models.checkpoint_globals import find_global
+from legoexport.models.checkpoint_machine import PickleMachine, StorageReader
+from legoexport.models.checkpoint_tensors import MalformedFileError
+
+_Instruction = Callable[[PickleMachine], None]
+
+
+def read_pickle(data: bytes, start: int, read_storage: StorageReader) -> tuple[object, int]:
+    """Follow a pickle's instructions up to its end.
+
+    Args:
+        data: The bytes that hold it.
+        start: Where it begins in them.
+        read_storage: Called for each reference to a storage.
+
+    Returns:
+        The value it describes, and the position of the byte after it.
+
+    Raises:
+        ForeignGlobalError: It asks for a name outside the vocabulary.
+        MalformedFileError: It ends early, or holds what no checkpoint holds.
+    """
+    machine = PickleMachine(data, start, read_storage)
+    while (opcode := machine.take(1)) != pickle.STOP:
+        if opcode not in _INSTRUCTIONS:
+            raise MalformedFileError(f"pickle instruction {opcode!r}, which torch never writes")
+        _INSTRUCTIONS[opcode](machine)
+    return machine.pop(), machine.position
+
+
+def _skip(count: int) -> _Instruction:
+    def take(machine: PickleMachine) -> None:
+        machine.take(count)
+
+    return take
+
+
+def _float(machine: PickleMachine) -> None:
+    machine.push(struct.unpack(">d", machine.take(8))[0])
+
+
+def _integer(layout: str) -> _Instruction:
+    return lambda machine: machine.push(machine.number(layout))
+
+
+def _long(machine: PickleMachine) -> None:
+    machine.push(int.from_bytes(machine.take(machine.number("<B")), "little", signed=True))
+
+
+def _text(layout: str) -> _Instruction:
+    def push_text(machine: PickleMachine) -> None:
+        machine.push(machine.take(machine.number(layout)).decode(errors="surrogatepass"))
+
+    return push_text
+
+
+def _tuple(count: int) -> _Instruction:
+    return lambda machine: machine.push(machine.pop_many(count))
+
+
+def _global(machine: PickleMachine) -> None:
+    module, name = machine.line(), machine.line()
+    machine.push(find_global(module, name))
+
+
+# In the order of the protocols that brought them: 1 and 2 are what torch.save writes, 4 what a
+# pickle_protocol argument may ask for.
+_INSTRUCTIONS: dict[bytes, _Instruction] = {
+    pickle.PROTO: _skip(1),
+    pickle.NONE: lambda machine: machine.push(None),
+    pickle.NEWTRUE: lambda machine: machine.push(value=True),
+    pickle.NEWFALSE: lambda machine: machine.push(value=False),
+    pickle.BININT: _integer("<i"),
+    pickle.BININT1: _integer("<B"),
+    pickle.BININT2: _integer("<H"),
+    pickle.LONG1: _long,
+    pickle.BINFLOAT: _float,
+    pickle.BINSTRING: _text("<i"),
+    pickle.SHORT_BINSTRING: _text("<B"),
+    pickle.BINUNICODE: _text("<I"),
+    pickle.EMPTY_TUPLE: lambda machine: machine.push(()),
+    pickle.EMPTY_LIST: lambda machine: machine.push([]),
+    pickle.EMPTY_DICT: lambda machine: machine.push({}),
+    pickle.MARK: PickleMachine.mark,
+    pickle.TUPLE: lambda machine: machine.push(tuple(machine.pop_mark())),
+    pickle.TUPLE1: _tuple(1),
+    pickle.TUPLE2: _tuple(2),
+    pickle.TUPLE3: _tuple(3),
+    pickle.APPEND: lambda machine: machine.extend(machine.pop_many(1)),
+    pickle.APPENDS: lambda machine: machine.extend(machine.pop_mark()),
+    pickle.SETITEM: lambda machine: machine.set_items(machine.pop_many(2)),
+    pickle.SETITEMS: lambda machine: machine.set_items(machine.pop_mark()),
+    pickle.BINPUT: lambda machine: machine.memoize(machine.number("<B")),
+    pickle.LONG_BINPUT: lambda machine: machine.memoize(machine.number("<I")),
+    pickle.BINGET: lambda machine: machine.recall(machine.number("<B")),
+    pickle.LONG_BINGET: lambda machine: machine.recall(machine.number("<I")),
+    pickle.GLOBAL: _global,
+    pickle.NEWOBJ: PickleMachine.new_object,
+    pickle.BUILD: PickleMachine.build,
+    pickle.REDUCE: PickleMachine.reduce,
+    pickle.BINPERSID: PickleMachine.persistent,
+    pickle.FRAME: _skip(8),
+    pickle.MEMOIZE: PickleMachine.memoize,
+    pickle.SHORT_BINUNICODE: _text("<B"),
+    pickle.BINUNICODE8: _text("<Q"),
+    pickle.STACK_GLOBAL: lambda machine: machine.push(find_global(*machine.pop_many(2))),
+}

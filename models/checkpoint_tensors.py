@@ -1,0 +1,153 @@
+"""Tensors as a checkpoint file describes them: nothing is allocated before the numbers add up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+STORAGE_DTYPES = {
+    "torch.FloatStorage": torch.float32,
+    "torch.DoubleStorage": torch.float64,
+    "torch.HalfStorage": torch.float16,
+    "torch.BFloat16Storage": torch.bfloat16,
+    "torch.LongStorage": torch.int64,
+    "torch.IntStorage": torch.int32,
+    "torch.ShortStorage": torch.int16,
+    "torch.CharStorage": torch.int8,
+    "torch.ByteStorage": torch.uint8,
+    "torch.BoolStorage": torch.bool,
+}
+_MAX_DIMENSIONS = 8
+_MAX_EXTENT = 2**40
+
+
+class MalformedFileError(ValueError):
+    """The bytes are not what a checkpoint holds; the reader of the file adds its name."""
+
+
+class ForeignGlobalError(MalformedFileError):
+    """A pickle asks for something that is not in a checkpoint's vocabulary.
+
+    Args:
+        name: The dotted name that the pickle asked for.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """A run of numbers in the file.
+
+    Attributes:
+        dtype: Type of each number.
+        numel: How many numbers there are.
+        read: Gives the bytes, ``size_bytes`` of them.
+    """
+
+    dtype: torch.dtype
+    numel: int
+    read: Callable[[], bytearray]
+
+    @property
+    def size_bytes(self) -> int:
+        """Length in the file."""
+        return self.numel * self.dtype.itemsize
+
+    @cached_property
+    def flat(self) -> torch.Tensor:
+        """All the numbers as one tensor of shape ``(numel,)``; read once, however many views."""
+        return torch.frombuffer(self.read(), dtype=self.dtype, count=self.numel)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTensor:
+    """A tensor that the file holds.
+
+    Attributes:
+        dtype: Type of its elements, as stored.
+        shape: Its shape; never more elements than its storage has.
+        read: Makes the tensor, on the CPU.
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    read: Callable[[], torch.Tensor]
+
+
+def declared_storage(
+    storage_type: str, numel: object, limit_bytes: int, read: Callable[[], bytearray]
+) -> Storage:
+    """Describe a storage that a pickle refers to.
+
+    Args:
+        storage_type: Dotted name of its type, one of `STORAGE_DTYPES`.
+        numel: How many numbers the pickle says it has.
+        limit_bytes: No storage here can be longer.
+        read: Gives its bytes.
+
+    Returns:
+        The storage, not yet read.
+
+    Raises:
+        MalformedFileError: An element count that is none, or more than there can be.
+    """
+    if type(numel) is not int or numel < 0:
+        raise MalformedFileError("a storage without a size")
+    storage = Storage(STORAGE_DTYPES[storage_type], numel, read)
+    if storage.size_bytes > limit_bytes:
+        raise MalformedFileError(
+            f"a storage of {storage.size_bytes} bytes where there are {limit_bytes}"
+        )
+    return storage
+
+
+def stored_tensor(storage: object, offset: object, shape: object, stride: object) -> StoredTensor:
+    """Describe a view into a storage.
+
+    Args:
+        storage: The `Storage` viewed.
+        offset: First element of the view.
+        shape: Size of each dimension.
+        stride: Elements between neighbours, for each dimension.
+
+    Returns:
+        The tensor, not yet read.
+
+    Raises:
+        MalformedFileError: The view is no view, or reaches outside its storage.
+    """
+    if not isinstance(storage, Storage):
+        raise MalformedFileError(f"a tensor over {type(storage).__name__} instead of a storage")
+    (start,), size, steps = _extents((offset,)), _extents(shape), _extents(stride)
+    if len(size) != len(steps):
+        raise MalformedFileError(f"a tensor of {len(size)} dimensions with {len(steps)} strides")
+    numel = math.prod(size)
+    last = start + sum((extent - 1) * step for extent, step in zip(size, steps, strict=True))
+    # torch itself would grow the storage to fit; a file must hold what its tensors claim.
+    if numel and (numel > storage.numel or last >= storage.numel):
+        raise MalformedFileError(f"a tensor of shape {size} in a storage of {storage.numel}")
+    return StoredTensor(storage.dtype, size, lambda: _view(storage, start, size, steps))
+
+
+def _extents(values: object) -> tuple[int, ...]:
+    if not isinstance(values, tuple) or len(values) > _MAX_DIMENSIONS:
+        raise MalformedFileError("a tensor's geometry is no tuple of a few numbers")
+    for value in values:
+        if type(value) is not int or not 0 <= value <= _MAX_EXTENT:
+            raise MalformedFileError("a tensor's geometry has an impossible number in it")
+    return tuple(values)
+
+
+def _view(
+    storage: Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]
+) -> torch.Tensor:
+    if not math.prod(shape):
+        return torch.empty(shape, dtype=storage.dtype)
+    return storage.flat.as_strided(shape, stride, offset)
