@@ -40,7 +40,7 @@ class SymbolicLegoConv2d(nn.Module):
         return torch.onnx.ops.symbolic(
             f"{lego_op.DOMAIN}::{lego_op.OP_TYPE}",
             inputs,
-            self.attributes,
+            dict(self.attributes),
             dtype=x.dtype,
             shape=(x.shape[0], self.frozen.n, height, width),
             version=lego_op.VERSION,

@@ -35,7 +35,7 @@ class UsageError(LegoExportError):
 
 
 class CheckpointError(UsageError):
-    """A checkpoint that cannot be read, is refused, or does not describe the network. Exit code 2."""
+    """A checkpoint that is unreadable, refused, or does not fit the network. Exit code 2."""
 
 
 class CheckFailed(LegoExportError):  # noqa: N818 - reads as the statement it makes

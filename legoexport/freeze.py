@@ -139,14 +139,14 @@ def audit_layer(layer: LegoConv2d, name: str) -> LayerAudit:
     )
 
 
-def _evenness(use: np.ndarray) -> float:  # type: ignore[type-arg]
+def _evenness(use: np.ndarray) -> float:
     if len(use) == 1:
         return 1.0
     share = use[use > 0] / use.sum()
     return float(-(share * np.log(share)).sum() / np.log(len(use)))
 
 
-def _float32(tensor: Tensor) -> np.ndarray:  # type: ignore[type-arg]
+def _float32(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().float().numpy().copy()
 
 

@@ -144,7 +144,9 @@ class FrozenLego:
     def selection(self) -> Selection:
         """The (fragment, filter) pairs in use."""
         used = tuple(np.unique(row) for row in self.index)
-        position = np.stack([np.searchsorted(u, row) for u, row in zip(used, self.index)])
+        position = np.stack(
+            [np.searchsorted(filters, row) for filters, row in zip(used, self.index, strict=True)]
+        )
         return Selection(used, position.astype(np.int64))
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:

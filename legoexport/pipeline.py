@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import onnx
 import onnx_ir as ir
@@ -82,6 +80,7 @@ class LoweredLayer:
         lowering: Name of the lowering that computes it.
         frozen: Its tables as they were lowered, batch norm folded in.
         input_size: ``(height, width)`` of the map that enters, in pixels.
+        trained_m: Lego filters in the bank before unused ones were dropped.
     """
 
     layer: str
@@ -90,6 +89,7 @@ class LoweredLayer:
     lowering: str
     frozen: FrozenLego
     input_size: tuple[int, int]
+    trained_m: int
 
     @property
     def site(self) -> Site:
@@ -136,6 +136,7 @@ def compile_network(
     run = _Run(observe)
     opset = options.final_opset
     run.stage("emit", emit(network, example, dynamic_batch=options.dynamic_batch, opset=opset))
+    trained_m = {node.layer: node.frozen.m for node in lego_op.find(run.model.graph)}
     run.apply("recognize_global_pool", RecognizeGlobalPool())
     run.apply("fold_batch_norm", FoldBatchNorm())
     run.apply("drop_unused_pairs", DropUnusedPairs())
@@ -144,7 +145,7 @@ def compile_network(
     sites = [Site.of(node) for node in nodes]
     plan = options.plan or preferred_plan(sites, options.target)
     plan.check(sites, options.target)
-    layers = tuple(_lowered(node, site, plan) for node, site in zip(nodes, sites, strict=True))
+    layers = tuple(_lowered(node, plan, trained_m[node.layer]) for node in nodes)
     dense_bytes = _dense_bytes(run.model.graph)
     run.apply("lower_lego", LowerLego(plan))
     run.apply("set_opset", SetOpset(opset, options.target.ir_version))
@@ -172,33 +173,21 @@ class _Run:
         self.stage(name, rewrite(self.model).model)
 
 
-def _lowered(node: lego_op.LegoNode, site: Site, plan: Plan) -> LoweredLayer:
+def _lowered(node: lego_op.LegoNode, plan: Plan, trained_m: int) -> LoweredLayer:
     return LoweredLayer(
         layer=node.layer,
         input=str(node.x.name),
         output=str(node.y.name) if node.y.is_graph_output() else output_name(node.layer),
         lowering=plan.lowerings[node.layer],
         frozen=node.frozen,
-        input_size=site.input_size,
+        input_size=Site.of(node).input_size,
+        trained_m=trained_m,
     )
 
 
 def _dense_bytes(graph: ir.Graph) -> int:
-    lego = {
-        value.name for node in lego_op.find(graph) for value in node.node.inputs[1:] if value
-    }
+    lego = {value.name for node in lego_op.find(graph) for value in node.node.inputs[1:] if value}
     tensors = {
         name: value.const_value for name, value in graph.initializers.items() if name not in lego
     }
     return sum(tensor.nbytes for tensor in tensors.values() if tensor is not None)
-
-
-def layer_records(layers: tuple[LoweredLayer, ...]) -> str:
-    """Return the JSON that finished files carry in ``legoexport.layers``."""
-    keys = ("layer", "input", "output", "lowering")
-    return json.dumps([{key: getattr(layer, key) for key in keys} for layer in layers])
-
-
-def layers_by_name(compiled: Compiled) -> Mapping[str, LoweredLayer]:
-    """Return the Lego layers by dotted module name."""
-    return MappingProxyType({layer.layer: layer for layer in compiled.layers})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -19,8 +20,8 @@ def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
 def set_constant(node: ir.Node, position: int, name: str, array: NDArray[Any]) -> None:
     """Make input ``position`` of ``node`` an initializer holding ``array``.
 
-    The initializer it read before leaves the graph if nothing else reads it; ``name`` is made unique
-    where something else still does.
+    The initializer it read before leaves the graph if nothing else reads it; ``name`` is made
+    unique where something else still does.
     """
     graph = node.graph
     if not isinstance(graph, ir.Graph):
@@ -35,10 +36,17 @@ def set_constant(node: ir.Node, position: int, name: str, array: NDArray[Any]) -
         type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
     )
     node.replace_input_with(position, value)
-    if old is not None and not old.uses() and old.name in graph.initializers:
-        del graph.initializers[old.name]
+    drop_unused_initializers(graph, [old])
     value.name = _unique(name, graph)
     graph.initializers[value.name] = value
+
+
+def drop_unused_initializers(graph: ir.Graph, values: Sequence[ir.Value | None]) -> None:
+    """Remove from ``graph`` those of ``values`` that are initializers nothing reads any more."""
+    for value in values:
+        if value is None or value.uses() or value.is_graph_output():
+            continue
+        graph.initializers.pop(value.name or "", None)
 
 
 def _unique(name: str, graph: ir.Graph) -> str:

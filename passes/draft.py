@@ -1,4 +1,4 @@
-"""Draft: the nodes that are to replace one LegoConv2d node, named after the layer and their part."""
+"""Draft: the nodes that are to replace one LegoConv2d node, named after layer and part."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Part = Literal["weights", "transform", "merge"]
 class Draft:
     """Collects nodes and initializers for Lego layer ``layer`` without touching a graph.
 
-    Nodes of part P are called ``layer/P/name``, and so is their result, so that profiles, which name
-    a fused node after its parts, still tell which layer and which part took the time.
+    Nodes of part P are called ``layer/P/name``, and so is their result, so that profiles, which
+    name a fused node after its parts, still tell which layer and which part took the time.
     """
 
     def __init__(self, layer: str) -> None:

@@ -43,7 +43,7 @@ def compact_bank(frozen: FrozenLego) -> FrozenLego | None:
     return replace(frozen, lego=frozen.lego[used], index=np.searchsorted(used, index))
 
 
-def _reuse(index: IndexArray, coefficient: np.ndarray) -> IndexArray:  # type: ignore[type-arg]
+def _reuse(index: IndexArray, coefficient: np.ndarray) -> IndexArray:
     idle = coefficient == 0
     if not idle.any():
         return index

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from legoexport.passes import lego_op
-from legoexport.passes.constants import constant_array, set_constant
+from legoexport.passes.constants import constant_array, drop_unused_initializers, set_constant
 
 Array = NDArray[np.float64]
 
@@ -30,9 +30,7 @@ class FoldBatchNorm(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Fold in place; report whether anything was folded."""
-        folded = [
-            _fold(node) for node in list(model.graph) if node.op_type == "BatchNormalization"
-        ]
+        folded = [_fold(node) for node in list(model.graph) if node.op_type == "BatchNormalization"]
         return ir.passes.PassResult(model, modified=any(folded))
 
 
@@ -98,8 +96,6 @@ def _bypass(norm: ir.Node, x: ir.Value) -> None:
     statistics = list(norm.inputs[1:5])
     if isinstance(graph, ir.Graph):
         graph.remove(norm, safe=True)
-        for value in statistics:
-            if value is not None and not value.uses() and value.name in graph.initializers:
-                del graph.initializers[value.name]
+        drop_unused_initializers(graph, statistics)
     if name_of_output is not None:
         y.name, x.name = None, name_of_output

@@ -7,7 +7,7 @@ name), ``strides``, ``pads`` (ONNX order, symmetric) and ``dilations``. Output `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ class LegoNode:
         return self.node.outputs[0]
 
 
-def attributes(layer: str, frozen: FrozenLego) -> dict[str, str | list[int]]:
+def attributes(layer: str, frozen: FrozenLego) -> Mapping[str, str | Sequence[int]]:
     """Return the node attributes that describe ``frozen``."""
     return {
         "layer": layer,
@@ -110,7 +110,7 @@ def _pair(node: ir.Node, name: str) -> tuple[int, int]:
     return first, second
 
 
-def _constant(node: ir.Node, position: int, layer: str) -> np.ndarray:  # type: ignore[type-arg]
+def _constant(node: ir.Node, position: int, layer: str) -> np.ndarray:
     array = constant_array(node.inputs[position])
     if array is None:
         raise UsageError(f"layer {layer}: input {position} of LegoConv2d must be a constant")

@@ -1,6 +1,6 @@
 """Replace every LegoConv2d node by standard operators, as the plan says.
 
-    LegoConv2d(X, lego, index, coefficient, bias)  ->  lowering.build(X, lego, tables)
+LegoConv2d(X, lego, index, coefficient, bias)  ->  lowering.build(X, lego, tables)
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from legoexport.passes.plan import Plan
 class LowerLego(ir.passes.InPlacePass):
     """Lower each Lego layer with the lowering that ``plan`` names for it.
 
-    The bank stays one initializer; the lowering computes what it needs from it. The layer's result is
-    named ``<layer>/output``. Declines nothing: a plan is checked before the pass runs.
+    The bank stays one initializer; the lowering computes what it needs from it. The layer's result
+    is named ``<layer>/output`` unless it is an output of the model. Declines nothing: a plan is
+    checked before the pass runs.
     """
 
     def __init__(self, plan: Plan) -> None:

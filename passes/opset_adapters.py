@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from legoexport.passes.constants import constant_array
+from legoexport.passes.constants import constant_array, drop_unused_initializers
 
 REDUCTIONS = ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2",
               "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare")  # fmt: skip
@@ -36,9 +36,8 @@ def adapt_reduction(node: ir.Node) -> bool:
     node.attributes.pop("noop_with_empty_axes", None)
     node.attributes["axes"] = ir.AttrInt64s("axes", [int(axis) for axis in axes])
     node.resize_inputs(1)
-    graph = node.graph
-    if isinstance(graph, ir.Graph) and source is not None and not source.uses():
-        graph.initializers.pop(source.name or "", None)
+    if isinstance(node.graph, ir.Graph):
+        drop_unused_initializers(node.graph, [source])
     return True
 
 

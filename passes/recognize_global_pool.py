@@ -2,15 +2,15 @@
 
     ReduceMean(X, axes = {2, 3}, keepdims = 1)  ->  GlobalAveragePool(X)
 
-torch's exporter spells AdaptiveAvgPool2d(1) as ReduceMean. GlobalAveragePool means the same in every
-opset, stays in ONNX Runtime's blocked layout, and is taken by every mobile execution provider.
+torch's exporter spells AdaptiveAvgPool2d(1) as ReduceMean. GlobalAveragePool means the same in
+every opset, stays in ONNX Runtime's blocked layout, and every mobile execution provider takes it.
 """
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-from legoexport.passes.constants import constant_array
+from legoexport.passes.constants import constant_array, drop_unused_initializers
 
 IMAGE_RANK = 4
 SPATIAL_AXES = {2, 3}
@@ -42,11 +42,10 @@ def _is_global_mean(node: ir.Node) -> bool:
 
 
 def _replace(node: ir.Node, graph: ir.Graph) -> None:
-    axes, old = node.inputs[1], node.outputs[0]
+    old = node.outputs[0]
     output = ir.val(None, shape=old.shape, type=old.type)
     pool = ir.node("GlobalAveragePool", [node.inputs[0]], outputs=[output], name=node.name)
     name = old.name
     ir.convenience.replace_nodes_and_values(graph, node, [node], [pool], [old], [output])
     output.name = name
-    if axes is not None and not axes.uses() and axes.name in graph.initializers:
-        del graph.initializers[axes.name]
+    drop_unused_initializers(graph, [node.inputs[1]])

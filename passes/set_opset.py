@@ -1,8 +1,8 @@
 """Bring the graph to the opset and IR version of the target.
 
 A node whose operator has the same definition in both opsets needs no change but the label. What
-opset 18 redefined is said the old way node by node; for anything else the onnx package's own version
-converter rewrites the graph.
+opset 18 redefined is said the old way node by node; for anything else the onnx package's own
+version converter rewrites the graph.
 """
 
 from __future__ import annotations

@@ -81,6 +81,11 @@ class Lowering(Protocol):
         """The name used in plans."""
         ...
 
+    @property
+    def rounding_growth(self) -> float:
+        """Its rounding error over that of a plain sum of the same products; 1 for direct forms."""
+        ...
+
     def declines(self, site: Site) -> str | None:
         """Return why this lowering cannot serve ``site``, or None if it can."""
         ...

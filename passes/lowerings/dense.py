@@ -19,6 +19,7 @@ class Dense:
     """Lower to one Conv; ONNX Runtime folds Gather, Mul and Concat when it loads the file."""
 
     name = "dense"
+    rounding_growth = 1.0
 
     def declines(self, site: Site) -> str | None:
         """Serve every layer."""

@@ -1,8 +1,8 @@
 """Direct, grouped: one grouped convolution, then gather and weighted sum.
 
-    W[i]  = lego[used[i]]                               used[i]: the filters that fragment i uses
-    maps  = conv(X, concat_i W[i], group = o)
-    Y[n]  = sum_i coefficient[i, n] * maps[i, position[i, n]] + bias[n]
+W[i]  = lego[used[i]]                               used[i]: the filters that fragment i uses
+maps  = conv(X, concat_i W[i], group = o)
+Y[n]  = sum_i coefficient[i, n] * maps[i, position[i, n]] + bias[n]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Grouped:
     """Lower to one Conv with a group per fragment over the filters that the fragment uses."""
 
     name = "grouped"
+    rounding_growth = 1.0
 
     def declines(self, site: Site) -> str | None:
         """Serve every layer."""
@@ -58,5 +59,7 @@ def filter_rows(frozen: FrozenLego) -> IndexArray:
     Fragments that use fewer filters repeat their last one; nothing reads those maps.
     """
     width = group_width(frozen)
-    padded = [np.pad(used, (0, width - len(used)), mode="edge") for used in frozen.selection.filters]
+    padded = [
+        np.pad(used, (0, width - len(used)), mode="edge") for used in frozen.selection.filters
+    ]
     return np.concatenate(padded)

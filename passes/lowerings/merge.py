@@ -1,6 +1,6 @@
 """The merge that lowerings share: pick each output's maps and add them up.
 
-    Y[n] = sum_i coefficient[i, n] * maps[position[i, n]] + bias[n]
+Y[n] = sum_i coefficient[i, n] * maps[position[i, n]] + bias[n]
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def gather_and_sum(
 ) -> ir.Value:
     """Gather the n*o chosen maps, output-major, and sum each o of them in a grouped 1x1 Conv.
 
-    The Conv always carries a bias, if only zeros: outside NCHWc, ONNX Runtime 1.32 fuses a following
-    activation only into a Conv that has one.
+    The Conv always carries a bias, if only zeros: outside NCHWc, ONNX Runtime 1.32 fuses a
+    following activation only into a Conv that has one.
 
     Args:
         draft: Receives the nodes.

@@ -23,6 +23,7 @@ class PerFragment:
     """Lower to Split, a Conv per fragment, Concat, and the shared merge."""
 
     name = "per_fragment"
+    rounding_growth = 1.0
 
     def declines(self, site: Site) -> str | None:
         """Serve every layer."""

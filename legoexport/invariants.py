@@ -1,0 +1,150 @@
+"""The promises every converted file keeps; breaking one fails the conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from legoexport.errors import InvariantBroken
+from legoexport.frozen import FrozenLego
+from legoexport.pipeline import Compiled
+from legoexport.target import Target
+
+# Room for the rows that a lowering gathers and for other small constants.
+SIZE_MARGIN_RATIO = 0.05
+# A node with its names and its shape takes about this much; a tiny network is mostly nodes.
+BYTES_PER_NODE = 512
+INDEX_BYTES = 4
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class SizeBudget:
+    """Where the bytes of a file may go.
+
+    Attributes:
+        bank_bytes: Lego filters, each bank once.
+        table_bytes: Indices (int32), coefficients and biases (float32) of the Lego layers.
+        dense_bytes: Initializers of everything else.
+        graph_bytes: Allowance for nodes, names and shapes.
+    """
+
+    bank_bytes: int
+    table_bytes: int
+    dense_bytes: int
+    graph_bytes: int
+
+    @property
+    def limit_bytes(self) -> int:
+        """The largest file that passes."""
+        weights = self.bank_bytes + self.table_bytes + self.dense_bytes
+        return int((1 + SIZE_MARGIN_RATIO) * weights) + self.graph_bytes
+
+
+def size_budget(compiled: Compiled) -> SizeBudget:
+    """Add up what the file has to store."""
+    layers = [layer.frozen for layer in compiled.layers]
+    entry_bytes = INDEX_BYTES + FLOAT_BYTES
+    return SizeBudget(
+        bank_bytes=sum(bank.size * FLOAT_BYTES for bank in _distinct_banks(layers)),
+        table_bytes=sum(f.index.size * entry_bytes + f.n * FLOAT_BYTES for f in layers),
+        dense_bytes=compiled.dense_bytes,
+        graph_bytes=BYTES_PER_NODE * len(compiled.model.graph.node),
+    )
+
+
+def check_operators(model: onnx.ModelProto, target: Target) -> None:
+    """Every operator is standard and on the list of the target.
+
+    Raises:
+        InvariantBroken: An operator is not; it is named with its node.
+    """
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx") or node.op_type not in target.allowed_ops:
+            raise InvariantBroken(
+                f"node {node.name} is outside what target {target.name} takes",
+                received=f"{node.domain or 'ai.onnx'}::{node.op_type}",
+                legal=", ".join(sorted(target.allowed_ops)),
+            )
+
+
+def check_banks_stored_once(compiled: Compiled) -> None:
+    """No Lego filter is stored a second time, whole or inside an expanded weight.
+
+    Raises:
+        InvariantBroken: One is; the layer and the initializer are named.
+    """
+    stored = {
+        tensor.name: _filters(numpy_helper.to_array(tensor))
+        for tensor in compiled.model.graph.initializer
+    }
+    for layer in compiled.layers:
+        own = _filters(layer.frozen.lego)
+        holders = {name: count for name, rows in stored.items() if (count := _common(own, rows))}
+        if sum(holders.values()) > len(own):
+            raise InvariantBroken(
+                f"layer {layer.layer}: its Lego bank is stored more than once",
+                received=", ".join(f"{name} ({count} filters)" for name, count in holders.items()),
+                legal=f"{len(own)} filters in one initializer",
+            )
+
+
+def check_size(size_bytes: int, compiled: Compiled, max_size_bytes: int | None) -> None:
+    """The file holds banks, tables and dense layers, and next to nothing else.
+
+    Raises:
+        InvariantBroken: It is larger than its budget, or than the user's own limit.
+    """
+    budget = size_budget(compiled)
+    if size_bytes > budget.limit_bytes:
+        raise InvariantBroken(
+            "the file is larger than what it has to store",
+            received=f"{size_bytes} bytes",
+            legal=f"at most {budget.limit_bytes} bytes: {budget}",
+        )
+    if max_size_bytes is not None and size_bytes > max_size_bytes:
+        raise InvariantBroken(
+            "the file is larger than --max-size",
+            received=f"{size_bytes} bytes",
+            legal=f"at most {max_size_bytes} bytes",
+            next_step="train with a larger o or a smaller m",
+        )
+
+
+def check_loads(model_bytes: bytes) -> None:
+    """ONNX Runtime accepts the file.
+
+    Raises:
+        InvariantBroken: It does not; its own message is passed on.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise InvariantBroken(
+            "onnxruntime does not load the converted model", received=error
+        ) from error
+
+
+def _distinct_banks(layers: Sequence[FrozenLego]) -> list[NDArray[np.floating]]:
+    return list({(f.lego.shape, f.lego.tobytes()): f.lego for f in layers}.values())
+
+
+def _filters(array: NDArray[np.generic]) -> list[bytes]:
+    """Return each non-zero filter of ``array``; zeros look alike in every layer."""
+    if array.ndim < 2 or array.dtype != np.float32:  # noqa: PLR2004
+        return []
+    shape = str(array.shape[1:]).encode()
+    return [shape + row.tobytes() for row in array if row.any()]
+
+
+def _common(own: Sequence[bytes], rows: Sequence[bytes]) -> int:
+    members = set(own)
+    return sum(row in members for row in rows)

@@ -1,0 +1,126 @@
+"""Random Lego layers for property tests, and the graph with just one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from legoexport.frozen import FrozenLego
+from legoexport.passes import lego_op
+from legoexport.passes.lower_lego import LowerLego
+from legoexport.passes.plan import Plan
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """A layer and an input for it."""
+
+    frozen: FrozenLego
+    x: NDArray[np.float32]
+
+
+def random_frozen(
+    rng: np.random.Generator,
+    *,
+    o: int = 2,
+    m: int = 6,
+    n: int = 8,
+    fragment_channels: int = 3,
+    kernel: tuple[int, int] = (3, 3),
+    bias: bool = True,
+    pool_size: int | None = None,
+    **geometry: tuple[int, int],
+) -> FrozenLego:
+    """Draw a layer; with ``pool_size`` each fragment chooses from its own few filters."""
+    pools = [rng.permutation(m)[: pool_size or m] for _ in range(o)]
+    return FrozenLego(
+        lego=rng.standard_normal((m, fragment_channels, *kernel)).astype(np.float32),
+        index=np.stack([rng.choice(pool, n) for pool in pools]).astype(np.int64),
+        coefficient=rng.standard_normal((o, n)).astype(np.float32),
+        bias=rng.standard_normal(n).astype(np.float32) if bias else None,
+        **geometry,
+    )
+
+
+@st.composite
+def layer_cases(draw: st.DrawFn, kernels: tuple[int, ...] = (1, 2, 3, 5)) -> LayerCase:
+    """Any geometry a Lego layer can have, with maps large enough for its kernel."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kernel = (draw(st.sampled_from(kernels)), draw(st.sampled_from(kernels)))
+    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    dilation = draw(pair)
+    padding = (draw(st.integers(0, kernel[0])), draw(st.integers(0, kernel[1])))
+    m = draw(st.integers(1, 12))
+    frozen = random_frozen(
+        rng,
+        o=draw(st.integers(1, 4)),
+        m=m,
+        n=draw(st.integers(1, 12)),
+        fragment_channels=draw(st.integers(1, 5)),
+        kernel=kernel,
+        bias=draw(st.booleans()),
+        pool_size=draw(st.integers(1, m)),
+        stride=draw(pair),
+        padding=padding,
+        dilation=dilation,
+    )
+    least = [
+        max(1, dilation[axis] * (kernel[axis] - 1) + 1 - 2 * padding[axis]) for axis in (0, 1)
+    ]
+    height, width = (size + draw(st.integers(0, 12)) for size in least)
+    batch = draw(st.integers(1, 3))
+    x = rng.standard_normal((batch, frozen.c, height, width)).astype(np.float32)
+    return LayerCase(frozen, x)
+
+
+def lego_graph(frozen: FrozenLego, height: int, width: int, layer: str = "layer") -> ir.Model:
+    """A model of one LegoConv2d node with an open batch."""
+    x = ir.val("input", dtype=ir.DataType.FLOAT, shape=["batch", frozen.c, height, width])
+    tables = {"lego": frozen.lego, "index": frozen.index, "coefficient": frozen.coefficient}
+    if frozen.bias is not None:
+        tables["bias"] = frozen.bias
+    constants = [
+        ir.val(f"{layer}.{name}", const_value=ir.tensor(array)) for name, array in tables.items()
+    ]
+    shape = ["batch", frozen.n, *frozen.output_size(height, width)]
+    y = ir.val("output", dtype=ir.DataType.FLOAT, shape=shape)
+    node = ir.node(
+        lego_op.OP_TYPE,
+        [x, *constants],
+        dict(lego_op.attributes(layer, frozen)),
+        domain=lego_op.DOMAIN,
+        outputs=[y],
+    )
+    graph = ir.Graph(
+        [x],
+        [y],
+        nodes=[node],
+        initializers=constants,
+        opset_imports={"": 17, lego_op.DOMAIN: lego_op.VERSION},
+        name="one_layer",
+    )
+    return ir.Model(graph, ir_version=8)
+
+
+def lowered(frozen: FrozenLego, height: int, width: int, lowering: str) -> ir.Model:
+    """The same model in standard operators."""
+    model = lego_graph(frozen, height, width)
+    LowerLego(Plan({"layer": lowering}))(model)
+    return model
+
+
+def run(model: ir.Model, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Run a standard model in ONNX Runtime on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    result: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: x})[0]
+    return result
