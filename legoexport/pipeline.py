@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
+from onnx_ir.passes import common as common_passes
 from torch import Tensor
 
 from legoexport.emit import emit
@@ -140,7 +141,7 @@ def compile_network(
     run.apply("recognize_global_pool", RecognizeGlobalPool())
     run.apply("fold_batch_norm", FoldBatchNorm())
     run.apply("drop_unused_pairs", DropUnusedPairs())
-    run.apply("merge_equal_initializers", ir.passes.common.DeduplicateInitializersPass())
+    run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass())
     nodes = list(lego_op.find(run.model.graph))
     sites = [Site.of(node) for node in nodes]
     plan = options.plan or preferred_plan(sites, options.target)

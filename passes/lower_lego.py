@@ -6,6 +6,7 @@ LegoConv2d(X, lego, index, coefficient, bias)  ->  lowering.build(X, lego, table
 from __future__ import annotations
 
 import onnx_ir as ir
+from onnx_ir.passes import common as common_passes
 
 from legoexport.passes import lego_op
 from legoexport.passes.draft import Draft
@@ -30,7 +31,7 @@ class LowerLego(ir.passes.InPlacePass):
         nodes = list(lego_op.find(model.graph))
         for node in nodes:
             _lower(node, self.plan.lowerings[node.layer], model.graph)
-        ir.passes.common.RemoveUnusedNodesPass()(model)
+        common_passes.RemoveUnusedNodesPass()(model)
         model.opset_imports.pop(lego_op.DOMAIN, None)
         return ir.passes.PassResult(model, modified=bool(nodes))
 

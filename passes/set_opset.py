@@ -10,6 +10,7 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 from onnx import defs, version_converter
+from onnx_ir.passes import common as common_passes
 
 from legoexport.errors import UsageError
 from legoexport.passes.opset_adapters import ADAPTERS, REDEFINED_IN_OPSET
@@ -41,7 +42,7 @@ class SetOpset(ir.passes.FunctionalPass):
         model.opset_imports[""] = self.opset
         model.ir_version = self.ir_version
         if self.ir_version < METADATA_IR_VERSION:
-            ir.passes.common.ClearMetadataAndDocStringPass()(model)
+            common_passes.ClearMetadataAndDocStringPass()(model)
         return ir.passes.PassResult(model, modified=before != (self.opset, self.ir_version))
 
     def _redefines(self, node: ir.Node, current: int) -> bool:
