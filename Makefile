@@ -1,0 +1,45 @@
+# Everything runs in a virtual environment of the project's own, with the exact tested versions.
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-heavy lint demo clean
+
+help:  ## Say what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /' | column -t -s:
+
+setup: $(INSTALLED)  ## Make the virtual environment and install everything into it
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "legoexport needs Python 3.11 or later; name one: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	# By itself and first: a CPU build that pip's configuration offers then wins over a larger one.
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
+	@touch $@
+
+# pytest-xdist already keeps every core busy; a torch thread pool in each worker would only contend.
+test: setup  ## Run the tests but those of whole networks at full size
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not heavy" -n auto
+
+test-heavy: setup  ## Run the tests of whole networks at full size
+	$(BIN)/python -m pytest -m heavy -n 2
+
+lint: setup  ## Check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy runtime_tests
+
+demo: setup  ## Train, convert, verify and benchmark a small LegoNet; results in demo/
+	$(BIN)/python -m legoexport.demo
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) demo build dist *.egg-info .coverage
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
