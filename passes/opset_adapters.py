@@ -21,7 +21,7 @@ def adapt_split(node: ir.Node) -> bool:
     if "num_outputs" not in node.attributes:
         return True
     shapes = [output.shape for output in node.outputs]
-    if None in shapes or len(set(shapes)) > 1:
+    if None in shapes or any(shape != shapes[0] for shape in shapes):
         return False
     node.attributes.pop("num_outputs")
     return True

@@ -42,10 +42,10 @@ def _is_global_mean(node: ir.Node) -> bool:
 
 
 def _replace(node: ir.Node, graph: ir.Graph) -> None:
-    old = node.outputs[0]
+    old, axes = node.outputs[0], node.inputs[1]
     output = ir.val(None, shape=old.shape, type=old.type)
     pool = ir.node("GlobalAveragePool", [node.inputs[0]], outputs=[output], name=node.name)
     name = old.name
     ir.convenience.replace_nodes_and_values(graph, node, [node], [pool], [old], [output])
     output.name = name
-    drop_unused_initializers(graph, [node.inputs[1]])
+    drop_unused_initializers(graph, [axes])

@@ -69,9 +69,7 @@ def layer_cases(draw: st.DrawFn, kernels: tuple[int, ...] = (1, 2, 3, 5)) -> Lay
         padding=padding,
         dilation=dilation,
     )
-    least = [
-        max(1, dilation[axis] * (kernel[axis] - 1) + 1 - 2 * padding[axis]) for axis in (0, 1)
-    ]
+    least = [max(1, dilation[axis] * (kernel[axis] - 1) + 1 - 2 * padding[axis]) for axis in (0, 1)]
     height, width = (size + draw(st.integers(0, 12)) for size in least)
     batch = draw(st.integers(1, 3))
     x = rng.standard_normal((batch, frozen.c, height, width)).astype(np.float32)

@@ -28,7 +28,9 @@ def convolve(
         for column in range(kw):
             top, left = row * dh, column * dw
             window = padded[:, :, top : top + sh * height : sh, left : left + sw * width : sw]
-            y += np.einsum("bchw,nc->bnhw", window[:, :, :height, :width], weight[:, :, row, column])
+            y += np.einsum(
+                "bchw,nc->bnhw", window[:, :, :height, :width], weight[:, :, row, column]
+            )
     return y
 
 
@@ -48,7 +50,7 @@ def split_transform_merge(x: Array, frozen: FrozenLego) -> Array:
 
 
 def rounding_scale(x: Array, frozen: FrozenLego) -> float:
-    """The largest sum of absolute products behind any output: what float32 errors are relative to."""
+    """The largest sum of absolute products behind any output: float32 errors are relative to it."""
     size = split_transform_merge(
         np.abs(x),
         FrozenLego(

@@ -1,0 +1,84 @@
+"""The options by which every command that reads a checkpoint is told what it cannot see itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from legoexport.errors import UsageError
+
+if TYPE_CHECKING:
+    from legoexport.models.checkpoint import Checkpoint
+
+Command = Callable[..., Any]
+
+
+def checkpoint_options(command: Command) -> Command:
+    """Add ``--arch``, ``--set``, ``--model`` and ``--input-size``."""
+    options = [
+        click.option("--arch", metavar="NAME", help="Architecture of a bare state_dict."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Hyper-parameter of --arch, such as o=2 or m_ratio=0.5; repeatable.",
+        ),
+        click.option(
+            "--model",
+            "factory",
+            metavar="PACKAGE.MODULE:FACTORY",
+            help="Your own code that builds the network; it is imported and called.",
+        ),
+        click.option(
+            "--input-size",
+            nargs=2,
+            type=click.IntRange(min=1),
+            metavar="H W",
+            help="Input height and width in pixels, where the checkpoint does not say.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_checkpoint(
+    path: Path,
+    arch: str | None,
+    settings: tuple[str, ...],
+    factory: str | None,
+    input_size: tuple[int, int] | None,
+) -> Checkpoint:
+    """Read the checkpoint that the options describe."""
+    from legoexport.models.checkpoint import read_checkpoint
+
+    return read_checkpoint(
+        path,
+        arch=arch,
+        hyperparameters=parse_settings(settings) or None,
+        model=factory,
+        input_size=input_size,
+    )
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, object]:
+    """Parse ``KEY=VALUE`` pairs; a value is JSON where it can be and a string otherwise.
+
+    Raises:
+        UsageError: A pair has no ``=``.
+    """
+    parsed: dict[str, object] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not (key and equals):
+            raise UsageError("--set takes KEY=VALUE", received=setting, legal="--set o=2")
+        try:
+            parsed[key] = json.loads(text)
+        except ValueError:
+            parsed[key] = text
+    return parsed

@@ -1,0 +1,59 @@
+"""Plans: round trip, and every way in which one can fail to fit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legoexport.errors import UsageError
+from legoexport.passes.lowerings import LOWERINGS, Site
+from legoexport.passes.plan import Plan, preferred_plan
+from legoexport.target import CPU
+from runtime_tests.layers import random_frozen
+
+SITES = [Site(f"features.{i}", random_frozen(np.random.default_rng(i)), (8, 8)) for i in (3, 6)]
+
+
+@given(
+    st.dictionaries(st.text(min_size=1), st.sampled_from(list(LOWERINGS))),
+)
+def test_round_trip(lowerings: dict[str, str]) -> None:
+    plan = Plan(lowerings)
+    assert Plan.from_json(plan.to_json(), source="memory") == plan
+
+
+def test_the_preferred_plan_fits() -> None:
+    preferred_plan(SITES, CPU).check(SITES, CPU)
+
+
+@pytest.mark.parametrize(
+    ("lowerings", "named"),
+    [
+        ({"features.3": "grouped"}, "features.6"),
+        (dict.fromkeys(["features.3", "features.6", "fc"], "grouped"), "fc"),
+        ({"features.3": "grouped", "features.6": "fast"}, "fast"),
+    ],
+    ids=["missing layer", "unknown layer", "unknown lowering"],
+)
+def test_a_plan_that_does_not_fit_says_why(lowerings: dict[str, str], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        Plan(lowerings).check(SITES, CPU)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"version": 1}', '{"version": 1, "lowerings": []}', "null", "1"],
+)
+def test_text_that_is_no_plan(text: str) -> None:
+    with pytest.raises(UsageError, match=r"plan\.json is not a plan"):
+        Plan.from_json(text, source="plan.json")
+
+
+def test_another_version_is_refused() -> None:
+    text = json.dumps({"version": 2, "lowerings": {}})
+    with pytest.raises(UsageError, match="version"):
+        Plan.from_json(text, source="plan.json")
