@@ -7,13 +7,13 @@ import onnx
 import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
-from runtime_tests.layers import LayerCase, layer_cases, lego_graph, lowered, random_frozen, run
-from runtime_tests.reference import rounding_scale, split_transform_merge
 
 from legoexport.errors import UsageError
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
 from legoexport.passes.plan import Plan
+from runtime_tests.layers import LayerCase, layer_cases, lego_graph, lowered, random_frozen, run
+from runtime_tests.reference import rounding_scale, split_transform_merge
 
 EPSILON = float(np.finfo(np.float32).eps)
 # A float32 sum of k products errs by at most about k * eps/2 of the sum of their absolute values;
@@ -74,7 +74,7 @@ def test_work_counts_what_the_graph_multiplies(name: str) -> None:
     frozen = random_frozen(np.random.default_rng(2), o=2, m=8, n=16, fragment_channels=4)
     work = find_lowering(name).work(Site("layer", frozen, (6, 6)))
     dense_macs = frozen.n * frozen.c * 9 * 16
-    assert 0 < work.total_macs
+    assert work.total_macs > 0
     assert work.transform_macs <= dense_macs or name not in ("grouped", "per_fragment")
 
 
