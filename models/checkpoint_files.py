@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from legoexport.models.checkpoint_tensors import (
 from legoexport.models.checkpoint_zip import ZIP_SIGNATURE, read_zip
 
 METADATA_KEY = "legoexport"
+SAFETENSORS_SUFFIX = ".safetensors"
 _HEADER_LENGTH_BYTES = 8
 # What damaged bytes make the readers of the standard library and of safetensors raise.
 _SYMPTOMS = (
@@ -37,6 +39,7 @@ _SYMPTOMS = (
     SafetensorError,
     TypeError,
     ValueError,
+    struct.error,
     zipfile.BadZipFile,
 )
 

@@ -1,0 +1,126 @@
+"""Checkpoints, read and never executed: from a file to a network with its weights.
+
+What is read: our own checkpoints; a state_dict or a whole pickled model of the published LegoNet
+code; any other state_dict whose network the user names. In the zip and the legacy format of
+``torch.save``, and safetensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from legoexport.models.checkpoint_files import explained, read_content
+from legoexport.models.checkpoint_layout import Layout, find_layout
+from legoexport.models.checkpoint_load import check_fit, load
+from legoexport.models.checkpoint_network import (
+    Request,
+    check_input,
+    find_network,
+)
+from legoexport.models.checkpoint_published import (
+    PUBLISHED_ARCH,
+    infer_hyperparameters,
+    is_published,
+    translate,
+)
+from legoexport.models.checkpoint_whole_model import check_settings
+from legoexport.models.checkpoint_write import write_checkpoint
+
+__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with the weights of a file.
+
+    Attributes:
+        path: The file.
+        sha256: Digest of the bytes that were read, hexadecimal.
+        container: "zip", "legacy" or "safetensors".
+        form: "legoexport", "published state_dict", "published pickled model" or "state_dict".
+        module: The network in eval mode, float32 on the CPU.
+        arch: Registry name, or ``package.module:factory``.
+        hyperparameters: What the network was built with.
+        input_shape: ``(channels, height, width)`` of its input.
+        stored_dtypes: Types that the file stores its floating weights in, sorted; those other than
+            float32 were converted to it.
+    """
+
+    path: Path
+    sha256: str
+    container: str
+    form: str
+    module: nn.Module
+    arch: str
+    hyperparameters: Mapping[str, object]
+    input_shape: tuple[int, int, int]
+    stored_dtypes: tuple[str, ...]
+
+
+def read_checkpoint(
+    path: Path | str,
+    *,
+    arch: str | None = None,
+    hyperparameters: Mapping[str, object] | None = None,
+    model: str | None = None,
+    input_size: tuple[int, int] | None = None,
+) -> Checkpoint:
+    """Read a checkpoint. No code of the file runs, and none that it names.
+
+    Args:
+        path: The file.
+        arch: Registry name of the network, where the file does not tell it.
+        hyperparameters: Arguments of the network; they go before those in the file.
+        model: The user's own network, ``package.module:factory``; this code is imported and run.
+        input_size: Height and width of the input in pixels, where not the architecture's own.
+
+    Returns:
+        The network with its weights.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, asks for code, is of no known form, or does
+            not fit the network; the message names the file and the layer.
+    """
+    path = Path(path)
+    request = Request(arch, hyperparameters or {}, model, input_size)
+    content = read_content(path)
+    with explained(path):
+        layout = _translated(path, find_layout(path, content.value), request)
+    network = find_network(path, layout, request)
+    check_fit(path, network.module, layout.tensors)
+    if layout.modules:
+        check_settings(path, layout.modules, network.module)
+    with explained(path):
+        load(path, network.module, layout.tensors)
+    if input_size is not None:
+        check_input(path, network)
+    return Checkpoint(
+        path,
+        content.sha256,
+        content.container,
+        layout.form,
+        **vars(network),
+        stored_dtypes=_stored_dtypes(layout),
+    )
+
+
+def _translated(path: Path, layout: Layout, request: Request) -> Layout:
+    """The layout under our names, and with the published network's arguments where it holds it."""
+    if not is_published(layout.tensors):
+        return layout
+    tensors = translate(path, layout.tensors)
+    form = layout.form if layout.modules else f"published {layout.form}"
+    layout = replace(layout, form=form, tensors=tensors)
+    if request.model or request.arch not in (None, PUBLISHED_ARCH):
+        return layout
+    inferred = infer_hyperparameters(path, tensors)
+    return replace(layout, arch=PUBLISHED_ARCH, hyperparameters=inferred)
+
+
+def _stored_dtypes(layout: Layout) -> tuple[str, ...]:
+    dtypes = {tensor.dtype for tensor in layout.tensors.values()}
+    return tuple(sorted(str(dtype) for dtype in dtypes if dtype.is_floating_point))

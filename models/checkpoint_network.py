@@ -1,0 +1,133 @@
+"""The network that a checkpoint's weights belong to: one of ours, or one that the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from legoexport.errors import CheckpointError, UsageError
+from legoexport.models.checkpoint_layout import Layout
+from legoexport.models.checkpoint_user_code import input_channels, make_network
+from legoexport.models.registry import build, input_shape
+
+_LISTED_COUNT = 5
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user says about the network; the arguments of ``read_checkpoint``."""
+
+    arch: str | None
+    hyperparameters: Mapping[str, object]
+    model: str | None
+    input_size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network without its weights.
+
+    Attributes:
+        module: The network; one of ours is on the "meta" device, so that a file that names
+            absurd hyperparameters costs nothing.
+        arch: Registry name, or ``package.module:factory``.
+        hyperparameters: What it was built with.
+        input_shape: ``(channels, height, width)`` of its input.
+    """
+
+    module: nn.Module
+    arch: str
+    hyperparameters: Mapping[str, object]
+    input_shape: tuple[int, int, int]
+
+
+def find_network(path: Path, layout: Layout, request: Request) -> Network:
+    """Build the network that the user names, or else the one that the file names.
+
+    Args:
+        path: The file, for messages.
+        layout: What the file says.
+        request: What the user says.
+
+    Returns:
+        The network.
+
+    Raises:
+        CheckpointError: Nobody names it, or it cannot be built.
+    """
+    if request.arch and request.model:
+        raise CheckpointError(f"{path}: an architecture and a model of your own; name one of them")
+    name = request.model or request.arch or layout.arch
+    if name is None:
+        raise CheckpointError(
+            f"{path} holds a state_dict that does not tell which network it belongs to",
+            received=", ".join(list(layout.tensors)[:_LISTED_COUNT]),
+            legal="weights of legoexport or of the published lego_vgg16",
+            next_step="name the network with --arch and --set, or --model package.module:factory",
+        )
+    recorded = layout.hyperparameters if name == layout.arch else {}
+    arguments = {**recorded, **request.hyperparameters}
+    if request.model:
+        return _user_network(path, name, arguments, request.input_size)
+    if ":" in name:
+        raise CheckpointError(
+            f"{path} belongs to a network of your own code, which is not run unless you name it",
+            received=name,
+            next_step=f"if you trust that code, add --model {name}",
+        )
+    return _registered_network(path, name, arguments, request.input_size)
+
+
+def _registered_network(
+    path: Path, arch: str, arguments: Mapping[str, object], size: tuple[int, int] | None
+) -> Network:
+    try:
+        with torch.device("meta"):
+            module = build(arch, **arguments)
+        channels, *own_size = input_shape(arch, arguments)
+    except (UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: the network {arch} cannot be built",
+            received=error,
+            next_step="check the name and the hyperparameters (--arch, --set)",
+        ) from error
+    height, width = size or own_size
+    return Network(module, arch, arguments, (channels, height, width))
+
+
+def _user_network(
+    path: Path, factory: str, arguments: Mapping[str, object], size: tuple[int, int] | None
+) -> Network:
+    if size is None:
+        raise CheckpointError(
+            f"{path}: the input size of a network from {factory} must be given",
+            legal="height and width in pixels",
+            next_step="add --input-size H W",
+        )
+    module = make_network(path, factory, arguments)
+    return Network(module, factory, arguments, (input_channels(path, module), *size))
+
+
+def check_input(path: Path, network: Network) -> None:
+    """Run a network, weights loaded, on an empty image of its input size.
+
+    Args:
+        path: The file, for messages.
+        network: The network.
+
+    Raises:
+        CheckpointError: It cannot take such an input.
+    """
+    try:
+        with torch.no_grad():
+            network.module(torch.zeros(1, *network.input_shape))
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: {network.arch} cannot take this input size",
+            received=network.input_shape,
+            next_step=f"give the size it was trained for ({error})",
+        ) from error

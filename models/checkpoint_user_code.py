@@ -1,0 +1,76 @@
+"""A network made by the user's own code, which runs because the user named it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import nn
+
+from legoexport.errors import CheckpointError
+
+
+def make_network(path: Path, factory: str, arguments: Mapping[str, object]) -> nn.Module:
+    """Import the user's factory and call it.
+
+    Args:
+        path: The file that needs the network, for messages.
+        factory: ``package.module:factory``; the working directory is searched first.
+        arguments: Keyword arguments of the factory.
+
+    Returns:
+        The network, float32 on the CPU.
+
+    Raises:
+        CheckpointError: The code cannot be imported, fails, or makes no network.
+    """
+    module_name, _, name = factory.partition(":")
+    try:
+        with _working_directory_importable():
+            network = getattr(importlib.import_module(module_name), name)(**arguments)
+    except Exception as error:  # the user's code may raise anything
+        raise CheckpointError(
+            f"{path}: the network {factory} cannot be made",
+            received=repr(error),
+            legal="package.module:factory, a function that returns an nn.Module",
+            next_step="call it in Python and mend what it raises",
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise CheckpointError(
+            f"{path}: {factory} makes no network", received=type(network), legal="an nn.Module"
+        )
+    return network.cpu().float()
+
+
+def input_channels(path: Path, network: nn.Module) -> int:
+    """Channels that the first convolution of a network takes.
+
+    Args:
+        path: The file that needs the network, for messages.
+        network: The network.
+
+    Returns:
+        Number of channels.
+
+    Raises:
+        CheckpointError: It has no convolution.
+    """
+    for layer in network.modules():
+        channels = getattr(layer, "in_channels", None)
+        if isinstance(channels, int):
+            return channels
+    raise CheckpointError(f"{path}: the network has no convolution", received=type(network))
+
+
+@contextmanager
+def _working_directory_importable() -> Iterator[None]:
+    # An installed command does not search the directory it is called in, where the code mostly is.
+    directory = str(Path.cwd())
+    sys.path.insert(0, directory)
+    try:
+        yield
+    finally:
+        sys.path.remove(directory)
