@@ -1,0 +1,130 @@
+"""Agreement: how far a model's outputs are from the truth, and whether that is far enough to fail.
+
+The truth ``y64`` is PyTorch in float64. What float32 can be expected to lose on this network is
+measured, not guessed: it is what PyTorch's own float32 ``y32`` loses. The rule, for every set of
+inputs by itself::
+
+    max|y - y64| <= limit = growth * max(FACTOR * max|y32 - y64|, FLOOR * range(y64))
+
+and every output is finite, and wherever the largest score (top-1) is another one than in ``y64``,
+the two scores are within ``limit`` of each other in ``y64``: a genuine tie is not an error.
+``growth`` is the largest ``rounding_growth`` among the lowerings of the model, 1 for direct forms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+# Another summation order, and batch norm folded into rounded tables, move float32 results by about
+# as much as float32 itself does; the largest of few errors scatters by a further factor of two.
+FACTOR = 4.0
+# About 17 roundings of a number as large as the output's range: a network of a few layers may
+# happen to be nearly exact in one summation order and not in another.
+FLOOR = 2e-6
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many labelled images each side classifies correctly.
+
+    Attributes:
+        images_count: Images with a label.
+        pytorch_correct_count: Correct in PyTorch float32.
+        onnx_correct_count: Correct in ONNX Runtime.
+        unexplained_count: Images that only one side gets right although ``y64`` shows no tie.
+    """
+
+    images_count: int
+    pytorch_correct_count: int
+    onnx_correct_count: int
+    unexplained_count: int
+
+    def __str__(self) -> str:
+        return (
+            f"accuracy on {self.images_count} images: PyTorch {self.pytorch_correct_count},"
+            f" ONNX Runtime {self.onnx_correct_count} correct"
+        )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Parity of ONNX outputs with PyTorch, by the rule that this module states.
+
+    Errors, range and limit are in units of the network's output; where several sets of inputs were
+    judged, they are those of the set that comes closest to its limit.
+
+    Attributes:
+        images_count: Images judged.
+        max_abs_error: ``max|y - y64|``; infinite if ``y`` holds NaN or infinite values.
+        limit: The largest error that passes.
+        output_range: Largest minus smallest value of ``y64``.
+        reference_max_abs_error: ``max|y32 - y64|``, PyTorch's own.
+        snr_db: Power of ``y64`` over power of the error; the lowest over all sets.
+        top1_count: Top-1 decisions made; 0 where the output has no class axis.
+        top1_agreement_count: Decisions that equal those of ``y64``.
+        top1_errors_count: Other decisions that no tie explains.
+        accuracy: On labelled data, if there was any.
+    """
+
+    images_count: int
+    max_abs_error: float
+    limit: float
+    output_range: float
+    reference_max_abs_error: float
+    snr_db: float
+    top1_count: int
+    top1_agreement_count: int
+    top1_errors_count: int
+    accuracy: Accuracy | None = None
+
+    @property
+    def relative_error(self) -> float:
+        """Maximum error as a share of the output's range."""
+        return self.max_abs_error / self.output_range
+
+    @property
+    def reference_relative_error(self) -> float:
+        """PyTorch float32's maximum error as a share of the output's range."""
+        return self.reference_max_abs_error / self.output_range
+
+    @property
+    def limit_ratio(self) -> float:
+        """Error over limit; above 1 fails."""
+        return self.max_abs_error / self.limit
+
+    @property
+    def top1_agreement_ratio(self) -> float:
+        """Share of equal top-1 decisions; 1 where there are none to make."""
+        return self.top1_agreement_count / self.top1_count if self.top1_count else 1.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the rule holds."""
+        unexplained = self.accuracy.unexplained_count if self.accuracy else 0
+        within = self.max_abs_error <= self.limit
+        return within and self.top1_errors_count == 0 and unexplained == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every number and the verdict as JSON values; infinite ones become None."""
+        names = ("relative_error", "reference_relative_error", "top1_agreement_ratio", "passed")
+        fields = asdict(self) | {name: getattr(self, name) for name in names}
+        return {name: _finite_or_none(value) for name, value in fields.items()}
+
+    def __str__(self) -> str:
+        lines = [
+            f"{'parity reached' if self.passed else 'PARITY NOT REACHED'}"
+            f" over {self.images_count} images",
+            f"max abs error {self.max_abs_error:.3g}, limit {self.limit:.3g}",
+            f"{self.relative_error:.2e} of the output's range"
+            f" (PyTorch float32: {self.reference_relative_error:.2e})",
+            f"SNR {self.snr_db:.1f} dB, top-1 {self.top1_agreement_count}/{self.top1_count}",
+        ]
+        return "; ".join([*lines, *([str(self.accuracy)] if self.accuracy else [])])
+
+
+def _finite_or_none(value: Any) -> Any:
+    is_infinite = isinstance(value, float) and not np.isfinite(value)
+    return None if is_infinite else value

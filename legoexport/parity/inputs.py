@@ -1,0 +1,122 @@
+"""Inputs for a parity check: deterministic random images, and real ones from a file."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legoexport.errors import UsageError
+
+SEED = 2019
+MOST_IMAGES = 8
+FEWEST_IMAGES = 2
+# Input values per set of random images: 8 images of 3x32x32, 2 of 3x224x224.
+VALUES_BUDGET = 8 * 3 * 32 * 32
+SPARSE_SCALE = 16.0
+SPARSE_DENSITY = 0.1
+
+
+@dataclass(frozen=True)
+class InputSet:
+    """Images that are judged together.
+
+    Attributes:
+        name: What they are.
+        images: ``(N, c, h, w)`` float32.
+        batch_size: Images per run of the model.
+        labels: ``(N,)`` int64 class of each image, or None.
+    """
+
+    name: str
+    images: NDArray[np.float32]
+    batch_size: int
+    labels: NDArray[np.int64] | None = None
+
+
+def random_inputs(
+    input_shape: tuple[int, int, int], fixed_batch_size: int | None
+) -> tuple[InputSet, ...]:
+    """Draw three sets of images, the same in every run, in batches of one, of three and of all.
+
+    Args:
+        input_shape: ``(c, h, w)``; large images come in smaller numbers.
+        fixed_batch_size: The batch of the model, or None if it is open.
+    """
+    count = max(FEWEST_IMAGES, min(MOST_IMAGES, VALUES_BUDGET // int(np.prod(input_shape))))
+    batch_sizes = [1, min(3, count), count]
+    if fixed_batch_size is not None:
+        count = -(-count // fixed_batch_size) * fixed_batch_size
+        batch_sizes = [fixed_batch_size] * 3
+    rng = np.random.default_rng(SEED)
+    shape = (count, *input_shape)
+    normal = rng.standard_normal(shape)
+    uniform = rng.random(shape)
+    sparse = SPARSE_SCALE * rng.standard_normal(shape) * (rng.random(shape) < SPARSE_DENSITY)
+    draws = {"standard normal": normal, "uniform in [0, 1)": uniform, "sparse and large": sparse}
+    return tuple(
+        InputSet(name, images.astype(np.float32), batch_size)
+        for (name, images), batch_size in zip(draws.items(), batch_sizes, strict=True)
+    )
+
+
+def real_inputs(
+    path: Path, input_shape: tuple[int, int, int], fixed_batch_size: int | None
+) -> InputSet:
+    """Read real images: ``.npy`` with them alone, or ``.npz`` with ``images`` and ``labels``.
+
+    With a fixed batch, the images that do not fill one are left out.
+
+    Raises:
+        UsageError: The file is unreadable or does not hold images of ``input_shape``.
+    """
+    arrays = _read_arrays(path)
+    images = _check_images(arrays["images"], input_shape, path)
+    batch_size = fixed_batch_size or min(len(images), 4 * MOST_IMAGES)
+    count = len(images) // batch_size * batch_size if fixed_batch_size else len(images)
+    if count == 0:
+        raise UsageError(f"{path} does not fill one batch", received=len(images), legal=batch_size)
+    labels = arrays.get("labels")
+    if labels is not None:
+        labels = _check_labels(labels, len(images), path)[:count]
+    return InputSet(f"images of {path.name}", images[:count], batch_size, labels)
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    legal = ".npy of images (N, c, h, w), or .npz with images and, if known, labels (N,)"
+    try:
+        content = np.load(path, allow_pickle=False)
+        arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UsageError(f"cannot read {path}", received=error, legal=legal) from None
+    if "images" not in arrays:
+        raise UsageError(f"{path} holds no images", received=sorted(arrays), legal=legal)
+    return arrays
+
+
+def _check_images(
+    images: NDArray[np.generic], input_shape: tuple[int, int, int], path: Path
+) -> NDArray[np.float32]:
+    is_number = np.issubdtype(images.dtype, np.floating)
+    if images.shape[1:] != input_shape or not is_number or not len(images):
+        raise UsageError(
+            f"{path} does not fit the network",
+            received=f"images {images.dtype} {images.shape}",
+            legal=f"float32 (N, {', '.join(map(str, input_shape))}), prepared as for training",
+        )
+    if not np.isfinite(images.astype(np.float32)).all():
+        raise UsageError(f"{path} holds NaN or infinite values")
+    return images.astype(np.float32)
+
+
+def _check_labels(labels: NDArray[np.generic], count: int, path: Path) -> NDArray[np.int64]:
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise UsageError(
+            f"{path}: labels must be one integer per image",
+            received=f"{labels.dtype} {labels.shape}",
+            legal=f"({count},)",
+        )
+    return labels.astype(np.int64)

@@ -1,0 +1,122 @@
+"""Judge: apply the rule of ``agreement`` to arrays of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legoexport.errors import CheckFailed
+from legoexport.parity.agreement import FACTOR, FLOOR, Accuracy, Agreement
+
+CLASS_AXIS = 1
+
+
+def judge(
+    float64: NDArray[np.float64],
+    float32: NDArray[np.float32],
+    actual: NDArray[np.float32],
+    *,
+    growth: float,
+    labels: NDArray[np.int64] | None = None,
+) -> Agreement:
+    """Compare ONNX outputs with PyTorch's.
+
+    Args:
+        float64: ``(N, ...)``, PyTorch in float64.
+        float32: The same in float32.
+        actual: The same from the ONNX model.
+        growth: The largest ``rounding_growth`` among the lowerings of the model.
+        labels: ``(N,)`` class of each image, for outputs of shape ``(N, classes)``.
+
+    Raises:
+        CheckFailed: Outputs of different shapes, or PyTorch itself gives NaN or infinite values.
+    """
+    if not float64.shape == float32.shape == actual.shape:
+        raise CheckFailed("output shapes differ", received=actual.shape, legal=float64.shape)
+    if not (np.isfinite(float64).all() and np.isfinite(float32).all()):
+        raise CheckFailed(
+            "the network gives NaN or infinite outputs in PyTorch, so there is nothing to equal",
+            next_step="train again from a checkpoint before the divergence",
+        )
+    reference_error = float(np.abs(float32 - float64).max())
+    output_range = _range(float64)
+    limit = growth * max(FACTOR * reference_error, FLOOR * output_range)
+    decisions, equal, wrong = _top1(float64, actual, limit)
+    finite = bool(np.isfinite(actual).all())
+    return Agreement(
+        images_count=len(actual),
+        max_abs_error=float(np.abs(actual - float64).max()) if finite else float("inf"),
+        limit=limit,
+        output_range=output_range,
+        reference_max_abs_error=reference_error,
+        snr_db=_snr_db(float64, actual - float64) if finite else float("-inf"),
+        top1_count=decisions,
+        top1_agreement_count=equal,
+        top1_errors_count=wrong,
+        accuracy=None if labels is None else _accuracy(float64, float32, actual, labels, limit),
+    )
+
+
+def combine(agreements: Sequence[Agreement]) -> Agreement:
+    """Return one agreement that passes exactly if all of ``agreements`` do."""
+    worst = max(agreements, key=lambda agreement: agreement.limit_ratio)
+    accuracies = [agreement.accuracy for agreement in agreements if agreement.accuracy]
+    return Agreement(
+        images_count=sum(agreement.images_count for agreement in agreements),
+        max_abs_error=worst.max_abs_error,
+        limit=worst.limit,
+        output_range=worst.output_range,
+        reference_max_abs_error=worst.reference_max_abs_error,
+        snr_db=min(agreement.snr_db for agreement in agreements),
+        top1_count=sum(agreement.top1_count for agreement in agreements),
+        top1_agreement_count=sum(agreement.top1_agreement_count for agreement in agreements),
+        top1_errors_count=sum(agreement.top1_errors_count for agreement in agreements),
+        accuracy=accuracies[0] if accuracies else None,
+    )
+
+
+def _range(reference: NDArray[np.float64]) -> float:
+    """Range of the outputs; their size where all are equal."""
+    return float(np.ptp(reference)) or float(np.abs(reference).max()) or 1.0
+
+
+def _snr_db(signal: NDArray[np.float64], noise: NDArray[np.float64]) -> float:
+    signal_power, noise_power = float(np.square(signal).sum()), float(np.square(noise).sum())
+    if noise_power == 0:
+        return float("inf")
+    return float(10 * np.log10(signal_power / noise_power)) if signal_power else float("-inf")
+
+
+def _top1(
+    reference: NDArray[np.float64], actual: NDArray[Any], limit: float
+) -> tuple[int, int, int]:
+    """Count decisions, those that are equal, and those that no tie explains."""
+    if reference.ndim <= CLASS_AXIS or reference.shape[CLASS_AXIS] == 1:
+        return 0, 0, 0
+    best = np.expand_dims(reference.argmax(CLASS_AXIS), CLASS_AXIS)
+    chosen = np.expand_dims(actual.argmax(CLASS_AXIS), CLASS_AXIS)
+    lead = np.take_along_axis(reference, best, CLASS_AXIS)
+    margin = lead - np.take_along_axis(reference, chosen, CLASS_AXIS)
+    return best.size, int((best == chosen).sum()), int((margin > limit).sum())
+
+
+def _accuracy(
+    float64: NDArray[np.float64],
+    float32: NDArray[np.float32],
+    actual: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    limit: float,
+) -> Accuracy:
+    pytorch, onnx = (scores.argmax(CLASS_AXIS) for scores in (float32, actual))
+    images = np.arange(len(labels))
+    margin = np.abs(float64[images, pytorch] - float64[images, onnx])
+    one_sided = (pytorch == labels) != (onnx == labels)
+    return Accuracy(
+        images_count=len(labels),
+        pytorch_correct_count=int((pytorch == labels).sum()),
+        onnx_correct_count=int((onnx == labels).sum()),
+        unexplained_count=int((one_sided & (margin > limit)).sum()),
+    )
