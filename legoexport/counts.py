@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from legoexport.frozen import FrozenLego
-
 FLOAT_BYTES = 4
 INDEX_BYTES = 4
 
@@ -48,34 +46,6 @@ class LegoShape:
     pairs_used: int
     has_coefficients: bool = True
     has_bias: bool = True
-
-    @classmethod
-    def of(
-        cls, frozen: FrozenLego, input_size: tuple[int, int], *, has_coefficients: bool = True
-    ) -> LegoShape:
-        """Take the sizes of a frozen layer.
-
-        Args:
-            frozen: The layer.
-            input_size: ``(height, width)`` of the map that enters, in pixels.
-            has_coefficients: False where all coefficients are 1 by design.
-        """
-        filters_used = len({int(j) for used in frozen.selection.filters for j in used})
-        return cls(
-            o=frozen.o,
-            m=frozen.m,
-            n=frozen.n,
-            c=frozen.c,
-            kernel=frozen.kernel,
-            stride=frozen.stride,
-            padding=frozen.padding,
-            dilation=frozen.dilation,
-            input_size=input_size,
-            filters_used=filters_used,
-            pairs_used=frozen.selection.pair_count,
-            has_coefficients=has_coefficients,
-            has_bias=frozen.bias is not None,
-        )
 
     @property
     def filter_weights(self) -> int:
