@@ -13,12 +13,11 @@ help:  ## Say what there is to make
 
 setup: $(INSTALLED)  ## Make the virtual environment and install everything into it
 
+# torch by itself and first: a CPU build that pip's configuration offers then wins over a larger one.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "legoexport needs Python 3.11 or later; name one: make setup PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	# By itself and first: a CPU build that pip's configuration offers then wins over a larger one.
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" -c constraints.txt
 	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
 	@touch $@
