@@ -88,6 +88,7 @@ def freeze(module: nn.Module, example: Tensor) -> FrozenNetwork:
                 audits.append(audit_layer(layer, name))
                 replacements[id(layer)] = FrozenLegoConv2d(layers[name])
             frozen_form = _replace(frozen_form, name, replacements[id(layer)])
+    frozen_form.eval()
     agreement = _agreement(training_form, frozen_form, example)
     return FrozenNetwork(frozen_form, layers, tuple(audits), agreement)
 

@@ -76,5 +76,5 @@ def _since(op_type: str, opset: int) -> int:
 
 
 def onnx_opset_range() -> tuple[int, int]:
-    """Opsets that can be written: 13, the first where Split takes its sizes as input, to onnx's."""
-    return 13, int(onnx.defs.onnx_opset_version())
+    """Opsets that can be written: from 15, below which onnx's converter lacks Relu, to onnx's."""
+    return 15, int(onnx.defs.onnx_opset_version())
