@@ -69,7 +69,8 @@ def find_global(module: object, name: object) -> Global:
     """
     if not isinstance(module, str) or not isinstance(name, str):
         raise MalformedFileError("a global whose name is not text")
-    full_name = f"{module}.{name}"
+    # Protocol 2 writes the name that Python 2 had for it.
+    full_name = f"{'builtins' if module == '__builtin__' else module}.{name}"
     if full_name in MODULE_CLASSES or full_name in STORAGE_DTYPES or full_name in CONSTRUCTORS:
         return Global(full_name)
     raise ForeignGlobalError(full_name)
@@ -143,7 +144,6 @@ CONSTRUCTORS: dict[str, Callable[..., object]] = {
     "collections.OrderedDict": _mapping,
     "collections.Counter": _mapping,
     "builtins.set": _set,
-    "__builtin__.set": _set,  # protocol 2 writes the name Python 2 had for it
     "torch.Size": _size,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,

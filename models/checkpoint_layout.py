@@ -16,6 +16,7 @@ VERSION = 1
 _NESTING_KEYS = ("state_dict", "model", "net", "model_state_dict")
 _PARALLEL_PREFIX = "module."
 _LISTED_COUNT = 5
+_SHOWN_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,11 @@ def find_layout(path: Path, value: object) -> Layout:
     """
     if isinstance(value, dict) and value.get("format") == FORMAT:
         return _own(path, value)
-    for _level in _NESTING_KEYS:
-        if isinstance(value, StandIn):
-            modules = walk(path, value)
-            tensors = _named_tensors(path, state_of(modules))
-            return Layout("published pickled model", tensors, modules)
-        if not isinstance(value, dict) or _has_tensors(value):
-            break
-        value = next((value[key] for key in _NESTING_KEYS if key in value), None)
+    value = _unwrapped(value)
+    if isinstance(value, StandIn):
+        modules = walk(path, value)
+        tensors = _named_tensors(path, state_of(modules))
+        return Layout("published pickled model", tensors, modules)
     if not isinstance(value, dict) or not _has_tensors(value):
         raise CheckpointError(
             f"{path} holds no weights",
@@ -70,6 +68,15 @@ def find_layout(path: Path, value: object) -> Layout:
     return Layout("state_dict", _without_prefix(_named_tensors(path, value)))
 
 
+def _unwrapped(value: object) -> object:
+    for _depth in _NESTING_KEYS:  # no file needs more levels, and one may contain itself
+        if not isinstance(value, dict):
+            break
+        inner = (value.get(key) for key in _NESTING_KEYS)
+        value = next((item for item in inner if isinstance(item, (dict, StandIn))), value)
+    return value
+
+
 def _has_tensors(value: dict[object, object]) -> bool:
     return any(isinstance(item, StoredTensor) for item in value.values())
 
@@ -77,7 +84,9 @@ def _has_tensors(value: dict[object, object]) -> bool:
 def _summary(value: object) -> str:
     if not isinstance(value, dict):
         return f"a {type(value).__name__}"
-    return "a dictionary with keys " + ", ".join(str(key) for key in list(value)[:_LISTED_COUNT])
+    return "a dictionary with keys " + ", ".join(
+        str(key)[:_SHOWN_LENGTH] for key in list(value)[:_LISTED_COUNT]
+    )
 
 
 def _named_tensors(path: Path, value: object) -> dict[str, StoredTensor]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from legoexport.models.registry import build, input_shape
 from torch import nn
 
 from legoexport.errors import CheckpointError, UsageError
 from legoexport.models.checkpoint_layout import Layout
 from legoexport.models.checkpoint_user_code import input_channels, make_network
-from legoexport.models.registry import build, input_shape
 
 _LISTED_COUNT = 5
 
