@@ -116,11 +116,11 @@ def _largest_shape(layer: LegoConv2d, input_shape: tuple[int, ...]) -> LegoShape
 
 
 def _settled_shape(shape: LegoShape, layer: LegoConv2d) -> LegoShape:
-    choices = layer.choices().detach()
+    choices = layer.choices().tolist()
     return replace(
         shape,
-        filters_used=len(choices.unique()),
-        pairs_used=sum(len(row.unique()) for row in choices),
+        filters_used=len({j for row in choices for j in row}),
+        pairs_used=sum(len(set(row)) for row in choices),
     )
 
 
