@@ -1,0 +1,191 @@
+"""The architectures that a checkpoint or the command line can name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from torch import nn
+
+from legoexport.errors import UsageError
+from legoexport.models.blocks import LegoRecipe
+from legoexport.models.digits_net import LegoDigitsNet
+from legoexport.models.mobilenet import LegoMobileNet
+from legoexport.models.resnet import LegoResNet50
+from legoexport.models.vgg import LegoVGG16
+
+Hyperparameters = Mapping[str, object]
+
+LEGO_DEFAULTS: Hyperparameters = {"o": 2, "m_ratio": 0.5, "coefficients": True}
+SMALL_IMAGE = 8
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that can be built by name.
+
+    Attributes:
+        name: The name given to ``--arch``.
+        description: One line for people.
+        build: Takes a recipe (None for a dense network) and the network's own hyper-parameters.
+        defaults: The network's own hyper-parameters, without those of the Lego layers.
+        channels: Input channels.
+        is_lego: Whether it has Lego layers.
+        twin: Name of the same network with, or without, Lego layers.
+    """
+
+    name: str
+    description: str
+    build: Callable[..., nn.Module]
+    defaults: Hyperparameters
+    channels: int
+    is_lego: bool
+    twin: str
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Every hyper-parameter with its default."""
+        return {**(LEGO_DEFAULTS if self.is_lego else {}), **self.defaults}
+
+
+def _vgg16(recipe: LegoRecipe | None, *, classes: int, input_size: int, form: str) -> nn.Module:
+    del input_size
+    return LegoVGG16(recipe, classes=classes, form=form)
+
+
+def _digits(recipe: LegoRecipe | None, *, classes: int, input_size: int) -> nn.Module:
+    del input_size
+    return LegoDigitsNet(recipe, classes=classes)
+
+
+def _both(
+    lego_name: str,
+    dense_name: str,
+    description: str,
+    build: Callable[..., nn.Module],
+    *,
+    channels: int,
+    defaults: Hyperparameters,
+) -> tuple[Architecture, Architecture]:
+    frozen = MappingProxyType(dict(defaults))
+    lego = f"{description}, Lego layers"
+    return (
+        Architecture(lego_name, lego, build, frozen, channels, is_lego=True, twin=dense_name),
+        Architecture(
+            dense_name,
+            f"{description}, dense",
+            build,
+            frozen,
+            channels,
+            is_lego=False,
+            twin=lego_name,
+        ),
+    )
+
+
+_REGISTERED = (
+    *_both(
+        "lego_vgg16",
+        "vgg16",
+        "VGG16 with batch norm",
+        _vgg16,
+        channels=3,
+        defaults={"classes": 10, "input_size": 32, "form": "paper"},
+    ),
+    *_both(
+        "lego_resnet50",
+        "resnet50",
+        "ResNet-50",
+        LegoResNet50,
+        channels=3,
+        defaults={"classes": 1000, "input_size": 224},
+    ),
+    *_both(
+        "lego_mobilenet",
+        "mobilenet_v1",
+        "MobileNet v1",
+        LegoMobileNet,
+        channels=3,
+        defaults={"classes": 1000, "input_size": 224},
+    ),
+    *_both(
+        "lego_digits",
+        "digits",
+        "Small network for 8x8 digits",
+        _digits,
+        channels=1,
+        defaults={"classes": 10, "input_size": SMALL_IMAGE},
+    ),
+)
+
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+    {architecture.name: architecture for architecture in _REGISTERED}
+)
+
+
+def find_architecture(name: str) -> Architecture:
+    """Return the architecture called ``name``.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in ARCHITECTURES:
+        raise UsageError("unknown architecture", received=name, legal=", ".join(ARCHITECTURES))
+    return ARCHITECTURES[name]
+
+
+def build(arch: str, **hyperparameters: object) -> nn.Module:
+    """Build a network by name, freshly initialised.
+
+    Args:
+        arch: One of ``ARCHITECTURES``.
+        **hyperparameters: Override the defaults of the architecture.
+
+    Raises:
+        UsageError: An unknown architecture or hyper-parameter, or a value of another type, or an
+            ``o`` that does not divide the channels of a layer.
+    """
+    architecture = find_architecture(arch)
+    values = complete(arch, hyperparameters)
+    recipe = None
+    if architecture.is_lego:
+        recipe = LegoRecipe(**{name: values.pop(name) for name in LEGO_DEFAULTS})  # type: ignore[arg-type]
+    return architecture.build(recipe, **values)
+
+
+def input_shape(arch: str, hyperparameters: Hyperparameters) -> tuple[int, int, int]:
+    """Return ``(channels, height, width)`` of the images the network is made for."""
+    size = complete(arch, hyperparameters)["input_size"]
+    assert isinstance(size, int)  # noqa: S101 - complete() checked it
+    return find_architecture(arch).channels, size, size
+
+
+def complete(arch: str, hyperparameters: Hyperparameters) -> dict[str, object]:
+    """Return all hyper-parameters of ``arch``, given ones over defaults.
+
+    Raises:
+        UsageError: One is unknown or of another type.
+    """
+    defaults = find_architecture(arch).hyperparameters
+    unknown = sorted(set(hyperparameters) - set(defaults))
+    if unknown:
+        raise UsageError(
+            f"{arch} has no such hyper-parameter",
+            received=", ".join(unknown),
+            legal=", ".join(defaults),
+        )
+    return {
+        name: _checked(arch, name, hyperparameters.get(name, default), default)
+        for name, default in defaults.items()
+    }
+
+
+def _checked(arch: str, name: str, value: object, default: object) -> object:
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    positive = isinstance(value, str | bool) or (isinstance(value, int | float) and value > 0)
+    if type(value) is not type(default) or not positive:
+        legal = f"a {type(default).__name__} such as {default!r}"
+        raise UsageError(f"{arch}: hyper-parameter {name}", received=repr(value), legal=legal)
+    return value
