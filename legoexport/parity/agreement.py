@@ -110,8 +110,7 @@ class Agreement:
     def to_json(self) -> dict[str, Any]:
         """Return every number and the verdict as JSON values; infinite ones become None."""
         names = ("relative_error", "reference_relative_error", "top1_agreement_ratio", "passed")
-        fields = asdict(self) | {name: getattr(self, name) for name in names}
-        return {name: _finite_or_none(value) for name, value in fields.items()}
+        return finite_or_none(asdict(self) | {name: getattr(self, name) for name in names})
 
     def __str__(self) -> str:
         lines = [
@@ -125,6 +124,9 @@ class Agreement:
         return "; ".join([*lines, *([str(self.accuracy)] if self.accuracy else [])])
 
 
-def _finite_or_none(value: Any) -> Any:
-    is_infinite = isinstance(value, float) and not np.isfinite(value)
-    return None if is_infinite else value
+def finite_or_none(fields: dict[str, Any]) -> dict[str, Any]:
+    """Replace what JSON has no word for, NaN and infinity, by None."""
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in fields.items()
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,21 +43,40 @@ def judge(
             next_step="train again from a checkpoint before the divergence",
         )
     reference_error = float(np.abs(float32 - float64).max())
-    output_range = _range(float64)
-    limit = growth * max(FACTOR * reference_error, FLOOR * output_range)
-    decisions, equal, wrong = _top1(float64, actual, limit)
+    limit = growth * max(FACTOR * reference_error, FLOOR * _range(float64))
+    agreement = measure(float64, actual, limit=limit, reference_max_abs_error=reference_error)
+    if labels is None:
+        return agreement
+    return replace(agreement, accuracy=_accuracy(float64, float32, actual, labels, limit))
+
+
+def measure(
+    truth: NDArray[Any],
+    actual: NDArray[np.float32],
+    *,
+    limit: float,
+    reference_max_abs_error: float,
+) -> Agreement:
+    """Compare ONNX outputs with the truth where the limit is already known.
+
+    Args:
+        truth: ``(N, ...)``, from PyTorch in float64.
+        actual: The same from the ONNX model.
+        limit: The largest error that passes.
+        reference_max_abs_error: PyTorch float32's own error.
+    """
+    decisions, equal, wrong = _top1(truth, actual, limit)
     finite = bool(np.isfinite(actual).all())
     return Agreement(
         images_count=len(actual),
-        max_abs_error=float(np.abs(actual - float64).max()) if finite else float("inf"),
+        max_abs_error=float(np.abs(actual - truth).max()) if finite else float("inf"),
         limit=limit,
-        output_range=output_range,
-        reference_max_abs_error=reference_error,
-        snr_db=_snr_db(float64, actual - float64) if finite else float("-inf"),
+        output_range=_range(truth),
+        reference_max_abs_error=reference_max_abs_error,
+        snr_db=_snr_db(truth, actual - truth) if finite else float("-inf"),
         top1_count=decisions,
         top1_agreement_count=equal,
         top1_errors_count=wrong,
-        accuracy=None if labels is None else _accuracy(float64, float32, actual, labels, limit),
     )
 
 
@@ -78,21 +98,19 @@ def combine(agreements: Sequence[Agreement]) -> Agreement:
     )
 
 
-def _range(reference: NDArray[np.float64]) -> float:
+def _range(reference: NDArray[Any]) -> float:
     """Range of the outputs; their size where all are equal."""
     return float(np.ptp(reference)) or float(np.abs(reference).max()) or 1.0
 
 
-def _snr_db(signal: NDArray[np.float64], noise: NDArray[np.float64]) -> float:
+def _snr_db(signal: NDArray[Any], noise: NDArray[Any]) -> float:
     signal_power, noise_power = float(np.square(signal).sum()), float(np.square(noise).sum())
     if noise_power == 0:
         return float("inf")
     return float(10 * np.log10(signal_power / noise_power)) if signal_power else float("-inf")
 
 
-def _top1(
-    reference: NDArray[np.float64], actual: NDArray[Any], limit: float
-) -> tuple[int, int, int]:
+def _top1(reference: NDArray[Any], actual: NDArray[Any], limit: float) -> tuple[int, int, int]:
     """Count decisions, those that are equal, and those that no tie explains."""
     if reference.ndim <= CLASS_AXIS or reference.shape[CLASS_AXIS] == 1:
         return 0, 0, 0

@@ -23,15 +23,19 @@ class RuntimeModel:
     Args:
         model_bytes: The ONNX file.
         threads: Intra-op threads.
+        optimize: Let ONNX Runtime rewrite the graph, as it does for users.
 
     Raises:
         UsageError: ONNX Runtime does not load it, or it does not take one image tensor.
     """
 
-    def __init__(self, model_bytes: bytes, threads: int) -> None:
+    def __init__(self, model_bytes: bytes, threads: int, *, optimize: bool = True) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.use_deterministic_compute = True
+        if not optimize:
+            level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.graph_optimization_level = level
         options.log_severity_level = SILENT_BUT_FOR_ERRORS
         try:
             self._session = onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])

@@ -1,0 +1,118 @@
+"""Blame: compile the checkpoint again, watch after each pass, and name the one that went wrong.
+
+Before lowering, a layer is its tables: their dense form must not change. After it, a layer is
+nodes: they are cut out and probed. For an error that no layer shows, each stage runs as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+from torch import Tensor
+
+from legoexport.errors import LegoExportError
+from legoexport.freeze import FrozenNetwork
+from legoexport.parity.dense_form import DenseForm, batch_norms_after
+from legoexport.parity.expectation import ExpectedLayer
+from legoexport.parity.inputs import InputSet
+from legoexport.parity.judge import judge
+from legoexport.parity.layer_check import check_tables
+from legoexport.parity.reference import Reference
+from legoexport.parity.runtime import RuntimeModel
+from legoexport.passes import lego_op
+from legoexport.passes.lower_lego import LowerLego
+from legoexport.passes.lowerings.dense import Dense
+from legoexport.passes.plan import Plan
+from legoexport.pipeline import CompileOptions, Stage, compile_network
+from legoexport.provenance import mask_digest
+
+StageCheck = Callable[[onnx.ModelProto], bool]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a file was compiled.
+
+    Attributes:
+        network: The frozen network.
+        example: One input ``(b, c, h, w)`` of the file's size.
+        options: Target, opset, batch and plan.
+    """
+
+    network: FrozenNetwork
+    example: Tensor
+    options: CompileOptions
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What compiling again showed.
+
+    Attributes:
+        bad_stage: The first stage that leaves a wrong model, or None.
+        mask_sha256: Digest of the masks that the checkpoint gives.
+    """
+
+    bad_stage: str | None
+    mask_sha256: str
+
+
+def replay(recipe: Recipe, is_right: StageCheck) -> Replay:
+    """Compile again and judge the model after each stage.
+
+    A stage after which the model cannot even be evaluated counts as wrong.
+
+    Raises:
+        UsageError: The recipe does not fit the network.
+    """
+    wrong: list[str] = []
+
+    def observe(stage: Stage) -> None:
+        if not wrong and not _holds(is_right, stage.model):
+            wrong.append(stage.name)
+
+    compiled = compile_network(recipe.network, recipe.example, recipe.options, observe)
+    return Replay(wrong[0] if wrong else None, mask_digest(compiled.layers))
+
+
+def layer_check(expected: ExpectedLayer) -> StageCheck:
+    """Return a check of one layer alone."""
+    layer, whole = expected.record.layer, expected.emitted.form()
+
+    def is_right(model: onnx.ModelProto) -> bool:
+        graph = ir.from_proto(model).graph
+        nodes = {node.layer: node for node in lego_op.find(graph)}
+        if layer not in nodes:
+            return check_tables(expected, model, batch_size=None, threads=1).passed
+        norms = batch_norms_after(nodes[layer].y)
+        return not DenseForm.of(nodes[layer].frozen).normalized(norms).differs_from(whole)
+
+    return is_right
+
+
+def network_check(inputs: InputSet, reference: Reference, growth: float) -> StageCheck:
+    """Return a check of the whole network; Lego nodes run as dense convolutions."""
+
+    def is_right(model: onnx.ModelProto) -> bool:
+        runtime = RuntimeModel(_standard(model).SerializeToString(), threads=1)
+        actual = runtime.run(inputs.images, inputs.batch_size)
+        return judge(reference.float64, reference.float32, actual, growth=growth).passed
+
+    return is_right
+
+
+def _holds(is_right: StageCheck, model: onnx.ModelProto) -> bool:
+    try:
+        return is_right(model)
+    except LegoExportError:
+        return False
+
+
+def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
+    standard = ir.from_proto(model)
+    layers = [node.layer for node in lego_op.find(standard.graph)]
+    LowerLego(Plan(dict.fromkeys(layers, Dense.name)))(standard)
+    return ir.to_proto(standard)

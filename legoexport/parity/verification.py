@@ -1,0 +1,122 @@
+"""Verification: everything that can be said about a model and the network it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import onnxruntime
+import torch
+
+from legoexport.freeze import FrozenNetwork, freeze
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.blame import layer_check, network_check
+from legoexport.parity.diagnosis import describe_cause, describe_layer, recipe
+from legoexport.parity.expectation import ExpectedLayer, emitted_layers, expected_layers
+from legoexport.parity.judge import combine
+from legoexport.parity.layer_check import LayerAgreement
+from legoexport.parity.runtime import RuntimeModel
+from legoexport.parity.subject import Subject
+from legoexport.parity.verify import judge_sets
+from legoexport.parity.walk import first_failure, walk
+from legoexport.provenance import read_stamp
+
+Progress = Callable[[str], None]
+
+NO_LAYERS_NOTE = "no legoexport metadata in the model: judged as a whole, layers cannot be walked"
+OUTSIDE_NOTE = "every Lego layer is within tolerance: the error is outside of them"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The verdict.
+
+    Attributes:
+        agreements: One for each set of inputs.
+        layers: One for each Lego layer in the order of the graph.
+        notes: What the reader should know either way.
+        diagnosis: What is wrong and where it came from; empty if all is well.
+    """
+
+    agreements: tuple[Agreement, ...]
+    layers: tuple[LayerAgreement, ...]
+    notes: tuple[str, ...]
+    diagnosis: tuple[str, ...]
+
+    @property
+    def agreement(self) -> Agreement:
+        """Over all sets of inputs."""
+        return combine(self.agreements)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the network as a whole and every layer are within their limits."""
+        return self.agreement.passed and all(layer.passed for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict and all that it rests on as JSON values."""
+        return {
+            "passed": self.passed,
+            "agreement": self.agreement.to_json(),
+            "layers": [layer.to_json() for layer in self.layers],
+            "notes": list(self.notes),
+            "diagnosis": list(self.diagnosis),
+        }
+
+
+def verify(subject: Subject, progress: Progress = lambda _: None) -> Verification:
+    """Judge the whole, walk the layers, and where a check fails find out why.
+
+    Raises:
+        UsageError: Model and network give outputs of different shapes, or have different layers.
+        CheckFailed: PyTorch itself gives NaN or infinite values.
+    """
+    progress("judging the outputs")
+    agreements = judge_sets(
+        subject.runtime, subject.inputs, subject.references, growth=subject.growth
+    )
+    notes = tuple(note for note in (subject.note,) if note)
+    if not subject.records:
+        return Verification(tuple(agreements), (), (NO_LAYERS_NOTE, *notes), ())
+    progress("walking the layers")
+    example = torch.zeros(subject.runtime.fixed_batch_size or 1, *subject.runtime.input_shape)
+    network = freeze(subject.module, example)
+    emitted = emitted_layers(network, example)
+    expected = expected_layers(subject.model, subject.records, emitted)
+    layers = walk(subject.model, expected, subject.inputs[0], subject.threads)
+    found = Verification(tuple(agreements), layers, notes, ())
+    if found.passed:
+        return found
+    progress("looking for the cause")
+    return replace(found, diagnosis=_diagnose(subject, network, expected, found))
+
+
+def _diagnose(
+    subject: Subject,
+    network: FrozenNetwork,
+    expected: tuple[ExpectedLayer, ...],
+    found: Verification,
+) -> tuple[str, ...]:
+    failure = first_failure(found.layers)
+    if failure is not None:
+        symptom = describe_layer(failure)
+        is_right = layer_check(expected[found.layers.index(failure)])
+    elif _is_right_unoptimized(subject):
+        return OUTSIDE_NOTE, f"only ONNX Runtime {onnxruntime.__version__}'s optimizer errs here"
+    else:
+        symptom = OUTSIDE_NOTE
+        bad = next(i for i, one in enumerate(found.agreements) if not one.passed)
+        is_right = network_check(subject.inputs[bad], subject.references[bad], subject.growth)
+    return symptom, *describe_cause(
+        read_stamp(subject.model),
+        lambda: recipe(subject.model, subject.runtime, network),
+        is_right,
+        subject.note,
+    )
+
+
+def _is_right_unoptimized(subject: Subject) -> bool:
+    plain = RuntimeModel(subject.model_bytes, subject.threads, optimize=False)
+    judged = judge_sets(plain, subject.inputs, subject.references, growth=subject.growth)
+    return combine(judged).passed
