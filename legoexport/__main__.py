@@ -1,0 +1,5 @@
+"""``python -m legoexport``."""
+
+from legoexport.cli import main
+
+main()

@@ -1,0 +1,75 @@
+"""The command line: finds the command, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from legoexport import __version__
+from legoexport.errors import LegoExportError
+
+# One line each, so that listing them imports none of them: most need torch.
+COMMANDS = {
+    "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
+    "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
+    "bench": "Measure the latency of an ONNX file, alone or beside another.",
+    "inspect": "Show the Lego layers of a checkpoint or ONNX file, and their totals.",
+}
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is invoked."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the road."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import ``legoexport.commands.<cmd_name>``."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"legoexport.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="legoexport")
+def group() -> None:
+    """Take a trained LegoNet to the phone: convert, verify, bench, inspect."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a check failed, 2 bad usage, 130 interrupted."""
+    try:
+        # Outside standalone mode click returns the code of ctx.exit() instead of exiting with it.
+        code = group(arguments, prog_name="legoexport", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except LegoExportError as error:
+        _fail(f"error: {error}", error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader went away; say nothing, and keep the interpreter from flushing into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    click.echo(message, err=True)
+    sys.exit(exit_code)

@@ -1,0 +1,105 @@
+"""What commands print: tables and progress for people, plain text for pipes, JSON for scripts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+DECIMAL_UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; columns that hold only numbers, units and dashes are set flush right.
+
+    On a terminal the table is drawn by rich; elsewhere it is aligned text without any box, colour
+    or line wrapping.
+    """
+    cells = [[str(cell) for cell in row] for row in rows]
+    flush_right = [_is_numeric([row[i] for row in cells]) for i in range(len(columns))]
+    if sys.stdout.isatty():
+        _print_rich(title, columns, cells, flush_right)
+    else:
+        _print_plain(title, columns, cells, flush_right)
+
+
+def print_json(value: object) -> None:
+    """Print ``value`` as JSON; NaN and infinite numbers are an error, as JSON has none."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print a line or a paragraph as it is."""
+    sys.stdout.write(text + "\n")
+
+
+@contextlib.contextmanager
+def step_progress() -> Iterator[Callable[[str], None]]:
+    """Show the step under way on stderr while the block runs, if that is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("starting") as status:
+        yield status.update
+
+
+def format_bytes(size_bytes: float) -> str:
+    """Return such as ``14.9 MB``, in powers of ten."""
+    return _scaled(size_bytes, "B")
+
+
+def format_count(count: float) -> str:
+    """Return such as ``3.69 M``, in powers of ten."""
+    return _scaled(count, "").rstrip()
+
+
+def format_ratio(ratio: float) -> str:
+    """Return such as ``2.03x``."""
+    return f"{ratio:.2f}x"
+
+
+def _scaled(number: float, unit: str) -> str:
+    for factor, prefix in DECIMAL_UNITS:
+        if abs(number) >= factor:
+            return f"{number / factor:.3g} {prefix}{unit}"
+    return f"{number:g} {unit}"
+
+
+def _is_numeric(cells: Sequence[str]) -> bool:
+    return all(cell[:1].isdigit() or cell[:1] in "-+<" for cell in cells if cell)
+
+
+def _print_rich(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    flush_right: Sequence[bool],
+) -> None:
+    table = Table(title=title, title_justify="left")
+    for column, right in zip(columns, flush_right, strict=True):
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _print_plain(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    flush_right: Sequence[bool],
+) -> None:
+    lines = [list(columns), *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    print_text(title)
+    for line in lines:
+        padded = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, flush_right, strict=True)
+        ]
+        print_text("  ".join(padded).rstrip())
