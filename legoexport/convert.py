@@ -76,7 +76,8 @@ def convert_module(
     invariants.check_banks_stored_once(compiled)
     invariants.check_loads(unstamped)
     progress("proving parity")
-    shape = tuple(example.shape[1:])
+    _, channels, height, width = example.shape
+    shape = (channels, height, width)
     agreement = check_model(module, unstamped, shape, growth=rounding_growth(compiled))
     if not agreement.passed:
         raise ParityFailed(

@@ -1,0 +1,83 @@
+"""The summary that ends a conversion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from legoexport.commands import inventory_view as view
+from legoexport.convert import Conversion
+from legoexport.freeze import LayerAudit
+from legoexport.inventory import Inventory
+from legoexport.inventory_onnx import summarize_model
+from legoexport.models.checkpoint import Checkpoint
+from legoexport.report import format_bytes, print_json, print_table, print_text
+
+
+def print_summary(
+    conversion: Conversion,
+    checkpoint: Checkpoint,
+    out: Path,
+    *,
+    dense_twin_bytes: int,
+    as_json: bool,
+) -> None:
+    """Print what was read, what was written, what it costs, and how well it was proved."""
+    inventory = summarize_model(onnx.load_from_string(conversion.model_bytes))
+    if as_json:
+        print_json(_as_json(conversion, checkpoint, out, inventory, dense_twin_bytes))
+        return
+    print_text(f"read     {checkpoint.path}: {checkpoint.form}, {checkpoint.arch}")
+    print_text(f"layers   {len(conversion.compiled.layers)} Lego layers: {_lowerings(conversion)}")
+    print_text(f"masks    {_audit(conversion.network.audits)}")
+    print_text(f"proof    {conversion.agreement}")
+    print_text("")
+    print_table("For one image", view.TOTAL_COLUMNS, view.total_rows(inventory))
+    size_bytes = len(conversion.model_bytes)
+    twin = f"the dense twin takes {format_bytes(dense_twin_bytes)}"
+    print_text("")
+    print_text(f"wrote    {out}: {format_bytes(size_bytes)}; {twin}")
+
+
+def _lowerings(conversion: Conversion) -> str:
+    counts = Counter(conversion.compiled.plan.lowerings.values())
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+
+
+def _audit(audits: tuple[LayerAudit, ...]) -> str:
+    totals = {
+        "choices": sum(audit.entries_count for audit in audits),
+        "ties": sum(audit.ties_count for audit in audits),
+        "thin margins": sum(audit.thin_margins_count for audit in audits),
+        "unused filters": sum(audit.unused_filters_count for audit in audits),
+    }
+    evenness = min((audit.evenness_ratio for audit in audits), default=1.0)
+    counted = ", ".join(f"{count} {name}" for name, count in totals.items())
+    return f"{counted}; least even use of a bank {evenness:.2f}"
+
+
+def _as_json(
+    conversion: Conversion,
+    checkpoint: Checkpoint,
+    out: Path,
+    inventory: Inventory,
+    dense_twin_bytes: int,
+) -> dict[str, Any]:
+    return {
+        "checkpoint": str(checkpoint.path),
+        "checkpoint_sha256": checkpoint.sha256,
+        "form": checkpoint.form,
+        "arch": checkpoint.arch,
+        "out": str(out),
+        "size_bytes": len(conversion.model_bytes),
+        "dense_twin_size_bytes": dense_twin_bytes,
+        "plan": dict(conversion.compiled.plan.lowerings),
+        "passes": list(conversion.compiled.stages),
+        "audit": [vars(audit) for audit in conversion.network.audits],
+        "freeze_agreement": conversion.network.agreement,
+        "parity": conversion.agreement.to_json(),
+        **view.as_json(inventory),
+    }
