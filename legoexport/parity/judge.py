@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -80,8 +80,9 @@ def measure(
     )
 
 
-def combine(agreements: Sequence[Agreement]) -> Agreement:
-    """Return one agreement that passes exactly if all of ``agreements`` do."""
+def combine(by_set: Mapping[str, Agreement]) -> Agreement:
+    """Return one agreement that passes exactly if those of all sets do."""
+    agreements = list(by_set.values())
     worst = max(agreements, key=lambda agreement: agreement.limit_ratio)
     accuracies = [agreement.accuracy for agreement in agreements if agreement.accuracy]
     return Agreement(

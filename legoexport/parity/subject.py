@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 from torch import nn
 
 from legoexport.parity.diagnosis import checkpoint_note
-from legoexport.parity.inputs import InputSet
+from legoexport.parity.inputs import InputSet, real_inputs
 from legoexport.parity.records import LayerRecord, largest_growth, read_records
 from legoexport.parity.reference import Reference, ReferenceNetwork
 from legoexport.parity.runtime import RuntimeModel, parse_model
@@ -60,7 +60,7 @@ def prepare(
     input_shape: tuple[int, int, int],
     *,
     checkpoint_sha256: str | None = None,
-    data: Callable[[RuntimeModel], InputSet] | None = None,
+    data: Path | None = None,
     threads: int = 1,
 ) -> Subject:
     """Load the model and run the reference.
@@ -70,16 +70,19 @@ def prepare(
         model_bytes: The ONNX file.
         input_shape: ``(c, h, w)`` that the network takes.
         checkpoint_sha256: Digest of the checkpoint file.
-        data: Reads real images for the model.
+        data: A file of real images, as ``real_inputs`` reads it.
         threads: Threads of ONNX Runtime.
 
     Raises:
-        UsageError: The model does not load, its metadata is damaged, or it takes other inputs.
+        UsageError: The model does not load, its metadata is damaged, it takes other inputs, or
+            ``data`` does not fit.
     """
     model = parse_model(model_bytes, "the file")
     runtime = RuntimeModel(model_bytes, threads)
     check_input_shape(runtime, input_shape)
-    inputs = input_sets(runtime, data(runtime) if data else None)
+    shape, batch_size = runtime.input_shape, runtime.fixed_batch_size
+    real = None if data is None else real_inputs(data, shape, batch_size)
+    inputs = input_sets(runtime, real)
     network = ReferenceNetwork(module)
     return Subject(
         module=module,

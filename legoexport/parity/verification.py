@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import torch
 
 from legoexport.freeze import FrozenNetwork, freeze
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.blame import layer_check, network_check
+from legoexport.parity.bundle import GoldenSet
 from legoexport.parity.diagnosis import describe_cause, describe_layer, recipe
 from legoexport.parity.expectation import ExpectedLayer, emitted_layers, expected_layers
 from legoexport.parity.judge import combine
@@ -33,13 +35,13 @@ class Verification:
     """The verdict.
 
     Attributes:
-        agreements: One for each set of inputs.
+        agreements: By the name of the set of inputs.
         layers: One for each Lego layer in the order of the graph.
         notes: What the reader should know either way.
         diagnosis: What is wrong and where it came from; empty if all is well.
     """
 
-    agreements: tuple[Agreement, ...]
+    agreements: Mapping[str, Agreement]
     layers: tuple[LayerAgreement, ...]
     notes: tuple[str, ...]
     diagnosis: tuple[str, ...]
@@ -59,6 +61,7 @@ class Verification:
         return {
             "passed": self.passed,
             "agreement": self.agreement.to_json(),
+            "sets": {name: one.to_json() for name, one in self.agreements.items()},
             "layers": [layer.to_json() for layer in self.layers],
             "notes": list(self.notes),
             "diagnosis": list(self.diagnosis),
@@ -78,18 +81,35 @@ def verify(subject: Subject, progress: Progress = lambda _: None) -> Verificatio
     )
     notes = tuple(note for note in (subject.note,) if note)
     if not subject.records:
-        return Verification(tuple(agreements), (), (NO_LAYERS_NOTE, *notes), ())
+        return Verification(agreements, (), (NO_LAYERS_NOTE, *notes), ())
     progress("walking the layers")
     example = torch.zeros(subject.runtime.fixed_batch_size or 1, *subject.runtime.input_shape)
     network = freeze(subject.module, example)
     emitted = emitted_layers(network, example)
     expected = expected_layers(subject.model, subject.records, emitted)
     layers = walk(subject.model, expected, subject.inputs[0], subject.threads)
-    found = Verification(tuple(agreements), layers, notes, ())
+    found = Verification(agreements, layers, notes, ())
     if found.passed:
         return found
     progress("looking for the cause")
     return replace(found, diagnosis=_diagnose(subject, network, expected, found))
+
+
+def golden_sets(subject: Subject, verification: Verification) -> list[GoldenSet]:
+    """Return what a bundle needs to repeat the judgement of the outputs."""
+    return [
+        GoldenSet(
+            name=one.name,
+            batch_size=one.batch_size,
+            limit=agreement.limit,
+            reference_max_abs_error=agreement.reference_max_abs_error,
+            images=one.images,
+            outputs=reference.float64.astype(np.float32),
+        )
+        for one, reference, agreement in zip(
+            subject.inputs, subject.references, verification.agreements.values(), strict=True
+        )
+    ]
 
 
 def _diagnose(
@@ -106,7 +126,7 @@ def _diagnose(
         return OUTSIDE_NOTE, f"only ONNX Runtime {onnxruntime.__version__}'s optimizer errs here"
     else:
         symptom = OUTSIDE_NOTE
-        bad = next(i for i, one in enumerate(found.agreements) if not one.passed)
+        bad = next(i for i, one in enumerate(found.agreements.values()) if not one.passed)
         is_right = network_check(subject.inputs[bad], subject.references[bad], subject.growth)
     return symptom, *describe_cause(
         read_stamp(subject.model),

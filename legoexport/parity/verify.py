@@ -57,13 +57,13 @@ def judge_sets(
     references: Sequence[Reference],
     *,
     growth: float,
-) -> list[Agreement]:
-    """Judge each set of inputs by itself.
+) -> dict[str, Agreement]:
+    """Judge each set of inputs by itself; return the agreements by the names of the sets.
 
     Raises:
         UsageError: The model's outputs have another shape than the network's.
     """
-    agreements = []
+    agreements = {}
     for one, reference in zip(inputs, references, strict=True):
         actual = model.run(one.images, one.batch_size)
         if actual.shape != reference.float64.shape:
@@ -73,8 +73,8 @@ def judge_sets(
                 legal=reference.float64.shape,
                 next_step="name the checkpoint that the model was converted from",
             )
-        agreements.append(
-            judge(reference.float64, reference.float32, actual, growth=growth, labels=one.labels)
+        agreements[one.name] = judge(
+            reference.float64, reference.float32, actual, growth=growth, labels=one.labels
         )
     return agreements
 

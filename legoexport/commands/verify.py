@@ -1,0 +1,159 @@
+"""``legoexport verify``: an ONNX file against its checkpoint, or against a parity bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
+from legoexport.errors import ParityFailed, UsageError
+from legoexport.parity import view
+from legoexport.parity.bundle import check_vacant, replay_bundle
+from legoexport.parity.bundle import save_bundle as write_bundle
+from legoexport.parity.judge import combine
+from legoexport.parity.runtime import RuntimeModel
+from legoexport.report import print_json, print_table, print_text, step_progress
+
+if TYPE_CHECKING:
+    from legoexport.models.checkpoint import Checkpoint
+    from legoexport.parity.verification import Verification
+
+FILES_COUNT = 2
+
+
+@click.command("verify")
+@click.argument("files", nargs=-1, metavar="[CHECKPOINT] MODEL", type=click.Path(path_type=Path))
+@checkpoint_options
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Real images: .npy, or .npz with images (N, c, h, w) and labels (N,).",
+)
+@click.option("--per-layer", is_flag=True, help="Print every Lego layer, not only a failing one.")
+@click.option(
+    "--save-bundle",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Save inputs, golden outputs and limits, to repeat the check without PyTorch.",
+)
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Check MODEL against a saved bundle instead of a checkpoint.",
+)
+@click.option(
+    "--threads", default=1, type=click.IntRange(min=1), help="Threads of ONNX Runtime; 1."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def command(
+    files: tuple[Path, ...],
+    arch: str | None,
+    settings: tuple[str, ...],
+    factory: str | None,
+    input_size: tuple[int, int] | None,
+    data: Path | None,
+    save_bundle: Path | None,
+    bundle: Path | None,
+    threads: int,
+    *,
+    per_layer: bool,
+    as_json: bool,
+) -> None:
+    """Check that MODEL computes what CHECKPOINT computes, as a whole and layer by layer.
+
+    The exit code is 0 if it does, 1 if it does not (the layer and the pass at fault are named), and
+    2 if the check could not be made.
+    """
+    if bundle is not None:
+        others = (arch, settings, factory, input_size, data, per_layer, save_bundle)
+        if len(files) != 1 or any(others):
+            raise UsageError(
+                "a bundle is checked by itself", legal="verify --bundle DIR MODEL [--threads N]"
+            )
+        _replay(bundle, _read(files[0]), threads, as_json=as_json)
+        return
+    if len(files) != FILES_COUNT:
+        raise UsageError(
+            "verify compares two files",
+            received=" ".join(map(str, files)) or "none",
+            legal="verify CHECKPOINT MODEL, or verify --bundle DIR MODEL",
+        )
+    if save_bundle is not None:
+        check_vacant(save_bundle)
+    path, model_bytes = files[0], _read(files[1])
+    checkpoint = load_checkpoint(path, arch, settings, factory, input_size)
+    if input_size is None:
+        size = RuntimeModel(model_bytes, threads).input_shape[1:]
+        if size != checkpoint.input_shape[1:]:
+            checkpoint = load_checkpoint(path, arch, settings, factory, size)
+    found = _verify(checkpoint, model_bytes, data, threads, save_bundle)
+    _print(found, per_layer=per_layer, as_json=as_json)
+    if not found.passed:
+        raise ParityFailed("\n".join(["the model fails its check", *found.diagnosis]))
+
+
+def _verify(
+    checkpoint: Checkpoint,
+    model_bytes: bytes,
+    data: Path | None,
+    threads: int,
+    save_bundle: Path | None,
+) -> Verification:
+    from legoexport.parity.subject import prepare
+    from legoexport.parity.verification import golden_sets, verify
+
+    with step_progress() as progress:
+        progress("running PyTorch")
+        subject = prepare(
+            checkpoint.module,
+            model_bytes,
+            checkpoint.input_shape,
+            checkpoint_sha256=checkpoint.sha256,
+            data=data,
+            threads=threads,
+        )
+        found = verify(subject, progress)
+    if save_bundle is not None and found.passed:
+        write_bundle(save_bundle, model_bytes, golden_sets(subject, found))
+    return found
+
+
+def _print(found: Verification, *, per_layer: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(found.to_json())
+        return
+    rows = view.agreement_rows(found.agreements)
+    print_table("Outputs against PyTorch float64", view.AGREEMENT_COLUMNS, rows)
+    if found.layers and (per_layer or not found.passed):
+        print_table("Lego layers", view.LAYER_COLUMNS, view.layer_rows(found.layers))
+    if found.agreement.accuracy:
+        print_text(str(found.agreement.accuracy))
+    if found.layers:
+        print_text(view.layers_line(found.layers))
+    for note in found.notes:
+        print_text(f"note: {note}")
+    print_text(str(found.agreement))
+
+
+def _replay(bundle: Path, model_bytes: bytes, threads: int, *, as_json: bool) -> None:
+    agreements = replay_bundle(bundle, model_bytes, threads=threads)
+    whole = combine(agreements)
+    if as_json:
+        sets = {name: one.to_json() for name, one in agreements.items()}
+        print_json({"passed": whole.passed, "agreement": whole.to_json(), "sets": sets})
+    else:
+        rows = view.agreement_rows(agreements)
+        print_table("Outputs against the bundle", view.AGREEMENT_COLUMNS, rows)
+        print_text(str(whole))
+    if not whole.passed:
+        raise ParityFailed("the model does not give the golden outputs of the bundle")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}", received=error.strerror) from None
