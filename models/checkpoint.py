@@ -99,11 +99,14 @@ def read_checkpoint(
     if input_size is not None:
         check_input(path, network)
     return Checkpoint(
-        path,
-        content.sha256,
-        content.container,
-        layout.form,
-        **vars(network),
+        path=path,
+        sha256=content.sha256,
+        container=content.container,
+        form=layout.form,
+        module=network.module,
+        arch=network.arch,
+        hyperparameters=network.hyperparameters,
+        input_shape=network.input_shape,
         stored_dtypes=_stored_dtypes(layout),
     )
 

@@ -108,10 +108,16 @@ def explained(path: Path) -> Iterator[None]:
     except _SYMPTOMS as error:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is damaged, cut short, or something else",
-            received=error if isinstance(error, MalformedFileError) else repr(error),
+            received=_symptom(error),
             legal="a file that torch.save or safetensors wrote",
             next_step="copy the file again from where it was saved, and compare the sizes",
         ) from error
+
+
+def _symptom(error: Exception) -> str:
+    if isinstance(error, zipfile.BadZipFile):
+        return f"a zip archive that ends early or is damaged ({error})"
+    return str(error) if isinstance(error, MalformedFileError) else repr(error)
 
 
 def _read_bytes(path: Path) -> bytes:

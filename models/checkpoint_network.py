@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from legoexport.models.registry import build, input_shape
 from torch import nn
 
 from legoexport.errors import CheckpointError, UsageError
 from legoexport.models.checkpoint_layout import Layout
 from legoexport.models.checkpoint_user_code import input_channels, make_network
+from legoexport.models.lego_conv import LegoConv2d
+from legoexport.models.registry import ARCHITECTURES, build, input_shape
 
 _LISTED_COUNT = 5
 
@@ -59,6 +60,15 @@ def find_network(path: Path, layout: Layout, request: Request) -> Network:
     Raises:
         CheckpointError: Nobody names it, or it cannot be built.
     """
+    name = _network_name(path, layout, request)
+    recorded = layout.hyperparameters if name == layout.arch else {}
+    arguments = {**recorded, **request.hyperparameters}
+    if request.model:
+        return _user_network(path, name, arguments, request.input_size)
+    return _registered_network(path, name, arguments, request.input_size)
+
+
+def _network_name(path: Path, layout: Layout, request: Request) -> str:
     if request.arch and request.model:
         raise CheckpointError(f"{path}: an architecture and a model of your own; name one of them")
     name = request.model or request.arch or layout.arch
@@ -69,17 +79,13 @@ def find_network(path: Path, layout: Layout, request: Request) -> Network:
             legal="weights of legoexport or of the published lego_vgg16",
             next_step="name the network with --arch and --set, or --model package.module:factory",
         )
-    recorded = layout.hyperparameters if name == layout.arch else {}
-    arguments = {**recorded, **request.hyperparameters}
-    if request.model:
-        return _user_network(path, name, arguments, request.input_size)
-    if ":" in name:
+    if not request.model and ":" in name:
         raise CheckpointError(
             f"{path} belongs to a network of your own code, which is not run unless you name it",
             received=name,
             next_step=f"if you trust that code, add --model {name}",
         )
-    return _registered_network(path, name, arguments, request.input_size)
+    return name
 
 
 def _registered_network(
@@ -95,6 +101,7 @@ def _registered_network(
             received=error,
             next_step="check the name and the hyperparameters (--arch, --set)",
         ) from error
+    _check_lego(path, arch, module)
     height, width = size or own_size
     return Network(module, arch, arguments, (channels, height, width))
 
@@ -109,7 +116,17 @@ def _user_network(
             next_step="add --input-size H W",
         )
     module = make_network(path, factory, arguments)
-    return Network(module, factory, arguments, (input_channels(path, module), *size))
+    _check_lego(path, factory, module)
+    return Network(module, factory, arguments, (input_channels(module), *size))
+
+
+def _check_lego(path: Path, arch: str, module: nn.Module) -> None:
+    if not any(isinstance(layer, LegoConv2d) for layer in module.modules()):
+        raise CheckpointError(
+            f"{path}: the network {arch} has no Lego layers",
+            legal=", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego),
+            next_step="name another network; one of your own is to hold LegoConv2d layers",
+        )
 
 
 def check_input(path: Path, network: Network) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from torch import nn
 
@@ -45,24 +46,17 @@ def make_network(path: Path, factory: str, arguments: Mapping[str, object]) -> n
     return network.cpu().float()
 
 
-def input_channels(path: Path, network: nn.Module) -> int:
-    """Channels that the first convolution of a network takes.
+def input_channels(network: nn.Module) -> int:
+    """Channels that the first convolution of a network takes, dense or Lego.
 
     Args:
-        path: The file that needs the network, for messages.
-        network: The network.
+        network: A network with at least one.
 
     Returns:
         Number of channels.
-
-    Raises:
-        CheckpointError: It has no convolution.
     """
-    for layer in network.modules():
-        channels = getattr(layer, "in_channels", None)
-        if isinstance(channels, int):
-            return channels
-    raise CheckpointError(f"{path}: the network has no convolution", received=type(network))
+    convolutions = (layer for layer in network.modules() if hasattr(layer, "in_channels"))
+    return int(cast("nn.Conv2d", next(convolutions)).in_channels)
 
 
 @contextmanager

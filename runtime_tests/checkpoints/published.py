@@ -35,7 +35,7 @@ class LegoConv2d(nn.Module):
         self.proxy_combination = torch.zeros(o, n, m, 1, 1, requires_grad=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        fragments = x.split(self.basic_channels, dim=1)[: self.n_split]
+        fragments = x[:, : self.n_split * self.basic_channels].chunk(self.n_split, dim=1)
         chosen = self.aux_combination.flatten(2).argmax(2)
         coefficient = self.aux_coefficients.flatten(2).gather(2, chosen[..., None])
         maps = [F.conv2d(fragment, self.lego, padding=KERNEL // 2) for fragment in fragments]

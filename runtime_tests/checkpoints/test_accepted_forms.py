@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from legoexport.models.registry import build
 from torch import nn
 
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
+from legoexport.models.registry import build
 from runtime_tests.checkpoints.published import (
     PAPER_WIDTHS,
     PUBLISHED_WIDTHS,

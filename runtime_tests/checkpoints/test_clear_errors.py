@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from legoexport.models.registry import build
 from torch import Tensor, nn
 
 from legoexport.errors import CheckpointError
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
+from legoexport.models.registry import build
 from runtime_tests.checkpoints.published import published_network, save_published
 
 DIGITS = {"o": 2, "m_ratio": 0.5}
@@ -43,7 +43,7 @@ def test_directory(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"hello, I am no checkpoint", "bytes of no known kind"),
-        (b"PK\x03\x04 and nothing more", "BadZipFile"),
+        (b"PK\x03\x04 and nothing more", "a zip archive that ends early"),
         (b"\x80\x02K\x01.", "a pickle that torch.save did not write"),
         (b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", "SafetensorError"),
     ],
@@ -59,8 +59,7 @@ def test_truncated(tmp_path: Path, zipped: bool, share: float) -> None:
     path = save_published(published_network(), tmp_path / "weights.pth", zipped=zipped)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    message = refusal(path)
-    assert "BadZipFile" in message if zipped else "ends early" in message
+    assert "ends early" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -169,14 +168,14 @@ def test_torchscript(tmp_path: Path) -> None:
     ("named", "reason"),
     [
         ({"arch": "no_such_network"}, "no_such_network"),
-        ({"arch": "dense_vgg16"}, "dense_vgg16"),
+        ({"arch": "vgg16"}, "no Lego layers"),
         ({"arch": "lego_digits", "hyperparameters": {"o": 3, "m_ratio": 0.5}}, "lego_digits"),
         ({"arch": "lego_digits", "hyperparameters": {"oh": 2}}, "oh"),
         ({"arch": "lego_digits", "model": "nets:make"}, "name one"),
         ({"model": "no_such_module:make", "input_size": (8, 8)}, "no_such_module"),
         ({"model": "collections:OrderedDict", "input_size": (8, 8)}, "nn.Module"),
         ({"model": "collections:OrderedDict"}, "--input-size"),
-        ({"model": "torch.nn:Identity", "input_size": (8, 8)}, "no convolution"),
+        ({"model": "torch.nn:Identity", "input_size": (8, 8)}, "no Lego layers"),
     ],
 )
 def test_wrong_network_named(tmp_path: Path, named: dict[str, object], reason: str) -> None:

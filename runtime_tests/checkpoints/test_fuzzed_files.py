@@ -10,10 +10,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from legoexport.models.registry import build
 
 from legoexport.errors import CheckpointError
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
+from legoexport.models.registry import build
 from runtime_tests.checkpoints.published import published_network, save_published
 
 pytestmark = pytest.mark.usefixtures("little_memory")
