@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def summarize_model(model: onnx.ModelProto) -> Inventory:
     Raises:
         UsageError: legoexport did not convert it, or its metadata is damaged.
     """
-    rows = tuple(_rows(model))
+    rows = _rows(model)
     tensors = _by_kind(model.graph)
     size_bytes = {kind: sum(map(_size_bytes, found)) for kind, found in tensors.items()}
     graph_bytes = model.ByteSize() - sum(size_bytes.values())
@@ -50,7 +49,7 @@ def summarize_model(model: onnx.ModelProto) -> Inventory:
     return Inventory(rows, DensePart(weights, dense_macs(model)), stored)
 
 
-def _rows(model: onnx.ModelProto) -> Iterator[LayerRow]:
+def _rows(model: onnx.ModelProto) -> tuple[LayerRow, ...]:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if LAYERS_KEY not in metadata:
         raise UsageError(
@@ -59,8 +58,7 @@ def _rows(model: onnx.ModelProto) -> Iterator[LayerRow]:
             legal="a file that legoexport convert wrote, or a checkpoint",
         )
     try:
-        for record in json.loads(metadata[LAYERS_KEY]):
-            yield LayerRow(record["layer"], _shape(record), lowering=record["lowering"])
+        return tuple(_row(record) for record in list(json.loads(metadata[LAYERS_KEY])))
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(
             f"the {LAYERS_KEY} metadata of the ONNX file is damaged",
@@ -69,14 +67,22 @@ def _rows(model: onnx.ModelProto) -> Iterator[LayerRow]:
         ) from None
 
 
-def _shape(record: dict[str, object]) -> LegoShape:
+def _row(record: dict[str, object]) -> LayerRow:
+    layer, lowering = record["layer"], record["lowering"]
+    if not (isinstance(layer, str) and isinstance(lowering, str)):
+        raise TypeError(f"layer and lowering are names, received {layer!r} and {lowering!r}")
     sizes = {key: _integers(record[key], 1)[0] for key in SIZES}
     pairs = {key: _integers(record[key], 2) for key in PAIRS}
     if min(sizes.values()) < 1 or sizes["c"] % sizes["o"]:
         raise ValueError(f"no Lego layer has the sizes {sizes}")
     if min(pairs["padding"]) < 0 or min(min(pairs[key]) for key in PAIRS if key != "padding") < 1:
         raise ValueError(f"no Lego layer has the geometry {pairs}")
-    return LegoShape(**sizes, **pairs)  # type: ignore[arg-type]
+    shape = LegoShape(**sizes, **pairs)  # type: ignore[arg-type]
+    if shape.filters_used > shape.m or shape.pairs_used > shape.o * shape.m:
+        raise ValueError(f"a layer uses more filters than it has: {sizes}")
+    if min(shape.output_size) < 1:
+        raise ValueError(f"the kernel does not fit into the input: {pairs}")
+    return LayerRow(layer, shape, lowering=lowering)
 
 
 def _integers(value: object, length: int) -> tuple[int, ...]:

@@ -72,10 +72,10 @@ def _trace(network: nn.Module, input_shape: tuple[int, int, int]) -> list[Call]:
     try:
         with torch.no_grad():
             network(zeros)
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # a network of the user's own may raise anything
         raise UsageError(
             f"the network does not run on an input of shape {input_shape}",
-            received=str(error).splitlines()[0],
+            received=f"{type(error).__name__}: {error}".splitlines()[0],
             next_step="give the size it was made for with --input-size H W",
         ) from error
     return calls

@@ -3,56 +3,17 @@
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
-from typing import cast
 
 import onnx
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from legoexport.errors import UsageError
-from legoexport.freeze import freeze
 from legoexport.inventory import Inventory
 from legoexport.inventory_onnx import summarize_model
 from legoexport.inventory_torch import summarize_module
-from legoexport.models.lego_conv import LegoConv2d
-from legoexport.parity.agreement import Agreement
-from legoexport.pipeline import CompileOptions, compile_network
-from legoexport.provenance import stamp
-
-INPUT_SHAPE = (3, 12, 10)
-
-
-class Network(nn.Module):
-    """Lego layers between a dense stem and a linear head; one of them is called twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 8, 3, padding=1, bias=False)
-        self.twice = LegoConv2d(8, 8, 3, o=2, m=5, padding=1, bias=False)
-        self.wide = LegoConv2d(8, 12, 1, o=4, m_ratio=0.5, stride=2)
-        self.norm = nn.BatchNorm2d(12)
-        self.head = nn.Linear(12, 7)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.twice(self.twice(self.stem(x)).relu()).relu()
-        x = self.norm(self.wide(x)).relu()
-        return self.head(x.mean((2, 3)))
-
-
-@pytest.fixture(scope="module")
-def network() -> Network:
-    torch.manual_seed(0)
-    return Network()
-
-
-@pytest.fixture(scope="module")
-def model(network: Network) -> onnx.ModelProto:
-    example = torch.zeros(1, *INPUT_SHAPE)
-    compiled = compile_network(freeze(network, example), example, CompileOptions())
-    agreement = cast("Agreement", SimpleNamespace(relative_error=0.0))
-    return stamp(compiled, checkpoint_sha256=None, target="cpu", agreement=agreement)
+from runtime_tests.inspect.network import INPUT_SHAPE, Network
 
 
 @pytest.fixture(scope="module")
