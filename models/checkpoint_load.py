@@ -53,7 +53,7 @@ def _check_names(path: Path, names: set[str], problem: str) -> None:
         raise CheckpointError(
             f"{path} {problem}: {len(names)} of them",
             received=", ".join(sorted(names)[:_LISTED_COUNT]) + more,
-            next_step="the file is incomplete, or belongs to another network: see --arch and --model",
+            next_step="it is incomplete, or belongs to another network: see --arch and --model",
         )
 
 
