@@ -12,6 +12,7 @@ from legoexport.report import format_bytes, format_count, format_ratio
 Row = Sequence[str]
 Table = tuple[str, Row, list[Row]]
 UNKNOWN = "-"
+TOTAL_COLUMNS = ("for one image", "this network", "dense twin", "ratio")
 
 
 def tables(inventory: Inventory) -> list[Table]:
@@ -21,11 +22,10 @@ def tables(inventory: Inventory) -> list[Table]:
     shape_columns += ["lowering", "partition"] if converted else ["ties"]
     cost_columns = ["layer", "parameters", "multiply-adds"]
     cost_columns += ["smaller: Eq. 1", "counted", "faster: Eq. 2", "counted"]
-    total_columns = ["for one image", "this network", "dense twin", "ratio"]
     return [
         ("Lego layers", shape_columns, [_shape_cells(row) for row in inventory.rows]),
         ("Their cost", cost_columns, [_cost_cells(row) for row in inventory.rows]),
-        ("Totals beside the dense twin", total_columns, _total_rows(inventory)),
+        ("Totals beside the dense twin", TOTAL_COLUMNS, total_rows(inventory)),
     ]
 
 
@@ -54,7 +54,8 @@ def _cost_cells(row: LayerRow) -> Row:
     ]
 
 
-def _total_rows(inventory: Inventory) -> list[Row]:
+def total_rows(inventory: Inventory) -> list[Row]:
+    """Return the totals beside those of the dense twin, under ``TOTAL_COLUMNS``."""
     own, twin = inventory.totals, inventory.dense_twin
     counts = {
         "parameters: weights": "weights",
