@@ -35,7 +35,7 @@ def print_summary(
     print_text(f"masks    {_audit(conversion.network.audits)}")
     print_text(f"proof    {conversion.agreement}")
     print_text("")
-    print_table("For one image", view.TOTAL_COLUMNS, view.total_rows(inventory))
+    print_table("What it costs", view.TOTAL_COLUMNS, view.total_rows(inventory))
     size_bytes = len(conversion.model_bytes)
     twin = f"the dense twin takes {format_bytes(dense_twin_bytes)}"
     print_text("")
