@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from legoexport.models.lego_conv import LegoConv2d
 from torch import nn
 
 from legoexport.errors import CheckFailed, CheckpointError
 from legoexport.freeze import AGREEMENT_TOLERANCE, freeze
 from legoexport.models.frozen_conv import FrozenLegoConv2d
+from legoexport.models.lego_conv import LegoConv2d
 from runtime_tests.networks import small_net
 
 EXAMPLE = torch.zeros(2, 3, 12, 10)

@@ -7,11 +7,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from legoexport.models.lego_conv import LegoConv2d
 from torch import Tensor, nn
 
 from legoexport.errors import UsageError
 from legoexport.freeze import FrozenNetwork, freeze
+from legoexport.models.lego_conv import LegoConv2d
 from legoexport.passes.lowerings import LOWERINGS
 from legoexport.pipeline import Compiled, CompileOptions, Stage, compile_network
 from runtime_tests.networks import plan_where_it_serves, small_net
