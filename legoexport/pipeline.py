@@ -177,13 +177,21 @@ class _Run:
 def _lowered(node: lego_op.LegoNode, plan: Plan, trained_m: int) -> LoweredLayer:
     return LoweredLayer(
         layer=node.layer,
-        input=str(node.x.name),
-        output=str(node.y.name) if node.y.is_graph_output() else output_name(node.layer),
+        input=_final_name(node.x),
+        output=_final_name(node.y),
         lowering=plan.lowerings[node.layer],
         frozen=node.frozen,
         input_size=Site.of(node).input_size,
         trained_m=trained_m,
     )
+
+
+def _final_name(value: ir.Value) -> str:
+    """Return the name that ``value`` has once LowerLego has renamed what leaves Lego layers."""
+    producer = value.producer()
+    if producer is None or producer.domain != lego_op.DOMAIN or value.is_graph_output():
+        return str(value.name)
+    return output_name(producer.attributes["layer"].as_string())
 
 
 def _dense_bytes(graph: ir.Graph) -> int:
