@@ -66,6 +66,11 @@ class Client:
         """
         return self._ask(name, self._longest_s, **arguments)
 
+    def close(self) -> None:
+        """Close both pipes."""
+        self._answers.close()
+        self._requests.close()
+
     def _ask(self, name: str, limit_s: float, **arguments: object) -> dict[str, Any]:
         answer = self._answer(name, arguments, limit_s)
         if "failed" in answer:
@@ -76,7 +81,7 @@ class Client:
 
     def _answer(self, name: str, arguments: Mapping[str, object], limit_s: float) -> dict[str, Any]:
         expired = threading.Event()
-        timer = threading.Timer(limit_s, lambda: (expired.set(), self._process.kill()))
+        timer = threading.Timer(limit_s, self._expire, [expired])
         timer.start()
         try:
             # A worker that has ended refuses the request; the empty answer then says that it has.
@@ -90,6 +95,10 @@ class Client:
             raise self._ended(limit_s, expired=expired.is_set())
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _expire(self, expired: threading.Event) -> None:
+        expired.set()
+        self._process.kill()
 
     def _ended(self, limit_s: float, *, expired: bool) -> CheckFailed:
         if expired:
@@ -115,8 +124,9 @@ def start_worker(path: Path, longest_s: float = LONGEST_S) -> Iterator[Client]:
         process = subprocess.Popen(  # noqa: S603 - our own file
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
+        client = Client(path, process, log, longest_s)
         try:
-            yield Client(path, process, log, longest_s)
+            yield client
         finally:
             process.kill()
             process.communicate()
