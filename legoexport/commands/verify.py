@@ -70,29 +70,32 @@ def command(
     if bundle is not None:
         others = (arch, settings, factory, input_size, data, per_layer, save_bundle)
         if len(files) != 1 or any(others):
-            raise UsageError(
-                "a bundle is checked by itself", legal="verify --bundle DIR MODEL [--threads N]"
-            )
+            legal = "verify --bundle DIR MODEL [--threads N] [--json]"
+            raise UsageError("a bundle is checked by itself", legal=legal)
         _replay(bundle, _read(files[0]), threads, as_json=as_json)
         return
+    path, model_path = _two(files)
+    if save_bundle is not None:
+        check_vacant(save_bundle)
+    model_bytes = _read(model_path)
+    checkpoint = load_checkpoint(path, arch, settings, factory, input_size)
+    size = RuntimeModel(model_bytes, threads).input_shape[1:]
+    if input_size is None and size != checkpoint.input_shape[1:]:
+        checkpoint = load_checkpoint(path, arch, settings, factory, size)
+    found = _verify(checkpoint, model_bytes, data, threads, save_bundle)
+    _print(found, per_layer=per_layer, as_json=as_json)
+    if not found.passed:
+        raise ParityFailed("\n".join(["the model fails its check", *found.diagnosis]))
+
+
+def _two(files: tuple[Path, ...]) -> tuple[Path, Path]:
     if len(files) != FILES_COUNT:
         raise UsageError(
             "verify compares two files",
             received=" ".join(map(str, files)) or "none",
             legal="verify CHECKPOINT MODEL, or verify --bundle DIR MODEL",
         )
-    if save_bundle is not None:
-        check_vacant(save_bundle)
-    path, model_bytes = files[0], _read(files[1])
-    checkpoint = load_checkpoint(path, arch, settings, factory, input_size)
-    if input_size is None:
-        size = RuntimeModel(model_bytes, threads).input_shape[1:]
-        if size != checkpoint.input_shape[1:]:
-            checkpoint = load_checkpoint(path, arch, settings, factory, size)
-    found = _verify(checkpoint, model_bytes, data, threads, save_bundle)
-    _print(found, per_layer=per_layer, as_json=as_json)
-    if not found.passed:
-        raise ParityFailed("\n".join(["the model fails its check", *found.diagnosis]))
+    return files[0], files[1]
 
 
 def _verify(

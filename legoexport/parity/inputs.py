@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,9 +90,9 @@ def real_inputs(
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     legal = ".npy of images (N, c, h, w), or .npz with images and, if known, labels (N,)"
     try:
-        content = np.load(path, allow_pickle=False)
+        content = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"cannot read {path}", received=error, legal=legal) from None
     if "images" not in arrays:
         raise UsageError(f"{path} holds no images", received=sorted(arrays), legal=legal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import onnx
@@ -13,9 +13,9 @@ from legoexport.freeze import FrozenNetwork, freeze
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.parity.agreement import Agreement
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.passes.plan import Plan
 from legoexport.pipeline import Compiled, CompileOptions, compile_network
 from legoexport.provenance import stamp
+from legoexport.target import CPU
 
 INPUT_SHAPE = (3, 12, 12)
 LAYER_NAMES = ("features.3", "features.6", "features.8")
@@ -81,8 +81,8 @@ def convert(net: nn.Module, lowering: str, *, batch: int | None = None) -> Conve
     """Freeze, compile and stamp ``net`` with one lowering for all layers."""
     example = torch.zeros(batch or 1, *INPUT_SHAPE)
     network = freeze(net, example)
-    plan = Plan(dict.fromkeys(network.layers, lowering))
-    options = CompileOptions(plan=plan, dynamic_batch=batch is None)
+    target = replace(CPU, lowerings=(lowering,))
+    options = CompileOptions(target, dynamic_batch=batch is None)
     compiled = compile_network(network, example, options)
     model = stamp(compiled, checkpoint_sha256="0" * 64, target="cpu", agreement=AGREEMENT)
     return Converted(net, network, compiled, model)
