@@ -1,0 +1,34 @@
+"""How to measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from legoexport.errors import UsageError
+
+DEFAULT_DURATION_S = 5.0
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """How to measure.
+
+    Attributes:
+        threads: Intra-op threads of ONNX Runtime.
+        provider: Execution provider, by its name without the ending, such as ``cpu``.
+        batch_size: Images in a run.
+        duration_s: How long each model is measured, warm-up not counted.
+        profile: Take a run apart by operator and by Lego layer too.
+    """
+
+    threads: int
+    provider: str = "cpu"
+    batch_size: int = 1
+    duration_s: float = DEFAULT_DURATION_S
+    profile: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        if min(self.threads, self.batch_size) < 1 or not self.duration_s > 0:
+            received = f"{self.threads} threads, batch {self.batch_size}, {self.duration_s} s"
+            raise UsageError("threads, batch and duration must be positive", received=received)

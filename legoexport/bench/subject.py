@@ -1,0 +1,87 @@
+"""A model while it is measured."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from legoexport.bench.client import Client, start_worker
+from legoexport.bench.inputs import check_readable, fill_shapes
+from legoexport.bench.model_file import file_size_bytes
+from legoexport.bench.options import BenchOptions
+from legoexport.bench.profile import place, profile_of, read_nodes
+from legoexport.bench.providers import check_placement, find_provider
+from legoexport.bench.statistics import Latency, summarize
+from legoexport.bench.timing import Memory, Timing
+
+WARM_UP_SHARE = 0.2
+PLACEMENT_RUNS_COUNT = 1
+PROFILE_RUNS_COUNT = (3, 100)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is loaded in a worker, fed and warmed up."""
+
+    client: Client
+    options: BenchOptions
+    provider: str
+    loaded: dict[str, Any]
+
+    def timing(self, latencies_ms: Sequence[float], tell: Tell) -> Timing:
+        """Complete what was measured by what else there is to know; nothing can be measured after.
+
+        Raises:
+            CheckFailed: Nothing of the model is placed on the provider.
+        """
+        path, latency = self.client.path, summarize(latencies_ms)
+        peak_bytes = self.client.ask("memory")["peak_bytes"]  # before a profile adds to it
+        tell(f"looking where {path.name} runs")
+        with tempfile.TemporaryDirectory() as folder:
+            runs_count = self._profiled_runs_count(latency)
+            files = self.client.ask("profile", folder=folder, runs_count=runs_count)
+            nodes = read_nodes(Path(files["profile"]))
+            profile = profile_of(nodes, path, files["graph"]) if self.options.profile else None
+        placement = place(nodes)
+        check_placement(path, self.provider, placement)
+        return Timing(
+            model=str(path),
+            threads=self.options.threads,
+            provider=self.provider,
+            batch_size=self.options.batch_size,
+            latency=latency,
+            session_creation_ms=self.loaded["session_ms"],
+            memory=Memory(self.loaded["before_bytes"], self.loaded["after_bytes"], peak_bytes),
+            file_size_bytes=file_size_bytes(path),
+            placement=placement,
+            profile=profile,
+        )
+
+    def _profiled_runs_count(self, latency: Latency) -> int:
+        if not self.options.profile:
+            return PLACEMENT_RUNS_COUNT
+        least, most = PROFILE_RUNS_COUNT
+        return min(most, max(least, round(self.options.duration_s * 1e3 / latency.mean_ms)))
+
+
+def start(stack: ExitStack, path: Path, options: BenchOptions, tell: Tell) -> Subject:
+    """Start a worker that ends with ``stack``, and prepare the model at ``path`` in it.
+
+    Raises:
+        UsageError: As for ``bench_model``.
+        CheckFailed: The run fails.
+    """
+    provider = find_provider(options.provider)
+    check_readable(path)
+    client = stack.enter_context(start_worker(path))
+    tell(f"loading {path.name}")
+    loaded = client.load(threads=options.threads, provider=provider)
+    client.ask("feed", inputs=fill_shapes(path, loaded["inputs"], options.batch_size))
+    client.measure_ms(options.duration_s * WARM_UP_SHARE)
+    return Subject(client, options, provider, loaded)
