@@ -85,7 +85,7 @@ def lego_graph(frozen: FrozenLego, height: int, width: int, layer: str = "layer"
     constants = [
         ir.val(f"{layer}.{name}", const_value=ir.tensor(array)) for name, array in tables.items()
     ]
-    shape = ["batch", frozen.n, *frozen.output_size(height, width)]
+    shape: list[int | str | None] = ["batch", frozen.n, *frozen.output_size(height, width)]
     y = ir.val("output", dtype=ir.DataType.FLOAT, shape=shape)
     node = ir.node(
         lego_op.OP_TYPE,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from legoexport.models.lego_conv import LegoConv2d
 from torch import Tensor, nn
 
 from legoexport.freeze import FrozenNetwork
-from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.models.lego_conv import LegoConv2d
+from legoexport.passes.lowerings import find_lowering
 from legoexport.passes.plan import Plan
+from legoexport.pipeline import CompileOptions, compile_network
 
 
 class SmallNet(nn.Module):
@@ -59,10 +60,8 @@ def small_net(seed: int = 0, *, coefficients: bool = True) -> nn.Module:
     return randomize(SmallNet(coefficients=coefficients), seed)
 
 
-def plan_where_it_serves(network: FrozenNetwork, lowering: str) -> Plan:
+def plan_where_it_serves(network: FrozenNetwork, example: Tensor, lowering: str) -> Plan:
     """Lower with ``lowering`` wherever it does not decline, and grouped elsewhere."""
-    names = {}
-    for layer, frozen in network.layers.items():
-        declined = find_lowering(lowering).declines(Site(layer, frozen, (12, 10)))
-        names[layer] = "grouped" if declined else lowering
-    return Plan(names)
+    layers = compile_network(network, example, CompileOptions()).layers
+    declined = {layer.layer: find_lowering(lowering).declines(layer.site) for layer in layers}
+    return Plan({name: "grouped" if reason else lowering for name, reason in declined.items()})

@@ -41,7 +41,7 @@ def size(compiled: Compiled) -> int:
 @pytest.mark.parametrize("lowering", LOWERINGS)
 def test_what_the_compiler_makes_passes(lowering: str) -> None:
     network = freeze(small_net(), EXAMPLE)
-    plan = plan_where_it_serves(network, lowering)
+    plan = plan_where_it_serves(network, EXAMPLE, lowering)
     compiled = compile_network(network, EXAMPLE, CompileOptions(plan=plan))
     invariants.check_operators(compiled.model, CPU)
     invariants.check_banks_stored_once(compiled)

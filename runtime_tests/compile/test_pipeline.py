@@ -34,7 +34,7 @@ def outputs(compiled: Compiled, x: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("lowering", LOWERINGS)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_equals_pytorch_in_float64(network: FrozenNetwork, lowering: str, batch: int) -> None:
-    plan = plan_where_it_serves(network, lowering)
+    plan = plan_where_it_serves(network, EXAMPLE, lowering)
     compiled = compile_network(network, EXAMPLE, CompileOptions(plan=plan))
     x = torch.randn(batch, 3, 12, 10, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

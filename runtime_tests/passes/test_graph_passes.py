@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from onnx_ir.passes.common import ShapeInferencePass
 
 from legoexport.errors import UsageError
 from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
 from legoexport.passes.set_opset import SetOpset, onnx_opset_range
 from legoexport.passes.simplify_graph import SimplifyGraph
-from onnx_ir.passes.common import ShapeInferencePass
 from runtime_tests.layers import lowered, random_frozen, run
 
 
