@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
+WIDEST_TABLE = 10_000
 DECIMAL_UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
@@ -21,9 +23,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     """
     cells = [[str(cell) for cell in row] for row in rows]
     flush_right = [_is_numeric([row[i] for row in cells]) for i in range(len(columns))]
-    if sys.stdout.isatty():
-        _print_rich(title, columns, cells, flush_right)
-    else:
+    # A terminal too narrow for the table gets the plain one: wrapped is readable, cropped is not.
+    if not (sys.stdout.isatty() and _print_rich(title, columns, cells, flush_right)):
         _print_plain(title, columns, cells, flush_right)
 
 
@@ -79,13 +80,19 @@ def _print_rich(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     flush_right: Sequence[bool],
-) -> None:
+) -> bool:
+    """Print the table if the terminal is wide enough for it; return whether it was."""
     table = Table(title=title, title_justify="left")
     for column, right in zip(columns, flush_right, strict=True):
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    unbounded = console.options.update(width=WIDEST_TABLE)
+    fits = Measurement.get(console, unbounded, table).maximum <= console.width
+    if fits:
+        console.print(table)
+    return fits
 
 
 def _print_plain(
