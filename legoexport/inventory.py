@@ -20,12 +20,14 @@ class LayerRow:
         shape: Its sizes.
         ties_count: Mask entries whose largest logit is shared; None once converted.
         lowering: Name of the lowering that computes it; None before conversion.
+        partition: Execution provider that ONNX Runtime gives its nodes to; None before conversion.
     """
 
     layer: str
     shape: LegoShape
     ties_count: int | None = None
     lowering: str | None = None
+    partition: str | None = None
 
     @property
     def counts(self) -> LegoCounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -83,7 +84,17 @@ def _of_model(path: Path, *, given: bool) -> Inventory:
         )
     from legoexport.inventory_onnx import load_model, summarize_model
 
-    return summarize_model(load_model(path))
+    model = load_model(path)
+    return _placed(summarize_model(model), model.SerializeToString())
+
+
+def _placed(inventory: Inventory, model_bytes: bytes) -> Inventory:
+    from legoexport.placement import layer_partitions, node_providers
+
+    providers = node_providers(model_bytes, ["CPUExecutionProvider"])
+    partitions = layer_partitions(providers, [row.layer for row in inventory.rows])
+    rows = tuple(replace(row, partition=partitions[row.layer]) for row in inventory.rows)
+    return replace(inventory, rows=rows)
 
 
 def _of_checkpoint(

@@ -37,7 +37,7 @@ def _shape_cells(row: LayerRow) -> Row:
         *(str(size) for size in (shape.o, shape.m, shape.n, shape.c)),
         *("x".join(map(str, pair)) for pair in (shape.kernel, shape.stride, shape.input_size)),
         f"{shape.filters_used}/{shape.m}",
-        *([ties] if row.lowering is None else [row.lowering, UNKNOWN]),
+        *([ties] if row.lowering is None else [row.lowering, row.partition or UNKNOWN]),
     ]
 
 
@@ -116,7 +116,7 @@ def _record(row: LayerRow) -> dict[str, Any]:
         "filters_unused": row.shape.m - row.shape.filters_used,
         "ties_count": row.ties_count,
         "lowering": row.lowering,
-        "partition": None,
+        "partition": row.partition,
     }
 
 
