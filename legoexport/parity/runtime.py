@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from legoexport.errors import CheckFailed, UsageError
 
 PROVIDER = "CPUExecutionProvider"
-SILENT_BUT_FOR_ERRORS = 3
+# What ONNX Runtime has to say comes back in its exceptions.
+FATAL_ONLY = 4
 IMAGE_RANK = 4
 
 
@@ -36,7 +37,7 @@ class RuntimeModel:
         if not optimize:
             level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.graph_optimization_level = level
-        options.log_severity_level = SILENT_BUT_FOR_ERRORS
+        options.log_severity_level = FATAL_ONLY
         try:
             self._session = onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])
         except Exception as error:
