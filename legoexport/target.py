@@ -44,7 +44,18 @@ CPU = Target(
     opset=17,
     ir_version=8,
     allowed_ops=CONVOLUTION_OPS | RESHAPE_OPS | NETWORK_OPS,
-    lowerings=("grouped", "per_fragment", "dense"),
+    lowerings=(
+        "grouped",
+        "per_fragment",
+        "fragment_batch",
+        "winograd_rows_4",
+        "winograd_rows_4_batch",
+        "winograd_rows_7",
+        "winograd_rows_7_batch",
+        "winograd_tiles_4",
+        "winograd_tiles_4_batch",
+        "dense",
+    ),
 )
 
 TARGETS = {target.name: target for target in (CPU,)}

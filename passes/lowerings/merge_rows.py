@@ -1,0 +1,64 @@
+"""The merge after Winograd: pick each output's maps row by row, in order, and add them up.
+
+After A^T, row t*f + r of a map is row t of its r-th kind, and the kinds of all maps lie one after
+the other. One Gather over rows of pixels chooses the maps, weaves the kinds together, and leaves
+out what the last tile computes beyond the output::
+
+    chosen[n*o + i, t*f + r] = lines[image, r, position[i, n], t]
+    Y[n] = sum_i coefficient[i, n] * chosen[n*o + i] + bias[n]
+
+Unlike Transpose, Gather runs on every thread. Its index is computed in the graph from a column of
+maps and a row of steps, so the file holds n*o + h' numbers of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from legoexport.frozen import FrozenLego, IndexArray
+from legoexport.passes.draft import Draft
+from legoexport.passes.lowerings.base import Site
+from legoexport.passes.lowerings.fragments import Fragments
+from legoexport.passes.lowerings.winograd_axis import TiledAxis
+
+
+def gather_rows_and_sum(
+    draft: Draft, lines: ir.Value, site: Site, rows: TiledAxis, fragments: Fragments
+) -> ir.Value:
+    """Merge ``lines``, which hold ``(images, f, maps, tiles, w')`` in this order in any shape."""
+    frozen, tile = site.frozen, rows.transforms.tile
+    images, maps = fragments.images(frozen), fragments.maps(frozen)
+    shape = [-1, images * tile * maps * rows.tiles, site.output_size[1]]
+    sizes = draft.integers("merge", "lines_shape", shape)
+    flat = draft.node("merge", "lines", "Reshape", [lines, sizes])
+    column, row = _index(fragments.position(frozen), maps, rows)
+    inputs = [
+        draft.constant("merge", "first_rows", column.astype(np.int32)),
+        draft.constant("merge", "row_steps", row.astype(np.int32)),
+    ]
+    index = draft.node("merge", "index", "Add", inputs)
+    chosen = draft.node("merge", "gather", "Gather", [flat, index], {"axis": 1})
+    return _weighted_sum(draft, chosen, frozen)
+
+
+def _index(position: IndexArray, maps: int, rows: TiledAxis) -> tuple[IndexArray, IndexArray]:
+    """The first row of each chosen map ``(n*o, 1)``, and the way to its others ``(1, h')``."""
+    tile = rows.transforms.tile
+    image, place = np.divmod(position, maps)
+    first = (image * tile * maps + place) * rows.tiles
+    tiles, kinds = np.divmod(np.arange(rows.output_length), tile)
+    return first.T.reshape(-1, 1), (kinds * maps * rows.tiles + tiles)[None]
+
+
+def _weighted_sum(draft: Draft, chosen: ir.Value, frozen: FrozenLego) -> ir.Value:
+    """Sum each o maps; a bias always, for the reason given in merge.py."""
+    coefficient = np.ascontiguousarray(frozen.coefficient.T).reshape(frozen.n, frozen.o, 1, 1)
+    bias = np.zeros(frozen.n, np.float32) if frozen.bias is None else frozen.bias
+    inputs = [
+        chosen,
+        draft.constant("merge", "coefficient", coefficient),
+        draft.constant("merge", "bias", bias),
+    ]
+    attributes = {"kernel_shape": [1, 1], "group": frozen.n}
+    return draft.node("merge", "sum", "Conv", inputs, attributes)

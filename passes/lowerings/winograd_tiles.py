@@ -1,0 +1,121 @@
+"""2-D Winograd F(f x f, 3 x 3).
+
+With a = f + 2, tiles of f x f outputs, U_ij = G[i] lego G[j]^T and V_ij = B^T[i] X B[j] one value a
+tile::
+
+    Q_ij = U_ij V_ij                          i, j < a, one 1x1 convolution with a group for each
+    maps[:, t*f + r, u*f + s] = sum_ij A^T[r, i] Q_ij[:, t, u] A[j, s]
+    Y[n] = sum_i coefficient[i, n] * maps[position[i, n]] + bias[n]
+
+Nine multiplications a pixel become (a/f)^2, 2.25 for f = 4. The transforms are separable: a
+vertical and a^2 horizontal depthwise convolutions in, two MatMuls out. A Transpose puts the columns
+in order, the Gather of the merge the rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from legoexport.passes.draft import Draft
+from legoexport.passes.lowerings.base import Site, Work
+from legoexport.passes.lowerings.fragments import Fragments
+from legoexport.passes.lowerings.merge import merge_macs
+from legoexport.passes.lowerings.merge_rows import gather_rows_and_sum
+from legoexport.passes.lowerings.winograd import TAPS, Transforms
+from legoexport.passes.lowerings.winograd_axis import TiledAxis
+
+Axes = tuple[TiledAxis, TiledAxis]
+
+
+def tiled_axes(site: Site, transforms: Transforms) -> Axes:
+    """Cut both axes of the map of ``site``."""
+    return TiledAxis.of(site, 0, transforms), TiledAxis.of(site, 1, transforms)
+
+
+def tiles_work(site: Site, transforms: Transforms, fragments: Fragments) -> Work:
+    """Count input transform, products and output transform of one image."""
+    frozen, (rows, columns) = site.frozen, tiled_axes(site, transforms)
+    points, tile = transforms.points, transforms.tile
+    vertical = rows.tap_count * rows.tiles * site.input_size[1]
+    horizontal = points * columns.tap_count * rows.tiles * columns.tiles
+    products = points**2 * (frozen.c // frozen.o) + points * tile * (points + tile)
+    maps = fragments.images(frozen) * fragments.maps(frozen)
+    outputs = maps * products * rows.tiles * columns.tiles
+    return Work(frozen.c * (vertical + horizontal) + outputs, merge_macs(site))
+
+
+def build_tiles(
+    draft: Draft,
+    x: ir.Value,
+    bank: ir.Value,
+    site: Site,
+    *,
+    transforms: Transforms,
+    fragments: Fragments,
+) -> ir.Value:
+    """Add the layer to ``draft``."""
+    frozen, axes = site.frozen, tiled_axes(site, transforms)
+    entered = fragments.enter(draft, x, site)
+    values = _input_values(draft, entered, axes, frozen.c // fragments.images(frozen))
+    weight = _weight(draft, bank, site, transforms, fragments)
+    group = transforms.points**2 * fragments.groups(frozen)
+    attributes = {"kernel_shape": [1, 1], "group": group}
+    products = draft.node("transform", "conv", "Conv", [values, weight], attributes)
+    lines = _output_lines(draft, products, axes, fragments.maps(frozen))
+    return gather_rows_and_sum(draft, lines, site, axes[0], fragments)
+
+
+def _input_values(draft: Draft, x: ir.Value, axes: Axes, channels: int) -> ir.Value:
+    """B^T X B, point by point: (b, a*a*channels, tiles, tiles)."""
+    rows, columns = axes
+    values = []
+    horizontal = columns.kernels(draft, channels)
+    for i, kernel in enumerate(rows.kernels(draft, channels)):
+        row = rows.transform(draft, f"input_{i}", x, kernel)
+        values += [
+            columns.transform(draft, f"input_{i}_{j}", row, horizontal[j])
+            for j in range(len(horizontal))
+        ]
+    return draft.node("transform", "concat", "Concat", values, {"axis": 1})
+
+
+def _weight(
+    draft: Draft, bank: ir.Value, site: Site, transforms: Transforms, fragments: Fragments
+) -> ir.Value:
+    """G lego G^T, point by point: (a*a*filters, c/o, 1, 1)."""
+    cells = site.frozen.c // site.frozen.o
+    both = np.kron(transforms.filter, transforms.filter).astype(np.float32)
+    matrix = draft.constant("weights", "filter_matrix", both)
+    flat_shape = draft.integers("weights", "flat_shape", [-1, TAPS**2])
+    flat = draft.node("weights", "flat", "Reshape", [bank, flat_shape])
+    turned = draft.node("weights", "turn", "Transpose", [flat], {"perm": [1, 0]})
+    product = draft.node("weights", "transform", "MatMul", [matrix, turned])
+    stack_shape = draft.integers("weights", "stack_shape", [len(both), site.frozen.m, cells])
+    stack = draft.node("weights", "stack", "Reshape", [product, stack_shape])
+    chosen = fragments.weight(draft, stack, site.frozen, axis=1)
+    list_shape = draft.integers("weights", "list_shape", [-1, cells, 1, 1])
+    return draft.node("weights", "list", "Reshape", [chosen, list_shape])
+
+
+def _output_lines(draft: Draft, products: ir.Value, axes: Axes, maps: int) -> ir.Value:
+    """A^T Q A with whole lines of pixels: (images, f, maps * tiles, w')."""
+    rows, columns = axes
+    tile, points = rows.transforms.tile, rows.transforms.points
+
+    def reshape(name: str, value: ir.Value, shape: list[int]) -> ir.Value:
+        sizes = draft.integers("transform", f"{name}_shape", shape)
+        return draft.node("transform", name, "Reshape", [value, sizes])
+
+    matrix = draft.constant("transform", "output_matrix", rows.transforms.output.astype(np.float32))
+    flat = reshape("flat", products, [0, points, -1])
+    vertical = draft.node("transform", "output_vertical", "MatMul", [matrix, flat])
+    split = reshape("split", vertical, [0, tile, points, maps * rows.tiles * columns.tiles])
+    both = draft.node("transform", "output", "MatMul", [matrix, split])
+    woven = draft.node("transform", "weave", "Transpose", [both], {"perm": [0, 1, 3, 2]})
+    lines = reshape("lines", woven, [0, tile, maps * rows.tiles, columns.tiles * tile])
+    if columns.tiles * tile == columns.output_length:
+        return lines
+    bounds = {"starts": 0, "ends": columns.output_length, "axes": 3}
+    inputs = [draft.integers("transform", f"crop_{name}", [at]) for name, at in bounds.items()]
+    return draft.node("transform", "crop", "Slice", [lines, *inputs])
