@@ -19,6 +19,7 @@ from legoexport.bench.statistics import Latency, summarize
 from legoexport.bench.timing import Memory, Timing
 
 WARM_UP_SHARE = 0.2
+LONGEST_WARM_UP_S = 1.0
 PLACEMENT_RUNS_COUNT = 1
 PROFILE_RUNS_COUNT = (3, 100)
 
@@ -83,5 +84,5 @@ def start(stack: ExitStack, path: Path, options: BenchOptions, tell: Tell) -> Su
     tell(f"loading {path.name}")
     loaded = client.load(threads=options.threads, provider=provider)
     client.ask("feed", inputs=fill_shapes(path, loaded["inputs"], options.batch_size))
-    client.measure_ms(options.duration_s * WARM_UP_SHARE)
+    client.measure_ms(min(options.duration_s * WARM_UP_SHARE, LONGEST_WARM_UP_S))
     return Subject(client, options, provider, loaded)

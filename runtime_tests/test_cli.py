@@ -1,0 +1,102 @@
+"""The command line as a whole: help, exit codes, messages, and what it does not load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import legoexport
+from legoexport.cli import COMMANDS, group, main
+from legoexport.errors import CheckFailed, LegoExportError, UsageError
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "legoexport", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def exit_code(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    return stop.value.code
+
+
+def test_help_lists_every_command_in_plain_text() -> None:
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(name in done.stdout for name in COMMANDS)
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_says_what_it_does(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(name, "--help") == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"Usage: legoexport {name}")
+    assert out.isascii()
+
+
+def test_version_is_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--version") == 0
+    assert legoexport.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import legoexport",
+        "from legoexport.cli import main; main(['--help'])",
+        "from legoexport.cli import main; main(['bench', '--help'])",
+        "from legoexport.cli import main; main(['bench', 'no such file.onnx'])",
+    ],
+)
+def test_what_needs_no_torch_does_not_load_it(program: str) -> None:
+    check = f"import sys\ntry:\n    {program}\nexcept SystemExit:\n    pass\n"
+    check += "sys.exit(99 if 'torch' in sys.modules else 0)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("bad value", received=3, legal="1 or 2", next_step="give 1"), 2),
+        (CheckFailed("it differs"), 1),
+        (LegoExportError("it failed"), 1),
+    ],
+)
+def test_errors_become_messages_and_exit_codes(
+    error: LegoExportError,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(group, "main", fail)
+    assert exit_code("bench") == code
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"error: {error}\n")
+
+
+def test_an_interrupt_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(group, "main", interrupt)
+    assert exit_code() == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["bench"], ["bench", "a.onnx", "--fast"]])
+def test_bad_usage_is_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(*arguments) == 2
+    assert "Usage:" in capsys.readouterr().err
