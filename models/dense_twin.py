@@ -15,10 +15,13 @@ def expand_lego(module: nn.Module) -> nn.Module:
     twin = copy.deepcopy(module)
     if isinstance(twin, LegoConv2d):
         return expand_layer(twin)
+    convs = {
+        layer: expand_layer(layer) for layer in twin.modules() if isinstance(layer, LegoConv2d)
+    }
     for name, layer in list(twin.named_modules(remove_duplicate=False)):
         if isinstance(layer, LegoConv2d):
             parent, _, child = name.rpartition(".")
-            setattr(twin.get_submodule(parent), child, expand_layer(layer))
+            setattr(twin.get_submodule(parent), child, convs[layer])  # shared layers stay shared
     return twin
 
 
@@ -33,6 +36,8 @@ def expand_layer(layer: LegoConv2d) -> nn.Conv2d:
         layer.padding,
         layer.dilation,
         bias=layer.bias is not None,
+        device=layer.lego.device,
+        dtype=layer.lego.dtype,
     )
     conv.weight.copy_(layer.weight())
     if conv.bias is not None and layer.bias is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from torch import nn
 
 from legoexport.errors import UsageError
-from legoexport.models.lego_conv import LegoConv2d, count_filters
+from legoexport.models.lego_arguments import check_o, count_filters
+from legoexport.models.lego_conv import LegoConv2d
 
 Where = Callable[[str, nn.Conv2d], bool]
 
@@ -26,7 +28,7 @@ class Legofied:
 
     module: nn.Module
     replaced: tuple[str, ...]
-    kept: dict[str, str]
+    kept: Mapping[str, str]
 
 
 def legofy(
@@ -41,7 +43,8 @@ def legofy(
     """Return a copy of ``model`` with Lego layers in place of convolutions.
 
     The paper keeps the first convolution dense; so does the default choice, which takes every other
-    convolution that can be one. Everything else keeps its weights.
+    convolution that can be one (first in the order of ``named_modules``). Everything else keeps its
+    weights.
 
     Args:
         model: Any network.
@@ -54,9 +57,10 @@ def legofy(
     Raises:
         UsageError: ``where`` chose a convolution that cannot be a Lego layer, or there was none.
     """
+    check_o(o)
     count_filters(1, m, m_ratio)
     module = copy.deepcopy(model)
-    convs = [(name, c) for name, c in module.named_modules() if type(c) is nn.Conv2d]
+    convs = [(name, c) for name, c in module.named_modules() if isinstance(c, nn.Conv2d)]
     replaced: list[str] = []
     kept: dict[str, str] = {}
     for position, (name, conv) in enumerate(convs):
@@ -69,11 +73,13 @@ def legofy(
         replaced.append(name)
     if not replaced:
         raise UsageError("no convolution became a Lego layer", received=kept or "no convolutions")
-    return Legofied(module, tuple(replaced), kept)
+    return Legofied(module, tuple(replaced), MappingProxyType(kept))
 
 
 def why_impossible(conv: nn.Conv2d, o: int) -> str | None:
     """Return why ``conv`` cannot be a Lego layer of ``o`` fragments, or None if it can."""
+    if type(conv) is not nn.Conv2d:
+        return f"its class {type(conv).__name__} may compute something else"
     if conv.groups != 1:
         return f"it has {conv.groups} groups"
     if conv.padding_mode != "zeros":

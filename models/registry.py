@@ -31,6 +31,7 @@ class Architecture:
         build: Takes a recipe (None for a dense network) and the network's own hyper-parameters.
         defaults: The network's own hyper-parameters, without those of the Lego layers.
         channels: Input channels.
+        least_input_size: Smallest height and width in pixels that survive its pooling.
         is_lego: Whether it has Lego layers.
         twin: Name of the same network with, or without, Lego layers.
     """
@@ -40,6 +41,7 @@ class Architecture:
     build: Callable[..., nn.Module]
     defaults: Hyperparameters
     channels: int
+    least_input_size: int
     is_lego: bool
     twin: str
 
@@ -66,21 +68,17 @@ def _both(
     build: Callable[..., nn.Module],
     *,
     channels: int,
+    least_input_size: int,
     defaults: Hyperparameters,
-) -> tuple[Architecture, Architecture]:
+) -> tuple[Architecture, ...]:
+    sizes = (channels, least_input_size)
     frozen = MappingProxyType(dict(defaults))
-    lego = f"{description}, Lego layers"
-    return (
-        Architecture(lego_name, lego, build, frozen, channels, is_lego=True, twin=dense_name),
-        Architecture(
-            dense_name,
-            f"{description}, dense",
-            build,
-            frozen,
-            channels,
-            is_lego=False,
-            twin=lego_name,
-        ),
+    return tuple(
+        Architecture(name, f"{description}, {layers}", build, frozen, *sizes, is_lego, twin)
+        for name, layers, is_lego, twin in (
+            (lego_name, "Lego layers", True, dense_name),
+            (dense_name, "dense", False, lego_name),
+        )
     )
 
 
@@ -91,6 +89,7 @@ _REGISTERED = (
         "VGG16 with batch norm",
         _vgg16,
         channels=3,
+        least_input_size=32,
         defaults={"classes": 10, "input_size": 32, "form": "paper"},
     ),
     *_both(
@@ -99,6 +98,7 @@ _REGISTERED = (
         "ResNet-50",
         LegoResNet50,
         channels=3,
+        least_input_size=1,
         defaults={"classes": 1000, "input_size": 224},
     ),
     *_both(
@@ -107,6 +107,7 @@ _REGISTERED = (
         "MobileNet v1",
         LegoMobileNet,
         channels=3,
+        least_input_size=1,
         defaults={"classes": 1000, "input_size": 224},
     ),
     *_both(
@@ -115,6 +116,7 @@ _REGISTERED = (
         "Small network for 8x8 digits",
         _digits,
         channels=1,
+        least_input_size=2,
         defaults={"classes": 10, "input_size": SMALL_IMAGE},
     ),
 )
@@ -165,7 +167,7 @@ def complete(arch: str, hyperparameters: Hyperparameters) -> dict[str, object]:
     """Return all hyper-parameters of ``arch``, given ones over defaults.
 
     Raises:
-        UsageError: One is unknown or of another type.
+        UsageError: One is unknown or of another type, or the images are too small.
     """
     defaults = find_architecture(arch).hyperparameters
     unknown = sorted(set(hyperparameters) - set(defaults))
@@ -175,10 +177,20 @@ def complete(arch: str, hyperparameters: Hyperparameters) -> dict[str, object]:
             received=", ".join(unknown),
             legal=", ".join(defaults),
         )
-    return {
+    values = {
         name: _checked(arch, name, hyperparameters.get(name, default), default)
         for name, default in defaults.items()
     }
+    _check_input_size(find_architecture(arch), values["input_size"])
+    return values
+
+
+def _check_input_size(architecture: Architecture, size: object) -> None:
+    least = architecture.least_input_size
+    if isinstance(size, int) and size < least:
+        raise UsageError(
+            f"{architecture.name}: input_size in pixels", received=size, legal=f"{least} or more"
+        )
 
 
 def _checked(arch: str, name: str, value: object, default: object) -> object:

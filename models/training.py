@@ -77,8 +77,11 @@ def train(
     steps = -(-len(data.train_labels) // options.batch_size) * options.epochs
     optimizer = torch.optim.SGD(_groups(module, options), momentum=options.momentum)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, steps)
-    for layer in lego_layers(module):
-        layer.balance_weight = options.balance_weight
+    balance = [
+        layer.balance_masks(options.balance_weight)
+        for layer in lego_layers(module)
+        if options.balance_weight and layer.mask_logits.requires_grad
+    ]
     results = []
     for epoch in range(1, options.epochs + 1):
         if options.warmup_epochs is not None and epoch > options.warmup_epochs:
@@ -93,6 +96,8 @@ def train(
         accuracy = count_correct(module, data.test_images, data.test_labels)
         results.append(EpochResult(epoch, loss, accuracy / len(data.test_labels), sum(changed)))
         observe(results[-1])
+    for handle in balance:
+        handle.remove()
     module.eval()
     return tuple(results)
 
