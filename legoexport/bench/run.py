@@ -18,7 +18,9 @@ from legoexport.bench.timing import Comparison, Timing
 __all__ = ["BenchOptions", "bench_model", "compare"]
 
 ROUNDS_COUNT = 25
-LEAST_ROUNDS_COUNT = 10
+LEAST_ROUNDS_COUNT = 10  # fewer pairs give no interval worth the name
+# Between slices a worker notices that its parent is gone, and the machine has no time to change.
+LONGEST_SLICE_S = 0.5
 
 
 def bench_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) -> Timing:
@@ -37,7 +39,8 @@ def bench_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) 
     with ExitStack() as stack:
         subject = start(stack, path, options, tell)
         tell(f"measuring {path.name}")
-        return subject.timing(subject.client.measure_ms(options.duration_s), tell)
+        rounds = _take_turns([subject.client], options.duration_s, least_count=1)
+        return subject.timing([ms for (slice_ms,) in rounds for ms in slice_ms], tell)
 
 
 def compare(
@@ -55,7 +58,8 @@ def compare(
     with ExitStack() as stack:
         subjects = [start(stack, one, options, tell) for one in (path, other)]
         tell(f"measuring {path.name} and {other.name} in turns")
-        rounds = _take_turns([subject.client for subject in subjects], options.duration_s)
+        clients = [subject.client for subject in subjects]
+        rounds = _take_turns(clients, options.duration_s, least_count=LEAST_ROUNDS_COUNT)
         firsts, seconds = zip(*rounds, strict=True)
         pairs_ms = [(median(second), median(first)) for first, second in rounds]
         timing, other_timing = (
@@ -65,10 +69,13 @@ def compare(
         return Comparison(timing, other_timing, ratio_of_medians(pairs_ms), len(rounds))
 
 
-def _take_turns(clients: Sequence[Client], duration_s: float) -> list[list[list[float]]]:
+def _take_turns(
+    clients: Sequence[Client], duration_s: float, *, least_count: int
+) -> list[list[list[float]]]:
     """Return for each round the latencies (ms) of each model, in the order of ``clients``."""
+    slice_s = min(duration_s / ROUNDS_COUNT, LONGEST_SLICE_S)
     rounds: list[list[list[float]]] = []
     deadline = time.perf_counter() + duration_s * len(clients)
-    while len(rounds) < LEAST_ROUNDS_COUNT or time.perf_counter() < deadline:
-        rounds.append([client.measure_ms(duration_s / ROUNDS_COUNT) for client in clients])
+    while len(rounds) < least_count or time.perf_counter() < deadline:
+        rounds.append([client.measure_ms(slice_s) for client in clients])
     return rounds
