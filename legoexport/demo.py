@@ -115,7 +115,7 @@ def print_results(
     own, twin = converted["totals"], converted["dense_twin"]
     correct = verified["agreement"]["accuracy"]
     images = correct["images_count"]
-    ratio = timed["ratio"]
+    speedup = timed["speedup"]
     rows = [
         ["parameters", format_count(own["weights"]), format_count(twin["weights"])],
         [
@@ -132,16 +132,16 @@ def print_results(
         ["right in ONNX Runtime", f"{correct['onnx_correct_count']}/{images}", "same function"],
         [
             "median latency, 1 thread",
-            f"{timed['model']['p50_ms']:.3f} ms",
-            f"{timed['other']['p50_ms']:.3f} ms",
+            f"{timed['model']['latency']['p50_ms']:.3f} ms",
+            f"{timed['other']['latency']['p50_ms']:.3f} ms",
         ],
     ]
     print_text("")
     print_table("LegoNet on handwritten digits", ["", "LegoNet", "dense twin"], rows)
     print_text(
         f"accuracy {accuracy:.1%}, equal in PyTorch and ONNX Runtime;"
-        f" {ratio['estimate']:.2f}x faster than the dense twin"
-        f" [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+        f" {speedup['estimate_ratio']:.2f}x faster than the dense twin"
+        f" [{speedup['low_ratio']:.2f}, {speedup['high_ratio']:.2f}]"
     )
     print_text(f"files in {FOLDER}/: {', '.join(sorted(path.name for path in FOLDER.iterdir()))}")
 
