@@ -1,1 +1,1 @@
-"""Bench."""
+"""Measuring: one worker process per model, interleaved, ratios with intervals."""

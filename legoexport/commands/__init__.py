@@ -1,1 +1,1 @@
-"""commands"""
+"""The commands: each parses, calls and prints."""
