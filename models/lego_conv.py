@@ -139,7 +139,7 @@ class LegoConv2d(nn.Module):
         """
 
         def balanced(gradient: Tensor) -> Tensor:
-            return gradient + weight * imbalance(self.choices(), self.m)
+            return gradient + weight * imbalance(self.choices(), self.m).to(gradient)
 
         handle: RemovableHandle = self.mask_logits.register_hook(balanced)  # type: ignore[no-untyped-call]
         return handle
