@@ -46,6 +46,7 @@ CPU = Target(
     allowed_ops=CONVOLUTION_OPS | RESHAPE_OPS | NETWORK_OPS,
     lowerings=(
         "grouped",
+        "grouped_dense_merge",
         "per_fragment",
         "fragment_batch",
         "winograd_rows_4",

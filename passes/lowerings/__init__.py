@@ -10,6 +10,7 @@ from legoexport.passes.lowerings.base import Lowering, Site, Work
 from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.lowerings.fragment_batch import FragmentBatch
 from legoexport.passes.lowerings.grouped import Grouped
+from legoexport.passes.lowerings.grouped_dense_merge import GroupedDenseMerge
 from legoexport.passes.lowerings.per_fragment import PerFragment
 from legoexport.passes.lowerings.winograd_rows_4 import WinogradRows4
 from legoexport.passes.lowerings.winograd_rows_4_batch import WinogradRows4Batch
@@ -22,6 +23,7 @@ __all__ = ["LOWERINGS", "Lowering", "Site", "Work", "find_lowering"]
 
 _REGISTERED: tuple[Lowering, ...] = (
     Grouped(),
+    GroupedDenseMerge(),
     PerFragment(),
     FragmentBatch(),
     WinogradRows4(),

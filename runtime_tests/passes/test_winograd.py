@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from legoexport.frozen import FrozenLego
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
 from legoexport.passes.lowerings.winograd import F4, F7, Transforms, cook_toom, taps_of
 from runtime_tests.layers import LayerCase, lowered, random_frozen, run
@@ -73,20 +74,21 @@ def test_rows_take_any_width(name: str, case: LayerCase) -> None:
     assert_equals_the_definition(name, case)
 
 
+RNG = np.random.default_rng(0)
+
+
 @pytest.mark.parametrize(
-    ("names", "geometry", "reason"),
+    ("names", "frozen", "reason"),
     [
-        (WINOGRAD, {"kernel": (1, 3)}, "vertical kernel is 1"),
-        (WINOGRAD, {"stride": (2, 1)}, "vertical stride"),
-        (WINOGRAD, {"dilation": (2, 1)}, "vertical stride or dilation"),
-        (TILES, {"kernel": (3, 5)}, "horizontal kernel is 5"),
-        (TILES, {"dilation": (1, 2)}, "horizontal stride or dilation"),
+        (WINOGRAD, random_frozen(RNG, kernel=(1, 3)), "vertical kernel is 1"),
+        (WINOGRAD, random_frozen(RNG, stride=(2, 1)), "vertical stride"),
+        (WINOGRAD, random_frozen(RNG, dilation=(2, 1)), "vertical stride or dilation"),
+        (TILES, random_frozen(RNG, kernel=(3, 5)), "horizontal kernel is 5"),
+        (TILES, random_frozen(RNG, dilation=(1, 2)), "horizontal stride or dilation"),
     ],
+    ids=["kernel", "stride", "dilation", "horizontal kernel", "horizontal dilation"],
 )
-def test_what_it_declines(
-    names: list[str], geometry: dict[str, tuple[int, int]], reason: str
-) -> None:
-    frozen = random_frozen(np.random.default_rng(0), **geometry)
+def test_what_it_declines(names: list[str], frozen: FrozenLego, reason: str) -> None:
     for name in names:
         declined = find_lowering(name).declines(Site("layer", frozen, (8, 8)))
         assert declined is not None
