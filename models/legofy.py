@@ -96,7 +96,7 @@ def _why_not(
 ) -> str | None:
     reason = why_impossible(conv, o)
     if where is None:
-        return reason or ("it is the first convolution" if is_first else None)
+        return "it is the first convolution" if is_first else reason
     if not where(name, conv):
         return "where did not choose it"
     if reason:

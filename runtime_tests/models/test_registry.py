@@ -1,0 +1,85 @@
+"""The registry builds by name, and names what it has when a name or value is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from legoexport.errors import UsageError
+from legoexport.models.lego_conv import LegoConv2d
+from legoexport.models.registry import (
+    ARCHITECTURES,
+    build,
+    complete,
+    find_architecture,
+    input_shape,
+)
+
+
+def test_every_architecture_of_the_paper_is_there_with_its_twin() -> None:
+    assert set(ARCHITECTURES) == {
+        *("lego_vgg16", "lego_resnet50", "lego_mobilenet", "lego_digits"),
+        *("vgg16", "resnet50", "mobilenet_v1", "digits"),
+    }
+    for name, architecture in ARCHITECTURES.items():
+        assert architecture.name == name
+        assert ARCHITECTURES[architecture.twin].twin == name
+        assert ARCHITECTURES[architecture.twin].is_lego != architecture.is_lego
+
+
+def test_hyperparameters_reach_the_layers() -> None:
+    module = build("lego_digits", o=4, m_ratio=1, coefficients=False, classes=3)
+    layers = [each for each in module.modules() if isinstance(each, LegoConv2d)]
+    assert {(each.o, each.m / each.out_channels, each.coefficients) for each in layers} == {
+        (4, 1.0, None)
+    }
+    assert module(torch.zeros(2, *input_shape("lego_digits", {}))).shape == (2, 3)
+
+
+def test_defaults_are_completed() -> None:
+    assert complete("lego_vgg16", {"o": 4}) == {
+        "o": 4,
+        "m_ratio": 0.5,
+        "coefficients": True,
+        "classes": 10,
+        "input_size": 32,
+        "form": "paper",
+    }
+    assert input_shape("vgg16", {"input_size": 64}) == (3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("arch", "hyperparameters", "message"),
+    [
+        ("lego_vgg19", {}, "unknown architecture[^$]*lego_vgg19[^$]*lego_vgg16, vgg16"),
+        ("lego_vgg16", {"ratio": 0.5}, "no such hyper-parameter[^$]*ratio[^$]*m_ratio"),
+        ("vgg16", {"o": 2}, "vgg16 has no such hyper-parameter"),
+        ("lego_vgg16", {"o": 2.0}, "hyper-parameter o[^$]*2.0[^$]*int"),
+        ("lego_vgg16", {"o": "2"}, "hyper-parameter o"),
+        ("lego_vgg16", {"o": True}, "hyper-parameter o"),
+        ("lego_vgg16", {"o": 3}, "o must divide the input channels[^$]*o=3"),
+        ("lego_vgg16", {"m_ratio": 0.0}, "hyper-parameter m_ratio"),
+        ("lego_vgg16", {"m_ratio": float("inf")}, "m_ratio is Lego filters per output channel"),
+        ("lego_vgg16", {"coefficients": 1}, "hyper-parameter coefficients"),
+        ("lego_vgg16", {"form": "cifar"}, "unknown form of VGG16[^$]*paper, published"),
+        ("vgg16", {"classes": 0}, "hyper-parameter classes"),
+        ("vgg16", {"input_size": 31}, "input_size in pixels[^$]*31[^$]*32 or more"),
+        ("digits", {"input_size": 1}, "input_size in pixels"),
+    ],
+)
+def test_mistakes_are_named_with_what_is_legal(
+    arch: str, hyperparameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(arch, **hyperparameters)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_smallest_legal_image_passes(arch: str) -> None:
+    size = ARCHITECTURES[arch].least_input_size
+    with torch.device("meta"):
+        module = build(arch, input_size=size).eval()
+        scores = module(torch.zeros(1, find_architecture(arch).channels, size, size))
+    assert scores.shape == (1, ARCHITECTURES[arch].defaults["classes"])

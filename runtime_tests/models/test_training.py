@@ -1,0 +1,134 @@
+"""Training learns, is fixed by its seed, balances the masks and freezes them when told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from legoexport.models.digits import ImageData, load
+from legoexport.models.lego_conv import LegoConv2d, imbalance
+from legoexport.models.training import (
+    EpochResult,
+    TrainingOptions,
+    count_correct,
+    lego_layers,
+    shift,
+    train,
+)
+
+OPTIONS = TrainingOptions(epochs=4, batch_size=32, learning_rate=0.05, warmup_epochs=2)
+
+
+class TinyNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 16, 3, padding=1)
+        self.norm = nn.BatchNorm2d(16)
+        self.lego = LegoConv2d(16, 24, 3, o=2, m_ratio=0.5, stride=2, padding=1)
+        self.classifier = nn.Linear(24 * 16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.lego(self.norm(self.stem(x)).relu()).relu()
+        scores: Tensor = self.classifier(x.flatten(1))
+        return scores
+
+
+def tiny_net() -> TinyNet:
+    torch.manual_seed(0)
+    return TinyNet()
+
+
+@pytest.fixture(scope="module")
+def few_digits() -> ImageData:
+    data = load()
+    return replace(data, train_images=data.train_images[:320], train_labels=data.train_labels[:320])
+
+
+def test_it_learns(few_digits: ImageData) -> None:
+    module = tiny_net()
+    seen: list[EpochResult] = []
+    results = train(module, few_digits, replace(OPTIONS, epochs=8), seen.append)
+    assert seen == list(results)
+    assert [each.epoch for each in results] == list(range(1, 9))
+    assert results[-1].mean_loss < 0.6 * results[0].mean_loss
+    assert results[-1].test_accuracy > 0.8  # chance is 0.1
+    correct = count_correct(module, few_digits.test_images, few_digits.test_labels)
+    assert results[-1].test_accuracy == correct / 360
+    assert not module.training
+
+
+def test_the_seed_fixes_it(few_digits: ImageData) -> None:
+    runs = []
+    for seed in (0, 0, 1):
+        module = tiny_net()
+        torch.rand(1)  # the global generator has no part in it
+        results = train(module, few_digits, replace(OPTIONS, epochs=2, seed=seed))
+        runs.append((results, module.lego.lego.detach()))
+    assert runs[0][0] == runs[1][0]
+    assert torch.equal(runs[0][1], runs[1][1])
+    assert runs[0][0] != runs[2][0]
+
+
+def test_masks_change_until_they_freeze(few_digits: ImageData) -> None:
+    module = tiny_net()
+    changed = [each.changed_choices_count for each in train(module, few_digits, OPTIONS)]
+    assert min(changed[:2]) > 0
+    assert changed[2:] == [0, 0]
+    assert not module.lego.mask_logits.requires_grad
+
+
+def test_masks_need_not_freeze(few_digits: ImageData) -> None:
+    module = tiny_net()
+    results = train(module, few_digits, replace(OPTIONS, warmup_epochs=None))
+    assert results[2].changed_choices_count > 0
+    assert module.lego.mask_logits.requires_grad
+
+
+def test_masks_frozen_from_the_start_stay(few_digits: ImageData) -> None:
+    module = tiny_net()
+    module.lego.freeze_masks()
+    before = module.lego.mask_logits.clone()
+    train(module, few_digits, replace(OPTIONS, epochs=1, warmup_epochs=0))
+    assert torch.equal(module.lego.mask_logits, before)
+
+
+def unevenness_after_training(data: ImageData, balance_weight: float) -> float:
+    module = tiny_net()
+    options = replace(OPTIONS, epochs=2, warmup_epochs=None, balance_weight=balance_weight)
+    train(module, data, options)
+    layer = module.lego
+    return float(imbalance(layer.choices(), layer.m).abs().sum())
+
+
+def test_balance_evens_the_use_of_the_bank(few_digits: ImageData) -> None:
+    assert unevenness_after_training(few_digits, 3e-3) < 0.7 * unevenness_after_training(
+        few_digits, 0.0
+    )
+
+
+def test_balance_ends_with_training(few_digits: ImageData) -> None:
+    module = tiny_net()
+    train(module, few_digits, replace(OPTIONS, epochs=1))
+    assert not module.lego.mask_logits._backward_hooks
+
+
+def test_dense_networks_train_too(few_digits: ImageData) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    assert not list(lego_layers(module))
+    results = train(module, few_digits, replace(OPTIONS, epochs=3))
+    assert results[-1].mean_loss < results[0].mean_loss
+    assert {each.changed_choices_count for each in results} == {0}
+
+
+def test_shifts_move_whole_images_and_reach_every_offset() -> None:
+    image = torch.zeros(1, 5, 5)
+    image[0, 2, 2] = 1
+    shifted = shift(image.repeat(200, 1, 1, 1), 1, torch.Generator().manual_seed(0))
+    positions = {tuple(each.nonzero()[0, 1:].tolist()) for each in shifted}
+    assert positions == {(row, column) for row in (1, 2, 3) for column in (1, 2, 3)}
+    assert torch.equal(shifted.sum((1, 2, 3)), torch.ones(200))
+    assert torch.equal(shift(image[None], 0, torch.Generator()), image[None])
