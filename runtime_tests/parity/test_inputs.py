@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_real_images_with_and_without_labels(tmp_path: Path) -> None:
         ({"images": np.zeros((3, *SHAPE), np.float32), "labels": np.zeros(3)}, "one integer per"),
     ],
 )
-def test_unfit_data_is_refused(tmp_path: Path, arrays: dict[str, object], match: str) -> None:
+def test_unfit_data_is_refused(tmp_path: Path, arrays: dict[str, Any], match: str) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(UsageError, match=match):
         real_inputs(tmp_path / "a.npz", SHAPE, None)

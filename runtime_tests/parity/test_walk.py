@@ -170,7 +170,7 @@ def test_a_wrong_index_under_a_tiny_coefficient_is_found() -> None:
     net = small_net()
     output, fragment = 7, 1
     with torch.no_grad():
-        net.features[6].coefficients[fragment, output] *= 1e-9
+        net.get_parameter("features.6.coefficients")[fragment, output] *= 1e-9
     file = convert(net, "grouped")
     model = file.copy()
     index = next(t for t in model.graph.initializer if t.name == "features.6/merge/index")
