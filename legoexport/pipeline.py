@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import onnx
 import onnx_ir as ir
@@ -117,6 +118,28 @@ class Compiled:
     dense_bytes: int
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A network up to the point where its lowerings are chosen.
+
+    Attributes:
+        model: One LegoConv2d node per layer, batch norm folded, unused pairs dropped.
+        options: What it is compiled for.
+        trained_m: Lego filters of each layer before unused ones were dropped.
+        stages: Names of the stages so far.
+    """
+
+    model: ir.Model
+    options: CompileOptions
+    trained_m: Mapping[str, int]
+    stages: tuple[str, ...]
+
+    @property
+    def sites(self) -> list[Site]:
+        """The Lego layers, where they stand."""
+        return [Site.of(node) for node in lego_op.find(self.model.graph)]
+
+
 def compile_network(
     network: FrozenNetwork,
     example: Tensor,
@@ -134,25 +157,47 @@ def compile_network(
     Raises:
         UsageError: The network or the plan does not fit the target.
     """
+    prepared = prepare(network, example, options, observe)
+    plan = options.plan or preferred_plan(prepared.sites, options.target)
+    return lower(prepared, plan, observe)
+
+
+def prepare(
+    network: FrozenNetwork,
+    example: Tensor,
+    options: CompileOptions,
+    observe: Observer | None = None,
+) -> Prepared:
+    """Run the stages that do not depend on the plan."""
     run = _Run(observe)
-    opset = options.final_opset
-    run.stage("emit", emit(network, example, dynamic_batch=options.dynamic_batch, opset=opset))
+    dynamic_batch, opset = options.dynamic_batch, options.final_opset
+    run.stage("emit", emit(network, example, dynamic_batch=dynamic_batch, opset=opset))
     trained_m = {node.layer: node.frozen.m for node in lego_op.find(run.model.graph)}
     run.apply("recognize_global_pool", RecognizeGlobalPool())
     run.apply("fold_batch_norm", FoldBatchNorm())
     run.apply("drop_unused_pairs", DropUnusedPairs())
     run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass())
+    return Prepared(run.model, options, MappingProxyType(trained_m), tuple(run.names))
+
+
+def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Compiled:
+    """Run the stages from the plan on; ``prepared`` can be lowered again with another plan.
+
+    Raises:
+        UsageError: The plan does not fit the network or the target.
+    """
+    options = prepared.options
+    plan.check(prepared.sites, options.target)
+    run = _Run(observe)
+    run.model = prepared.model.clone()
     nodes = list(lego_op.find(run.model.graph))
-    sites = [Site.of(node) for node in nodes]
-    plan = options.plan or preferred_plan(sites, options.target)
-    plan.check(sites, options.target)
-    layers = tuple(_lowered(node, plan, trained_m[node.layer]) for node in nodes)
+    layers = tuple(_lowered(node, plan, prepared.trained_m[node.layer]) for node in nodes)
     dense_bytes = _dense_bytes(run.model.graph)
     run.apply("lower_lego", LowerLego(plan))
-    run.apply("set_opset", SetOpset(opset, options.target.ir_version))
+    run.apply("set_opset", SetOpset(options.final_opset, options.target.ir_version))
     run.apply("simplify_graph", SimplifyGraph())
-    model = ir.to_proto(run.model)
-    return Compiled(model, tuple(run.names), plan, layers, dense_bytes)
+    stages = (*prepared.stages, *run.names)
+    return Compiled(ir.to_proto(run.model), stages, plan, layers, dense_bytes)
 
 
 class _Run:
