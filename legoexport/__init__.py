@@ -11,7 +11,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CompileOptions": "legoexport.pipeline",
+    "CompileOptions": "legoexport.stages",
     "LegoConv2d": "legoexport.models.lego_conv",
     "Plan": "legoexport.passes.plan",
     "convert_module": "legoexport.convert",

@@ -16,8 +16,9 @@ from legoexport.models.dense_twin import expand_lego
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.verify import check_model
 from legoexport.passes.lowerings import find_lowering
-from legoexport.pipeline import Compiled, CompileOptions, Observer, Stage, compile_network
+from legoexport.pipeline import compile_network
 from legoexport.provenance import stamp
+from legoexport.stages import Compiled, CompileOptions, Observer, Stage
 
 Progress = Callable[[str], None]
 

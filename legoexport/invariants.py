@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from legoexport.errors import InvariantBroken
 from legoexport.frozen import FrozenLego
-from legoexport.pipeline import Compiled
+from legoexport.stages import Compiled
 from legoexport.target import Target
 
 # Room for the rows that a lowering gathers and for other small constants.

@@ -11,7 +11,7 @@ import onnx
 
 from legoexport import __version__
 from legoexport.parity.agreement import Agreement
-from legoexport.pipeline import Compiled, LoweredLayer
+from legoexport.stages import Compiled, LoweredLayer
 
 PREFIX = "legoexport."
 PACKAGES = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxsim", "numpy")

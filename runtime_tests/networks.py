@@ -9,7 +9,8 @@ from legoexport.freeze import FrozenNetwork
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.passes.lowerings import find_lowering
 from legoexport.passes.plan import Plan
-from legoexport.pipeline import CompileOptions, compile_network
+from legoexport.pipeline import compile_network
+from legoexport.stages import CompileOptions
 
 
 class SmallNet(nn.Module):

@@ -13,7 +13,7 @@ from legoexport.report import step_progress
 from legoexport.target import TARGETS, find_target
 
 if TYPE_CHECKING:
-    from legoexport.pipeline import CompileOptions
+    from legoexport.stages import CompileOptions
 
 SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -101,7 +101,7 @@ def _options(
     target_name: str, opset: int | None, batch_size: int | None, plan_file: Path | None
 ) -> CompileOptions:
     from legoexport.passes.plan import Plan
-    from legoexport.pipeline import CompileOptions
+    from legoexport.stages import CompileOptions
 
     plan = None
     if plan_file is not None:

@@ -26,8 +26,9 @@ from legoexport.passes import lego_op
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.plan import Plan
-from legoexport.pipeline import CompileOptions, Stage, compile_network
+from legoexport.pipeline import compile_network
 from legoexport.provenance import mask_digest
+from legoexport.stages import CompileOptions, Stage
 
 StageCheck = Callable[[onnx.ModelProto], bool]
 

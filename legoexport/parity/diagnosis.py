@@ -13,8 +13,8 @@ from legoexport.parity.blame import Recipe, StageCheck, replay
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.runtime import RuntimeModel
 from legoexport.passes.plan import Plan
-from legoexport.pipeline import CompileOptions
 from legoexport.provenance import read_stamp
+from legoexport.stages import CompileOptions
 from legoexport.target import find_target
 
 DEFAULT_DOMAINS = ("", "ai.onnx")

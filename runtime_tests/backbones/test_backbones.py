@@ -14,7 +14,7 @@ from legoexport.convert import convert_module
 from legoexport.freeze import freeze
 from legoexport.models.registry import build, input_shape
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.pipeline import CompileOptions
+from legoexport.stages import CompileOptions
 from runtime_tests.networks import plan_where_it_serves, randomize
 
 pytestmark = pytest.mark.heavy

@@ -12,7 +12,8 @@ import torch
 from legoexport.cli import main
 from legoexport.freeze import freeze
 from legoexport.passes.plan import Plan
-from legoexport.pipeline import CompileOptions, compile_network
+from legoexport.pipeline import compile_network
+from legoexport.stages import CompileOptions
 from runtime_tests.networks import small_net
 
 Bench = Callable[..., tuple[object, str, str]]

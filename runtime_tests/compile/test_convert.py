@@ -19,8 +19,8 @@ from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.passes.lowerings.grouped import Grouped
-from legoexport.pipeline import CompileOptions
 from legoexport.provenance import read_stamp
+from legoexport.stages import CompileOptions
 from runtime_tests.networks import randomize, small_net
 
 

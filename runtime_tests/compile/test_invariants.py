@@ -15,7 +15,8 @@ from legoexport import invariants
 from legoexport.errors import InvariantBroken
 from legoexport.freeze import freeze
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.pipeline import Compiled, CompileOptions, compile_network
+from legoexport.pipeline import compile_network
+from legoexport.stages import Compiled, CompileOptions
 from legoexport.target import CPU
 from runtime_tests.networks import plan_where_it_serves, small_net
 

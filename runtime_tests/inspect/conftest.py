@@ -11,8 +11,9 @@ import torch
 
 from legoexport.freeze import freeze
 from legoexport.parity.agreement import Agreement
-from legoexport.pipeline import CompileOptions, compile_network
+from legoexport.pipeline import compile_network
 from legoexport.provenance import stamp
+from legoexport.stages import CompileOptions
 from runtime_tests.inspect.network import INPUT_SHAPE, Network
 
 

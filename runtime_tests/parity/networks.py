@@ -13,8 +13,9 @@ from legoexport.freeze import FrozenNetwork, freeze
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.parity.agreement import Agreement
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.pipeline import Compiled, CompileOptions, compile_network
+from legoexport.pipeline import compile_network
 from legoexport.provenance import stamp
+from legoexport.stages import Compiled, CompileOptions
 from legoexport.target import CPU
 
 INPUT_SHAPE = (3, 12, 12)
