@@ -16,9 +16,10 @@ from legoexport.models.dense_twin import expand_lego
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.verify import check_model
 from legoexport.passes.lowerings import find_lowering
-from legoexport.pipeline import compile_network
+from legoexport.pipeline import choose_plan, compile_network, lower, prepare
 from legoexport.provenance import stamp
 from legoexport.stages import Compiled, CompileOptions, Observer, Stage
+from legoexport.tune import Tuned, TuneOptions, tune
 
 Progress = Callable[[str], None]
 
@@ -32,12 +33,14 @@ class Conversion:
         compiled: The graph and how it came about.
         network: The frozen network and its audit.
         agreement: Parity of the file with PyTorch.
+        tuned: How the plan was found, if it was measured.
     """
 
     model_bytes: bytes
     compiled: Compiled
     network: FrozenNetwork
     agreement: Agreement
+    tuned: Tuned | None = None
 
 
 def convert_module(
@@ -47,6 +50,7 @@ def convert_module(
     *,
     checkpoint_sha256: str | None = None,
     max_size_bytes: int | None = None,
+    tuning: TuneOptions | None = None,
     observe: Observer | None = None,
     progress: Progress = lambda _: None,
 ) -> Conversion:
@@ -59,6 +63,7 @@ def convert_module(
         options: What to compile for.
         checkpoint_sha256: Digest of the file the network came from, for the provenance.
         max_size_bytes: The user's own limit on the file.
+        tuning: Find the plan by measuring on this machine.
         observe: Called with a snapshot of the model after each stage.
         progress: Called with the name of each step before it starts.
 
@@ -70,7 +75,10 @@ def convert_module(
     options = options or CompileOptions()
     progress("freezing masks")
     network = freeze(module, example)
-    compiled = compile_network(network, example, options, _announce(observe, progress))
+    announce = _announce(observe, progress)
+    prepared = prepare(network, example, options, announce)
+    tuned = tune(prepared, tuning, progress) if tuning else None
+    compiled = lower(prepared, tuned.plan if tuned else choose_plan(prepared), announce)
     progress("holding invariants")
     unstamped = compiled.model.SerializeToString(deterministic=True)
     invariants.check_operators(compiled.model, options.target)
@@ -91,7 +99,7 @@ def convert_module(
         agreement=agreement,
     ).SerializeToString(deterministic=True)
     invariants.check_size(len(stamped), compiled, max_size_bytes)
-    return Conversion(stamped, compiled, network, agreement)
+    return Conversion(stamped, compiled, network, agreement, tuned)
 
 
 def convert_dense_twin(module: nn.Module, example: Tensor, options: CompileOptions) -> bytes:

@@ -40,8 +40,7 @@ def compile_network(
         UsageError: The network or the plan does not fit the target.
     """
     prepared = prepare(network, example, options, observe)
-    plan = options.plan or preferred_plan(prepared.sites, options.target)
-    return lower(prepared, plan, observe)
+    return lower(prepared, choose_plan(prepared), observe)
 
 
 def prepare(
@@ -60,6 +59,12 @@ def prepare(
     run.apply("drop_unused_pairs", DropUnusedPairs())
     run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass())
     return Prepared(run.model, options, MappingProxyType(trained_m), tuple(run.names))
+
+
+def choose_plan(prepared: Prepared) -> Plan:
+    """Return the plan that was asked for, or else the one that the target prefers."""
+    options = prepared.options
+    return options.plan or preferred_plan(prepared.sites, options.target)
 
 
 def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Compiled:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from legoexport.errors import UsageError
+from legoexport.passes.cost_model import WORTH_SECONDS, seconds
 from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.passes.lowerings.cost import FOOTPRINTS
 from legoexport.target import Target
 
 FORMAT_VERSION = 1
@@ -80,15 +82,17 @@ def why_not(name: str, site: Site, target: Target) -> str | None:
 
 
 def preferred_plan(sites: Iterable[Site], target: Target) -> Plan:
-    """Give every layer the first lowering that ``target`` prefers and that does not decline."""
-    return Plan({site.layer: _first(site, target) for site in sites})
+    """Give every layer what ``target`` prefers, or what the cost model finds clearly cheaper."""
+    return Plan({site.layer: _preferred(site, target) for site in sites})
 
 
-def _first(site: Site, target: Target) -> str:
-    reasons = {}
-    for name in target.lowerings:
-        reason = why_not(name, site, target)
-        if reason is None:
-            return name
-        reasons[name] = reason
-    raise UsageError(f"layer {site.layer}: every lowering declines", received=reasons)
+def _preferred(site: Site, target: Target) -> str:
+    reasons = {name: why_not(name, site, target) for name in target.lowerings}
+    able = [name for name, reason in reasons.items() if reason is None]
+    if not able:
+        raise UsageError(f"layer {site.layer}: every lowering declines", received=reasons)
+    estimates = {name: seconds(site, name) for name in able if name in FOOTPRINTS}
+    first = able[0]
+    fastest = min(estimates, key=estimates.__getitem__, default=first)
+    gain = estimates.get(first, 0.0) - estimates.get(fastest, 0.0)
+    return fastest if gain > WORTH_SECONDS else first

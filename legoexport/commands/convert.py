@@ -14,6 +14,7 @@ from legoexport.target import TARGETS, find_target
 
 if TYPE_CHECKING:
     from legoexport.stages import CompileOptions
+    from legoexport.tune import TuneOptions
 
 SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -40,6 +41,9 @@ SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
     type=click.Path(path_type=Path),
     help="Also write the same function as a dense network.",
 )
+@click.option("--tune", is_flag=True, help="Measure lowerings here and take the fastest plan.")
+@click.option("--threads", default="1", metavar="N[,N]", help="Thread counts that --tune serves.")
+@click.option("--budget", default=60.0, metavar="SECONDS", help="Time --tune may measure; 60.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     checkpoint: Path,
@@ -56,7 +60,10 @@ def command(
     save_stages: Path | None,
     max_size: str | None,
     dense_twin: Path | None,
+    threads: str,
+    budget: float,
     *,
+    tune: bool,
     as_json: bool,
 ) -> None:
     """Convert CHECKPOINT to standard ONNX, prove it equal to PyTorch, and write it.
@@ -66,6 +73,7 @@ def command(
     """
     batch_size = _batch(batch)
     max_size_bytes = None if max_size is None else _size_bytes(max_size)
+    tuning = _tuning(threads, budget, plan_file) if tune else None
     options = _options(target_name, opset, batch_size, plan_file)
     for path in (out, save_plan, dense_twin):
         _check_writable(path)
@@ -84,6 +92,7 @@ def command(
             options,
             checkpoint_sha256=loaded.sha256,
             max_size_bytes=max_size_bytes,
+            tuning=tuning,
             observe=stages.save_stages(save_stages) if save_stages else None,
             progress=progress,
         )
@@ -107,6 +116,18 @@ def _options(
     if plan_file is not None:
         plan = Plan.from_json(_read_text(plan_file), source=str(plan_file))
     return CompileOptions(find_target(target_name), opset, batch_size is None, plan)
+
+
+def _tuning(threads: str, budget: float, plan_file: Path | None) -> TuneOptions:
+    if plan_file is not None:
+        raise UsageError("--tune finds a plan; --plan gives one", next_step="leave one out")
+    from legoexport.tune import TuneOptions
+
+    try:
+        counts = tuple(int(count) for count in threads.split(","))
+    except ValueError:
+        raise UsageError("--threads", received=threads, legal="such as 1 or 1,4") from None
+    return TuneOptions(counts, budget)
 
 
 def _read_text(path: Path) -> str:

@@ -15,6 +15,7 @@ from legoexport.inventory import Inventory
 from legoexport.inventory_onnx import summarize_model
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.report import format_bytes, print_json, print_table, print_text
+from legoexport.tune import Tuned
 
 
 def print_summary(
@@ -32,6 +33,8 @@ def print_summary(
         return
     print_text(f"read     {checkpoint.path}: {checkpoint.form}, {checkpoint.arch}")
     print_text(f"layers   {len(conversion.compiled.layers)} Lego layers: {_lowerings(conversion)}")
+    if conversion.tuned:
+        print_text(f"tuned    {_tuned(conversion.tuned)}")
     print_text(f"masks    {_audit(conversion.network.audits)}")
     print_text(f"proof    {conversion.agreement}")
     print_text("")
@@ -45,6 +48,14 @@ def print_summary(
 def _lowerings(conversion: Conversion) -> str:
     counts = Counter(conversion.compiled.plan.lowerings.values())
     return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+
+
+def _tuned(tuned: Tuned) -> str:
+    ratios = [
+        f"{s.estimate_ratio:.2f}x [{s.low_ratio:.2f}, {s.high_ratio:.2f}] at {threads} threads"
+        for threads, s in tuned.speedups.items()
+    ]
+    return f"{tuned.name}, over the dense plan {', '.join(ratios)}; took {tuned.seconds:.0f} s"
 
 
 def _audit(audits: tuple[LayerAudit, ...]) -> str:
@@ -75,6 +86,7 @@ def _as_json(
         "size_bytes": len(conversion.model_bytes),
         "dense_twin_size_bytes": dense_twin_bytes,
         "plan": dict(conversion.compiled.plan.lowerings),
+        "tuned": None if conversion.tuned is None else conversion.tuned.to_json(),
         "passes": list(conversion.compiled.stages),
         "audit": [vars(audit) for audit in conversion.network.audits],
         "freeze_agreement": conversion.network.agreement,

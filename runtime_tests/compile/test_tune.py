@@ -1,0 +1,76 @@
+"""Tuning: what it measures, how it combines, and that its plan is an ordinary one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legoexport.errors import UsageError
+from legoexport.freeze import freeze
+from legoexport.passes.plan import Plan, why_not
+from legoexport.pipeline import lower, prepare
+from legoexport.stages import CompileOptions, Prepared
+from legoexport.tune import YARDSTICK, TuneOptions, combine, tune, uniform_plans
+from runtime_tests.networks import small_net
+
+EXAMPLE = torch.zeros(1, 3, 12, 10)
+LAYERS = ("a", "b", "c")
+NAMES = (YARDSTICK, "grouped", "per_fragment")
+TIMES = st.fixed_dictionaries(
+    {(name, layer): st.floats(0.01, 100) for name in NAMES for layer in LAYERS}
+)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(freeze(small_net(), EXAMPLE), EXAMPLE, CompileOptions())
+
+
+def test_uniform_plans_use_a_lowering_wherever_it_serves(prepared: Prepared) -> None:
+    plans = uniform_plans(prepared)
+    assert YARDSTICK in plans
+    sites = {site.layer: site for site in prepared.sites}
+    for name, plan in plans.items():
+        plan.check(prepared.sites, prepared.options.target)
+        for layer, chosen in plan.lowerings.items():
+            serves = why_not(name, sites[layer], prepared.options.target) is None
+            assert (chosen == name) == serves
+
+
+def test_preparing_once_serves_many_plans(prepared: Prepared) -> None:
+    before = prepared.model.graph.num_nodes()
+    models = [lower(prepared, plan).model for plan in uniform_plans(prepared).values()]
+    assert prepared.model.graph.num_nodes() == before
+    assert len({model.SerializeToString(deterministic=True) for model in models}) == len(models)
+
+
+@given(one=TIMES, four=TIMES)
+def test_each_layer_takes_its_cheapest_lowering(
+    one: dict[tuple[str, str], float], four: dict[tuple[str, str], float]
+) -> None:
+    plans = {name: Plan(dict.fromkeys(LAYERS, name)) for name in NAMES}
+    plan = combine(plans, {1: one, 4: four})
+
+    def share(times: dict[tuple[str, str], float], name: str, layer: str) -> float:
+        return times[name, layer] / sum(times[YARDSTICK, each] for each in LAYERS)
+
+    for layer, chosen in plan.lowerings.items():
+        cost = {name: share(one, name, layer) + share(four, name, layer) for name in NAMES}
+        assert cost[chosen] == min(cost.values())
+
+
+def test_a_tuned_plan_fits_its_network(prepared: Prepared) -> None:
+    steps: list[str] = []
+    tuned = tune(prepared, TuneOptions(threads=(1,), budget_s=0.1), steps.append)
+    tuned.plan.check(prepared.sites, prepared.options.target)
+    assert set(tuned.speedups) == {1}
+    assert steps
+    assert tuned.to_json()["name"] == tuned.name
+
+
+@pytest.mark.parametrize(("threads", "budget_s"), [((), 1.0), ((0,), 1.0), ((1,), 0.0)])
+def test_senseless_options_are_refused(threads: tuple[int, ...], budget_s: float) -> None:
+    with pytest.raises(UsageError, match="positive"):
+        TuneOptions(threads, budget_s)
