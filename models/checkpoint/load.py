@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from legoexport.errors import CheckpointError
-from legoexport.models.checkpoint_tensors import StoredTensor
+from legoexport.models.checkpoint.tensors import StoredTensor
 
 _FLOATING = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 _INTEGER = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})

@@ -13,8 +13,8 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from legoexport.errors import CheckpointError
-from legoexport.models.checkpoint_files import METADATA_KEY, SAFETENSORS_SUFFIX
-from legoexport.models.checkpoint_layout import FORMAT, VERSION
+from legoexport.models.checkpoint.files import METADATA_KEY, SAFETENSORS_SUFFIX
+from legoexport.models.checkpoint.layout import FORMAT, VERSION
 
 
 def write_checkpoint(

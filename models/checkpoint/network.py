@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from legoexport.errors import CheckpointError, UsageError
-from legoexport.models.checkpoint_layout import Layout
-from legoexport.models.checkpoint_user_code import input_channels, make_network
+from legoexport.models.checkpoint.layout import Layout
+from legoexport.models.checkpoint.user_code import input_channels, make_network
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.models.registry import ARCHITECTURES, build, input_shape
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from legoexport.errors import CheckpointError
-from legoexport.models.checkpoint_tensors import StoredTensor
+from legoexport.models.checkpoint.tensors import StoredTensor
 
 PUBLISHED_ARCH = "lego_vgg16"
 _MASK = "aux_combination"

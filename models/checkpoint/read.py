@@ -13,24 +13,21 @@ from pathlib import Path
 
 from torch import nn
 
-from legoexport.models.checkpoint_files import explained, read_content
-from legoexport.models.checkpoint_layout import Layout, find_layout
-from legoexport.models.checkpoint_load import check_fit, load
-from legoexport.models.checkpoint_network import (
+from legoexport.models.checkpoint.files import explained, read_content
+from legoexport.models.checkpoint.layout import Layout, find_layout
+from legoexport.models.checkpoint.load import check_fit, load
+from legoexport.models.checkpoint.network import (
     Request,
     check_input,
     find_network,
 )
-from legoexport.models.checkpoint_published import (
+from legoexport.models.checkpoint.published import (
     PUBLISHED_ARCH,
     infer_hyperparameters,
     is_published,
     translate,
 )
-from legoexport.models.checkpoint_whole_model import check_settings
-from legoexport.models.checkpoint_write import write_checkpoint
-
-__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+from legoexport.models.checkpoint.whole_model import check_settings
 
 
 @dataclass(frozen=True)

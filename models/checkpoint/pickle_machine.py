@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from legoexport.models.checkpoint_globals import (
+from legoexport.models.checkpoint.allowed_globals import (
     CONSTRUCTORS,
     MODULE_CLASSES,
     Global,
     StandIn,
     store,
 )
-from legoexport.models.checkpoint_tensors import STORAGE_DTYPES, MalformedFileError, Storage
+from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, MalformedFileError, Storage
 
 StorageReader = Callable[[str, str, object], Storage]
 """Makes a storage from the key, the dotted storage type and the element count in the file."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from legoexport.errors import CheckpointError
-from legoexport.models.checkpoint_globals import StandIn
-from legoexport.models.checkpoint_tensors import StoredTensor
-from legoexport.models.checkpoint_whole_model import state_of, walk
+from legoexport.models.checkpoint.allowed_globals import StandIn
+from legoexport.models.checkpoint.tensors import StoredTensor
+from legoexport.models.checkpoint.whole_model import state_of, walk
 
 FORMAT = "legoexport"
 VERSION = 1

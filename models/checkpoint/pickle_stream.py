@@ -13,9 +13,9 @@ import pickle
 import struct
 from collections.abc import Callable
 
-from legoexport.models.checkpoint_globals import find_global
-from legoexport.models.checkpoint_machine import PickleMachine, StorageReader
-from legoexport.models.checkpoint_tensors import MalformedFileError
+from legoexport.models.checkpoint.allowed_globals import find_global
+from legoexport.models.checkpoint.pickle_machine import PickleMachine, StorageReader
+from legoexport.models.checkpoint.tensors import MalformedFileError
 
 _Instruction = Callable[[PickleMachine], None]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import nn
 
 from legoexport.errors import CheckpointError
-from legoexport.models.checkpoint_globals import StandIn
-from legoexport.models.checkpoint_tensors import MalformedFileError
+from legoexport.models.checkpoint.allowed_globals import StandIn
+from legoexport.models.checkpoint.tensors import MalformedFileError
 
 _PUBLISHED_CLASS = "vgg.lego_vgg16"
 _MAX_NAME_LENGTH = 1000

@@ -16,13 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from legoexport.errors import CheckpointError
-from legoexport.models.checkpoint_legacy import PICKLE_SIGNATURE, read_legacy
-from legoexport.models.checkpoint_tensors import (
+from legoexport.models.checkpoint.legacy_container import PICKLE_SIGNATURE, read_legacy
+from legoexport.models.checkpoint.tensors import (
     ForeignGlobalError,
     MalformedFileError,
     StoredTensor,
 )
-from legoexport.models.checkpoint_zip import ZIP_SIGNATURE, read_zip
+from legoexport.models.checkpoint.zip_container import ZIP_SIGNATURE, read_zip
 
 METADATA_KEY = "legoexport"
 SAFETENSORS_SUFFIX = ".safetensors"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 
-from legoexport.models.checkpoint_pickle import read_pickle
-from legoexport.models.checkpoint_tensors import MalformedFileError, Storage, declared_storage
+from legoexport.models.checkpoint.pickle_stream import read_pickle
+from legoexport.models.checkpoint.tensors import MalformedFileError, Storage, declared_storage
 
 ZIP_SIGNATURE = b"PK\x03\x04"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from legoexport.models.checkpoint_tensors import (
+from legoexport.models.checkpoint.tensors import (
     STORAGE_DTYPES,
     ForeignGlobalError,
     MalformedFileError,
