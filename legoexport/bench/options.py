@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from legoexport.errors import UsageError
 
@@ -29,6 +30,9 @@ class BenchOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured."""
-        if min(self.threads, self.batch_size) < 1 or not self.duration_s > 0:
+        has_end = isfinite(self.duration_s) and self.duration_s > 0
+        if min(self.threads, self.batch_size) < 1 or not has_end:
             received = f"{self.threads} threads, batch {self.batch_size}, {self.duration_s} s"
-            raise UsageError("threads, batch and duration must be positive", received=received)
+            raise UsageError(
+                "threads, batch and duration must be positive and finite", received=received
+            )

@@ -65,21 +65,28 @@ def summarize(latencies_ms: Sequence[float]) -> Latency:
     )
 
 
-def ratio_of_medians(pairs_ms: Sequence[tuple[float, float]]) -> RatioInterval:
+def ratio_of_medians(restarts_ms: Sequence[Sequence[tuple[float, float]]]) -> RatioInterval:
     """Return how many times larger the first of each pair is.
 
-    The median over rounds of ``log(first / second)``, with a percentile bootstrap over rounds. Both
-    of a pair are measured within moments of each other, so that whatever slows the machine for a
-    while slows both and leaves the ratio alone. Logarithms make swapping the two models give the
+    The median over restarts of each one's median over rounds of ``log(first / second)``, with a
+    percentile bootstrap over restarts. Both of a pair are measured within moments of each other, so
+    that whatever slows the machine for a while slows both and leaves the ratio alone. Rounds of one
+    restart share what its processes happened to get, such as their memory layout: more of them say
+    nothing about that, so they are not resampled. Logarithms make swapping the two models give the
     inverse.
 
     Args:
-        pairs_ms: For each round the median latency of either model; at least one, all positive.
+        restarts_ms: For each restart and round the median latency of either model; at least one
+            round in each, all positive.
     """
-    firsts, seconds = np.asarray(pairs_ms, dtype=np.float64).T
-    logs = np.log(firsts / seconds)
+    logs = np.array([_median_log_ratio(pairs_ms) for pairs_ms in restarts_ms])
     picks = np.random.default_rng(SEED).integers(len(logs), size=(RESAMPLES_COUNT, len(logs)))
     medians = np.median(logs[picks], axis=1)
     tail = (100.0 - CONFIDENCE_PERCENT) / 2
     low, high = np.percentile(medians, (tail, 100.0 - tail))
     return RatioInterval(float(np.exp(np.median(logs))), float(np.exp(low)), float(np.exp(high)))
+
+
+def _median_log_ratio(pairs_ms: Sequence[tuple[float, float]]) -> float:
+    firsts, seconds = np.asarray(pairs_ms, dtype=np.float64).T
+    return float(np.median(np.log(firsts / seconds)))

@@ -50,6 +50,7 @@ def test_anything_else_is_refused(kind: str, shape: list[object], message: str) 
         {"threads": 1, "batch_size": 0},
         {"threads": 1, "duration_s": 0.0},
         {"threads": 1, "duration_s": float("nan")},
+        {"threads": 1, "duration_s": float("inf")},
     ],
 )
 def test_options_must_be_positive(options: dict[str, float]) -> None:
