@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -11,8 +10,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from legoexport.counts import FLOAT_BYTES, INDEX_BYTES
 from legoexport.errors import InvariantBroken
 from legoexport.frozen import FrozenLego
+from legoexport.inventory import StoredBytes
 from legoexport.stages import Compiled
 from legoexport.target import Target
 
@@ -20,43 +21,23 @@ from legoexport.target import Target
 SIZE_MARGIN_RATIO = 0.05
 # A node with its names and its shape takes about this much; a tiny network is mostly nodes.
 BYTES_PER_NODE = 512
-INDEX_BYTES = 4
-FLOAT_BYTES = 4
 
 
-@dataclass(frozen=True)
-class SizeBudget:
-    """Where the bytes of a file may go.
-
-    Attributes:
-        bank_bytes: Lego filters, each bank once.
-        table_bytes: Indices (int32), coefficients and biases (float32) of the Lego layers.
-        dense_bytes: Initializers of everything else.
-        graph_bytes: Allowance for nodes, names and shapes.
-    """
-
-    bank_bytes: int
-    table_bytes: int
-    dense_bytes: int
-    graph_bytes: int
-
-    @property
-    def limit_bytes(self) -> int:
-        """The largest file that passes."""
-        weights = self.bank_bytes + self.table_bytes + self.dense_bytes
-        return int((1 + SIZE_MARGIN_RATIO) * weights) + self.graph_bytes
-
-
-def size_budget(compiled: Compiled) -> SizeBudget:
-    """Add up what the file has to store."""
+def size_budget(compiled: Compiled) -> StoredBytes:
+    """Add up what the file has to store, with an allowance for nodes, names and shapes."""
     layers = [layer.frozen for layer in compiled.layers]
     entry_bytes = INDEX_BYTES + FLOAT_BYTES
-    return SizeBudget(
+    return StoredBytes(
         bank_bytes=sum(bank.size * FLOAT_BYTES for bank in _distinct_banks(layers)),
         table_bytes=sum(f.index.size * entry_bytes + f.n * FLOAT_BYTES for f in layers),
         dense_bytes=compiled.dense_bytes,
         graph_bytes=BYTES_PER_NODE * len(compiled.model.graph.node),
     )
+
+
+def limit_bytes(budget: StoredBytes) -> int:
+    """Return the largest file that passes: the margin is on the weights alone."""
+    return budget.total_bytes + int(SIZE_MARGIN_RATIO * (budget.total_bytes - budget.graph_bytes))
 
 
 def check_operators(model: onnx.ModelProto, target: Target) -> None:
@@ -102,11 +83,12 @@ def check_size(size_bytes: int, compiled: Compiled, max_size_bytes: int | None) 
         InvariantBroken: It is larger than its budget, or than the user's own limit.
     """
     budget = size_budget(compiled)
-    if size_bytes > budget.limit_bytes:
+    largest_bytes = limit_bytes(budget)
+    if size_bytes > largest_bytes:
         raise InvariantBroken(
             "the file is larger than what it has to store",
             received=f"{size_bytes} bytes",
-            legal=f"at most {budget.limit_bytes} bytes: {budget}",
+            legal=f"at most {largest_bytes} bytes: {budget}",
         )
     if max_size_bytes is not None and size_bytes > max_size_bytes:
         raise InvariantBroken(

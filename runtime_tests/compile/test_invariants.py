@@ -74,7 +74,7 @@ def test_a_bank_stored_twice_is_found(
 
 
 def test_an_oversized_file_is_found(compiled: Compiled) -> None:
-    limit = invariants.size_budget(compiled).limit_bytes
+    limit = invariants.limit_bytes(invariants.size_budget(compiled))
     invariants.check_size(limit, compiled, None)
     with pytest.raises(InvariantBroken, match="larger than what it has to store"):
         invariants.check_size(limit + 1, compiled, None)
