@@ -158,7 +158,7 @@ class _Workshop:
     ) -> None:
         self.prepared, self.folder, self.options = prepared, folder, options
         self.progress = progress
-        # A profile costs its duration twice, a comparison four times; at most three are compared.
+        # In durations, session starts not counted: a profile takes 2, a comparison 4, at most 3 run.
         measurements_count = len(options.threads) * (2 * plans_count + 3 * 4)
         self.duration_s = max(LEAST_SLICE_S, options.budget_s / measurements_count)
 
