@@ -158,7 +158,7 @@ class _Workshop:
     ) -> None:
         self.prepared, self.folder, self.options = prepared, folder, options
         self.progress = progress
-        # In durations, session starts not counted: a profile takes 2, a comparison 4, at most 3 run.
+        # In durations, starts of sessions not counted: a profile takes 2, a comparison 4.
         measurements_count = len(options.threads) * (2 * plans_count + 3 * 4)
         self.duration_s = max(LEAST_SLICE_S, options.budget_s / measurements_count)
 
