@@ -28,6 +28,7 @@ ARCH = "lego_digits"
 HYPERPARAMETERS = {"o": 2, "m_ratio": 0.5}
 LEAST_ACCURACY = 0.97
 BENCH_SECONDS = 5
+TUNE_SECONDS = 15
 TRAINING_THREADS = 2
 
 
@@ -37,7 +38,8 @@ def main() -> None:
     try:
         accuracy = train_digits()
         converted = run(
-            "convert", "digits.pt", "--out", "digits.onnx", "--dense-twin", "dense.onnx"
+            *("convert", "digits.pt", "--out", "digits.onnx", "--dense-twin", "dense.onnx"),
+            *("--tune", "--budget", str(TUNE_SECONDS)),
         )
         verified = run("verify", "digits.pt", "digits.onnx", "--data", "test_images.npz")
         duration = str(BENCH_SECONDS)
