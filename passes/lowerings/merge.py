@@ -18,9 +18,6 @@ def gather_and_sum(
 ) -> ir.Value:
     """Gather the n*o chosen maps, output-major, and sum each o of them in a grouped 1x1 Conv.
 
-    The Conv always carries a bias, if only zeros: outside NCHWc, ONNX Runtime 1.32 fuses a
-    following activation only into a Conv that has one.
-
     Args:
         draft: Receives the nodes.
         maps: ``(b, any, h', w')``, the intermediate maps.
@@ -31,6 +28,15 @@ def gather_and_sum(
     chosen = draft.node(
         "merge", "gather", "Gather", [maps, draft.constant("merge", "index", rows)], {"axis": 1}
     )
+    return weighted_sum(draft, chosen, frozen)
+
+
+def weighted_sum(draft: Draft, chosen: ir.Value, frozen: FrozenLego) -> ir.Value:
+    """Sum each o of the n*o ``chosen`` maps in a grouped 1x1 Conv.
+
+    The Conv always carries a bias, if only zeros: outside NCHWc, ONNX Runtime 1.32 fuses a
+    following activation only into a Conv that has one.
+    """
     coefficient = np.ascontiguousarray(frozen.coefficient.T).reshape(frozen.n, frozen.o, 1, 1)
     bias = np.zeros(frozen.n, np.float32) if frozen.bias is None else frozen.bias
     inputs = [

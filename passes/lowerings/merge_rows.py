@@ -16,10 +16,11 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from legoexport.frozen import FrozenLego, IndexArray
+from legoexport.frozen import IndexArray
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site
 from legoexport.passes.lowerings.fragments import Fragments
+from legoexport.passes.lowerings.merge import weighted_sum
 from legoexport.passes.lowerings.winograd_axis import TiledAxis
 
 
@@ -39,7 +40,7 @@ def gather_rows_and_sum(
     ]
     index = draft.node("merge", "index", "Add", inputs)
     chosen = draft.node("merge", "gather", "Gather", [flat, index], {"axis": 1})
-    return _weighted_sum(draft, chosen, frozen)
+    return weighted_sum(draft, chosen, frozen)
 
 
 def _index(position: IndexArray, maps: int, rows: TiledAxis) -> tuple[IndexArray, IndexArray]:
@@ -49,16 +50,3 @@ def _index(position: IndexArray, maps: int, rows: TiledAxis) -> tuple[IndexArray
     first = (image * tile * maps + place) * rows.tiles
     tiles, kinds = np.divmod(np.arange(rows.output_length), tile)
     return first.T.reshape(-1, 1), (kinds * maps * rows.tiles + tiles)[None]
-
-
-def _weighted_sum(draft: Draft, chosen: ir.Value, frozen: FrozenLego) -> ir.Value:
-    """Sum each o maps; a bias always, for the reason given in merge.py."""
-    coefficient = np.ascontiguousarray(frozen.coefficient.T).reshape(frozen.n, frozen.o, 1, 1)
-    bias = np.zeros(frozen.n, np.float32) if frozen.bias is None else frozen.bias
-    inputs = [
-        chosen,
-        draft.constant("merge", "coefficient", coefficient),
-        draft.constant("merge", "bias", bias),
-    ]
-    attributes = {"kernel_shape": [1, 1], "group": frozen.n}
-    return draft.node("merge", "sum", "Conv", inputs, attributes)
