@@ -82,8 +82,10 @@ class Client:
     def _answer(self, name: str, arguments: Mapping[str, object], limit_s: float) -> dict[str, Any]:
         expired = threading.Event()
         timer = threading.Timer(limit_s, self._expire, [expired])
-        timer.start()
+        # An interrupt may come between any two lines; a timer left over must not hold the process.
+        timer.daemon = True
         try:
+            timer.start()
             # A worker that has ended refuses the request; the empty answer then says that it has.
             with contextlib.suppress(BrokenPipeError):
                 self._requests.write(json.dumps({"do": name, **arguments}) + "\n")
