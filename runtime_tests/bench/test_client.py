@@ -100,7 +100,7 @@ def test_however_the_command_ends_no_process_is_left(
         stderr=subprocess.PIPE,
         text=True,
         # Whatever started the tests may ignore SIGINT, as a shell does for its background jobs.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     listing = Path(f"/proc/{command.pid}/task/{command.pid}/children")
     try:
