@@ -64,7 +64,7 @@ def test_a_ratio_counts_down_to_whole_filters_and_to_one_at_least(m_ratio: float
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"o": 4, "m": 2}, "o must divide the input channels"),
+        ({"o": 4, "m": 2}, r"o must divide the input channels[^$]*1, 2, 3, 6"),
         ({"o": 0, "m": 2}, "o counts input fragments"),
         ({"o": True, "m": 2}, "o counts input fragments"),
         ({"o": 2}, "exactly one of m and m_ratio"),
@@ -107,6 +107,10 @@ def test_fresh_weights_have_the_variance_of_he(m_ratio: float, coefficients: boo
     assert abs(weight.mean().item()) < 0.01 * weight.std().item() * 3
 
 
+def test_a_fresh_bias_is_zero() -> None:
+    assert not LegoConv2d(4, 6, 3, o=2, m=3).bias.any()
+
+
 def test_fresh_masks_use_most_of_the_bank() -> None:
     torch.manual_seed(0)
     layer = LegoConv2d(64, 64, 3, o=4, m=32)
@@ -134,6 +138,12 @@ def test_freezing_ends_the_gradient_of_the_masks_only() -> None:
     layer(torch.randn(1, 8, 4, 4)).sum().backward()
     assert layer.mask_logits.grad is None
     assert all(p.grad is not None for name, p in layer.named_parameters() if name != "mask_logits")
+
+
+def test_masks_learn_in_eval_mode_too() -> None:
+    layer = LegoConv2d(8, 6, 3, o=2, m=5).eval()
+    layer(torch.randn(1, 8, 4, 4)).sum().backward()
+    assert layer.mask_logits.grad.any()
 
 
 def test_the_print_names_every_argument() -> None:
