@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from legoexport.convert import convert_module
 from legoexport.errors import UsageError
 from legoexport.models.dense_twin import expand_lego
 from legoexport.models.lego_conv import LegoConv2d
-from legoexport.models.legofy import legofy
+from legoexport.models.legofy import legofy, why_impossible
 from runtime_tests.models.strangers import DenseBlockNet, Inception, UNet
 
 STRANGERS = [DenseBlockNet, Inception, UNet]
@@ -62,6 +63,10 @@ def test_the_result_learns(stranger: type[nn.Module]) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.95 * losses[0]
+    for layer in module.modules():
+        if isinstance(layer, LegoConv2d):
+            for parameter in (layer.lego, layer.coefficients, layer.mask_logits):
+                assert parameter.grad.any()
 
 
 @pytest.mark.parametrize("stranger", STRANGERS)
@@ -139,6 +144,41 @@ def test_where_chooses() -> None:
 def test_where_cannot_choose_the_impossible(name: str, reason: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} cannot be a Lego layer[^$]*{reason}"):
         legofy(Inception(), o=2, m=2, where=lambda each, _: each == name)
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
+def test_only_zeros_pad_a_lego_layer(mode: Literal["circular", "reflect", "replicate"]) -> None:
+    conv = nn.Conv2d(8, 8, 3, padding=1, padding_mode=mode)
+    assert why_impossible(conv, 2) == f"its padding mode is {mode}"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "is_possible"),
+    [((3, 3), 1, True), ((2, 2), 1, False), ((2, 3), 1, False), ((3, 2), 1, False), (2, 2, True)],
+)
+def test_same_padding_must_be_symmetric_both_ways(
+    kernel: int | tuple[int, int], dilation: int, is_possible: bool
+) -> None:
+    conv = nn.Conv2d(8, 8, kernel, dilation=dilation, padding="same")
+    assert (why_impossible(conv, 2) is None) == is_possible
+    if is_possible:
+        layer = legofy(nn.Sequential(conv), o=2, m=2, where=lambda *_: True).module
+        assert layer(torch.zeros(1, 8, 6, 5)).shape == (1, 8, 6, 5)
+
+
+def test_coefficients_can_be_left_out() -> None:
+    module = legofy(UNet(), o=2, m=4, coefficients=False).module
+    layers = [each for each in module.modules() if isinstance(each, LegoConv2d)]
+    assert layers
+    assert all(each.coefficients is None for each in layers)
+
+
+def test_expanding_leaves_the_network_alone_and_keeps_the_mode() -> None:
+    module = legofy(UNet(), o=2, m=4).module
+    for is_training in (True, False):
+        twin = expand_lego(module.train(is_training))
+        assert isinstance(module.get_submodule("bottom"), LegoConv2d)
+        assert all(each.training == is_training for each in twin.modules())
 
 
 def test_a_class_of_its_own_is_left_alone() -> None:
