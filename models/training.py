@@ -76,7 +76,9 @@ def train(
     generator = torch.Generator().manual_seed(options.seed)
     steps = -(-len(data.train_labels) // options.batch_size) * options.epochs
     optimizer = torch.optim.SGD(_groups(module, options), momentum=options.momentum)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, options.learning_rate, steps, cycle_momentum=False
+    )
     balance = [
         layer.balance_masks(options.balance_weight)
         for layer in lego_layers(module)
