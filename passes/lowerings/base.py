@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
 from legoexport.frozen import FrozenLego
@@ -117,3 +119,10 @@ def convolution_attributes(frozen: FrozenLego, group: int) -> dict[str, Any]:
 def filter_taps(frozen: FrozenLego) -> int:
     """Multiply-adds of one Lego filter at one pixel."""
     return int(frozen.lego[0].size)
+
+
+def stored_bias(frozen: FrozenLego) -> NDArray[np.float32]:
+    """The bias of the last Conv of a layer, ``(n,)``: zeros where the layer has none."""
+    if frozen.bias is None:
+        return np.zeros(frozen.n, np.float32)
+    return frozen.bias.astype(np.float32, copy=False)

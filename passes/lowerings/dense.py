@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work, convolution_attributes
+from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, stored_bias
 
 
 class Dense:
@@ -43,7 +43,7 @@ class Dense:
             chosen = draft.node("weights", f"gather_{i}", "Gather", [bank, rows], {"axis": 0})
             blocks.append(draft.node("weights", f"scale_{i}", "Mul", [chosen, coefficient]))
         weight = draft.node("weights", "concat", "Concat", blocks, {"axis": 1})
-        bias = np.zeros(frozen.n, np.float32) if frozen.bias is None else frozen.bias
+        bias = stored_bias(frozen)
         inputs = [x, weight, draft.constant("transform", "bias", bias)]
         attributes = convolution_attributes(frozen, group=1)
         return draft.node("transform", "conv", "Conv", inputs, attributes)

@@ -15,7 +15,13 @@ import onnx_ir as ir
 
 from legoexport.frozen import FrozenLego
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, filter_taps
+from legoexport.passes.lowerings.base import (
+    Site,
+    Work,
+    convolution_attributes,
+    filter_taps,
+    stored_bias,
+)
 from legoexport.passes.lowerings.fragments import AS_GROUPS
 
 
@@ -42,7 +48,7 @@ class GroupedDenseMerge:
         weight = AS_GROUPS.weight(draft, bank, frozen, axis=0)
         attributes = convolution_attributes(frozen, group=frozen.o)
         maps = draft.node("transform", "conv", "Conv", [x, weight], attributes)
-        bias = np.zeros(frozen.n, np.float32) if frozen.bias is None else frozen.bias
+        bias = stored_bias(frozen)
         inputs = [maps, _merge_weight(draft, frozen), draft.constant("merge", "bias", bias)]
         return draft.node("merge", "sum", "Conv", inputs, {"kernel_shape": [1, 1]})
 

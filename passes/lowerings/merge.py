@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from legoexport.frozen import FrozenLego, IndexArray
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site
+from legoexport.passes.lowerings.base import Site, stored_bias
 
 
 def gather_and_sum(
@@ -38,7 +38,7 @@ def weighted_sum(draft: Draft, chosen: ir.Value, frozen: FrozenLego) -> ir.Value
     following activation only into a Conv that has one.
     """
     coefficient = np.ascontiguousarray(frozen.coefficient.T).reshape(frozen.n, frozen.o, 1, 1)
-    bias = np.zeros(frozen.n, np.float32) if frozen.bias is None else frozen.bias
+    bias = stored_bias(frozen)
     inputs = [
         chosen,
         draft.constant("merge", "coefficient", coefficient),
