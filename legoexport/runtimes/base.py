@@ -1,0 +1,113 @@
+"""What a runtime elsewhere is asked, and what it answers.
+
+Elsewhere is anything but this process: another build of ONNX Runtime, another instruction set,
+another machine. A runtime takes the bytes of a file and images, and gives back what it computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legoexport.errors import CheckFailed, UsageError
+
+IMAGE_RANK = 4
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Images that go through the model together.
+
+    Attributes:
+        images: ``(N, c, h, w)`` float32.
+        batch_size: Images per run of the model; the last run takes what is left.
+    """
+
+    images: NDArray[np.float32]
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        """Refuse what no model of ours takes."""
+        fits = self.images.ndim == IMAGE_RANK and self.images.dtype == np.float32
+        if not fits or not len(self.images) or self.batch_size < 1:
+            raise UsageError(
+                "a feed must hold float32 images",
+                received=f"{self.images.dtype} {self.images.shape}, batch {self.batch_size}",
+                legal="float32 (N, c, h, w) in batches of at least one",
+            )
+
+    @property
+    def batches(self) -> tuple[NDArray[np.float32], ...]:
+        """The images of each run."""
+        starts = range(0, len(self.images), self.batch_size)
+        return tuple(self.images[start : start + self.batch_size] for start in starts)
+
+
+@dataclass(frozen=True)
+class PlacedNode:
+    """A node of the graph that the runtime runs, which it may have fused or added itself.
+
+    Attributes:
+        name: As the runtime has it.
+        op: ONNX operator, or the runtime's own name for a fused one.
+        provider: ONNX Runtime's name of the execution provider, such as ``CPUExecutionProvider``.
+    """
+
+    name: str
+    op: str
+    provider: str
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a runtime computed.
+
+    Attributes:
+        outputs: The model's first output for each feed, ``(N, ...)`` float32.
+        placement: Every node with its provider; empty where the runtime does not tell.
+        runtime: The runtime in words, with its version, such as for a report.
+    """
+
+    outputs: tuple[NDArray[np.float32], ...]
+    placement: tuple[PlacedNode, ...]
+    runtime: str
+
+
+class Runtime(Protocol):
+    """Runs an ONNX file on given images, somewhere else than in this process."""
+
+    @property
+    def name(self) -> str:
+        """What a user gives to ``--runtime``, with the variant after a colon if there is one."""
+
+    def run(self, model_bytes: bytes, feeds: Sequence[Feed]) -> Replay:
+        """Run the model on every feed.
+
+        Args:
+            model_bytes: The ONNX file; without external data.
+            feeds: At least one.
+
+        Raises:
+            UsageError: The runtime is not installed, or does not take the model.
+            CheckFailed: It stops with an error, or ends without an answer.
+        """
+
+
+def join_batches(parts: Sequence[NDArray[Any]], feed: Feed) -> NDArray[np.float32]:
+    """Join the outputs of the runs of a feed.
+
+    Raises:
+        CheckFailed: They are not float32, or not one for each image.
+    """
+    joined = np.concatenate(parts)
+    if joined.dtype != np.float32 or len(joined) != len(feed.images):
+        raise CheckFailed(
+            "the runtime gave something else than a float32 output for each image",
+            received=f"{joined.dtype} {joined.shape}",
+            legal=f"float32 ({len(feed.images)}, ...)",
+        )
+    return joined
