@@ -89,6 +89,18 @@ def replay_bundle(folder: Path, model_bytes: bytes, *, threads: int) -> dict[str
         UsageError: The bundle is damaged, or ONNX Runtime does not load the model.
         ParityFailed: The bundle was made for another model.
     """
+    sets = read_bundle(folder, model_bytes)
+    model = RuntimeModel(model_bytes, threads)
+    return {one.name: _judge(model, one) for one in sets}
+
+
+def read_bundle(folder: Path, model_bytes: bytes) -> list[GoldenSet]:
+    """Read a bundle that was made for ``model_bytes``.
+
+    Raises:
+        UsageError: The bundle is damaged.
+        ParityFailed: The bundle was made for another model.
+    """
     record = _read_record(folder)
     digest = _digest(model_bytes)
     if digest != record["model_sha256"]:
@@ -98,9 +110,7 @@ def replay_bundle(folder: Path, model_bytes: bytes, *, threads: int) -> dict[str
             legal=f"sha256 {record['model_sha256']}",
             next_step="make a new bundle from the checkpoint with --save-bundle",
         )
-    sets = _read_sets(folder, record)
-    model = RuntimeModel(model_bytes, threads)
-    return {one.name: _judge(model, one) for one in sets}
+    return _read_sets(folder, record)
 
 
 def check_vacant(folder: Path) -> None:
