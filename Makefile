@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-heavy lint demo clean
+.PHONY: help setup test test-runtimes test-heavy lint demo clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /' | column -t -s:
@@ -23,8 +23,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 # pytest-xdist already keeps every core busy; a torch thread pool in each worker would only contend.
-test: setup  ## Run the tests but those of whole networks at full size
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not heavy" -n auto
+test: setup  ## Run the quick tests; the others have targets of their own
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not heavy and not runtimes" -n auto
+
+test-runtimes: setup  ## Run the tests on the kernels of phones and browsers; they need Node.js
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m runtimes -n auto
 
 test-heavy: setup  ## Run the tests of whole networks at full size
 	$(BIN)/python -m pytest -m heavy -n 2

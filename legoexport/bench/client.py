@@ -8,13 +8,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
 from legoexport.errors import CheckFailed, UsageError
 
 WORKER = Path(__file__).with_name("worker.py")
+# -P: a statistics.py beside the worker, or anything in the user's folder, must not shadow the
+# standard library.
+COMMAND = (sys.executable, "-P", str(WORKER))
 LONGEST_S = 600.0  # a session over a large file, or one run of a slow model
 MESSAGE_LINES = 4
 
@@ -117,11 +120,10 @@ class Client:
 
 
 @contextlib.contextmanager
-def start_worker(path: Path, longest_s: float = LONGEST_S) -> Iterator[Client]:
-    """Run a worker for the file at ``path`` while the block runs, and never longer."""
-    # -P: a statistics.py beside the worker, or anything in the user's folder, must not shadow the
-    # standard library.
-    command = [sys.executable, "-P", str(WORKER)]
+def start_worker(
+    path: Path, command: Sequence[str] = COMMAND, longest_s: float = LONGEST_S
+) -> Iterator[Client]:
+    """Run ``command``, a worker for the file at ``path``, while the block runs and never longer."""
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         process = subprocess.Popen(  # noqa: S603 - our own file
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from math import isfinite
 
 from legoexport.errors import UsageError
+from legoexport.runtimes import HERE
 
 DEFAULT_DURATION_S = 5.0
+DEFAULT_PROVIDER = "cpu"
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,15 @@ class BenchOptions:
         batch_size: Images in a run.
         duration_s: How long each model is measured, warm-up not counted.
         profile: Take a run apart by operator and by Lego layer too.
+        runtime: Where the model runs, such as ``cpu`` for this ONNX Runtime, or ``xnnpack``.
     """
 
     threads: int
-    provider: str = "cpu"
+    provider: str = DEFAULT_PROVIDER
     batch_size: int = 1
     duration_s: float = DEFAULT_DURATION_S
     profile: bool = False
+    runtime: str = HERE
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured."""
@@ -35,4 +39,10 @@ class BenchOptions:
             received = f"{self.threads} threads, batch {self.batch_size}, {self.duration_s} s"
             raise UsageError(
                 "threads, batch and duration must be positive and finite", received=received
+            )
+        if self.runtime != HERE and (self.provider != DEFAULT_PROVIDER or self.profile):
+            raise UsageError(
+                f"runtime {self.runtime} has one provider, and names nodes by no Lego layer",
+                received=f"provider {self.provider}" + ", profile" * self.profile,
+                legal=f"--runtime {self.runtime} without --provider and --profile",
             )

@@ -69,7 +69,8 @@ def read_nodes(profile: Path) -> tuple[NodeTime, ...]:
     _, *starts_us = sorted(event["ts"] for event in events if event["name"] == "model_run")
     totals_us: Counter[tuple[str, str, str, str]] = Counter()
     for event in events:
-        if event["cat"] == "Node" and event["ts"] >= starts_us[0]:
+        is_kernel = event["cat"] == "Node" and event["name"].endswith(NODE_SUFFIX)
+        if is_kernel and event["ts"] >= starts_us[0]:
             args = event["args"]
             name = event["name"].removesuffix(NODE_SUFFIX)
             totals_us[name, args["op_name"], args["provider"], args["node_index"]] += event["dur"]

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from legoexport.bench.client import Client, start_worker
+from legoexport.bench.engine import find_engine
 from legoexport.bench.inputs import check_readable, fill_shapes
 from legoexport.bench.model_file import file_size_bytes
 from legoexport.bench.options import BenchOptions
 from legoexport.bench.profile import place, profile_of, read_nodes
-from legoexport.bench.providers import check_placement, find_provider
+from legoexport.bench.providers import check_placement
 from legoexport.bench.statistics import Latency, summarize
 from legoexport.bench.timing import Memory, Timing
+from legoexport.runtimes.base import Engine
 
 WARM_UP_SHARE = 0.2
 LONGEST_WARM_UP_S = 1.0
@@ -32,7 +34,7 @@ class Subject:
 
     client: Client
     options: BenchOptions
-    provider: str
+    engine: Engine
     loaded: dict[str, Any]
 
     def timing(self, latencies_ms: Sequence[float], tell: Tell) -> Timing:
@@ -50,11 +52,11 @@ class Subject:
             nodes = read_nodes(Path(files["profile"]))
             profile = profile_of(nodes, path, files["graph"]) if self.options.profile else None
         placement = place(nodes)
-        check_placement(path, self.provider, placement)
+        check_placement(path, self.engine.placed_as, placement)
         return Timing(
             model=str(path),
             threads=self.options.threads,
-            provider=self.provider,
+            provider=self.engine.placed_as,
             batch_size=self.options.batch_size,
             latency=latency,
             session_creation_ms=self.loaded["session_ms"],
@@ -62,6 +64,7 @@ class Subject:
             file_size_bytes=file_size_bytes(path),
             placement=placement,
             profile=profile,
+            runtime=self.engine.runtime,
         )
 
     def _profiled_runs_count(self, latency: Latency) -> int:
@@ -78,11 +81,12 @@ def start(stack: ExitStack, path: Path, options: BenchOptions, tell: Tell) -> Su
         UsageError: As for ``bench_model``.
         CheckFailed: The run fails.
     """
-    provider = find_provider(options.provider)
     check_readable(path)
-    client = stack.enter_context(start_worker(path))
+    engine = find_engine(path, options)
+    client = stack.enter_context(start_worker(path, engine.command))
     tell(f"loading {path.name}")
-    loaded = client.load(threads=options.threads, provider=provider)
-    client.ask("feed", inputs=fill_shapes(path, loaded["inputs"], options.batch_size))
+    loaded = client.load(threads=options.threads, provider=engine.provider)
+    inputs = engine.inputs or loaded["inputs"]
+    client.ask("feed", inputs=fill_shapes(path, inputs, options.batch_size))
     client.measure_ms(min(options.duration_s * WARM_UP_SHARE, LONGEST_WARM_UP_S))
-    return Subject(client, options, provider, loaded)
+    return Subject(client, options, engine, loaded)

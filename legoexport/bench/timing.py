@@ -40,6 +40,7 @@ class Timing:
         file_size_bytes: With external data, if there is any.
         placement: Where each operator really ran.
         profile: A run taken apart, if it was asked for.
+        runtime: What ran it, with its version.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Timing:
     file_size_bytes: int
     placement: tuple[Placement, ...]
     profile: Profile | None
+    runtime: str
 
     @property
     def images_per_second(self) -> float:

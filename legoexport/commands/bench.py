@@ -12,6 +12,7 @@ from legoexport.bench.timing import Comparison, Timing
 from legoexport.commands import bench_view as view
 from legoexport.machine import Machine, describe
 from legoexport.report import print_json, print_table, print_text, step_progress
+from legoexport.runtimes import HERE
 
 
 @click.command("bench")
@@ -26,6 +27,12 @@ from legoexport.report import print_json, print_table, print_text, step_progress
     default="cpu",
     metavar="NAME",
     help="Execution provider, such as cpu or xnnpack; cpu. Never replaced by another silently.",
+)
+@click.option(
+    "--runtime",
+    default=HERE,
+    metavar="NAME",
+    help="What runs it: cpu, this ONNX Runtime; wasm or xnnpack, onnxruntime-web in Node; cpu.",
 )
 @click.option(
     "--batch", default=1, type=click.IntRange(min=1), metavar="N", help="Images in a run; 1."
@@ -52,6 +59,7 @@ def command(
     model: Path,
     threads: int | None,
     provider: str,
+    runtime: str,
     batch: int,
     duration: float,
     other: Path | None,
@@ -65,7 +73,8 @@ def command(
     and not between runs, so that a model that waits its turn takes no time from the other.
     """
     machine = describe()
-    options = BenchOptions(threads or machine.default_threads, provider, batch, duration, profile)
+    default_threads = machine.default_threads if runtime == HERE else 1
+    options = BenchOptions(threads or default_threads, provider, batch, duration, profile, runtime)
     with step_progress() as tell:
         if other is None:
             found: Timing | Comparison = bench_model(model, options, tell)

@@ -24,7 +24,8 @@ PLACEMENT_COLUMNS = ("model", "provider", "operator", "nodes")
 def tables(timings: Sequence[Timing], machine: Machine) -> Iterator[Table]:
     """Give title, column headings and rows of each table."""
     first = timings[0]
-    run = f"batch {first.batch_size}, threads {first.threads}, {short_name(first.provider)}"
+    where = f"{short_name(first.provider)} of {first.runtime}"
+    run = f"batch {first.batch_size}, threads {first.threads}, {where}"
     yield f"Latency ({run})", LATENCY_COLUMNS, [_latency_cells(timing) for timing in timings]
     yield "Cost of loading", COST_COLUMNS, [_cost_cells(timing) for timing in timings]
     placed = [row for timing in timings for row in _placement_rows(timing)]

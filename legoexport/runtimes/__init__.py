@@ -11,11 +11,13 @@ import importlib
 from legoexport.errors import UsageError
 from legoexport.runtimes.base import Feed, PlacedNode, Replay, Runtime
 
-__all__ = ["DEFAULT", "MODULES", "Feed", "PlacedNode", "Replay", "Runtime", "find_runtime"]
+__all__ = ["HERE", "MODULES", "Feed", "PlacedNode", "Replay", "Runtime", "find_runtime"]
 
-DEFAULT = "cpu"
+HERE = "cpu"  # in this process
 MODULES = {
     "cpu": "legoexport.runtimes.cpu",
+    "wasm": "legoexport.runtimes.web.wasm",
+    "xnnpack": "legoexport.runtimes.web.xnnpack",
 }
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +95,37 @@ class Runtime(Protocol):
         Raises:
             UsageError: The runtime is not installed, or does not take the model.
             CheckFailed: It stops with an error, or ends without an answer.
+        """
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What it takes to measure a model.
+
+    Attributes:
+        command: Starts a worker that speaks the protocol of ``bench/worker.py``.
+        provider: What the worker is to call the execution provider.
+        placed_as: What the profile of a run calls it, such as ``CPUExecutionProvider``.
+        runtime: The runtime in words, with its version.
+        inputs: Name, type and shape of each input, where the worker itself does not tell.
+    """
+
+    command: tuple[str, ...]
+    provider: str
+    placed_as: str
+    runtime: str
+    inputs: tuple[tuple[str, str, Sequence[object]], ...] = ()
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A runtime whose times mean something; one that emulates a processor has none."""
+
+    def engine(self, path: Path) -> Engine:
+        """Return what it takes to measure the model at ``path``.
+
+        Raises:
+            UsageError: The runtime is not installed, or does not take the model.
         """
 
 

@@ -18,7 +18,7 @@ SHORT = ("--duration", "0.2", "--threads", "1")
 CPU = "CPUExecutionProvider"
 TIMING_KEYS = {
     "model", "threads", "provider", "batch_size", "latency", "session_creation_ms", "memory",
-    "file_size_bytes", "placement", "profile", "images_per_second",
+    "file_size_bytes", "placement", "profile", "images_per_second", "runtime",
 }  # fmt: skip
 LATENCY_KEYS = {
     "p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "runs_count",

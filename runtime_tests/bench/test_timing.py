@@ -16,7 +16,7 @@ from legoexport.bench.timing import Comparison, Memory, Timing
 
 def timing(model: str) -> Timing:
     latency, memory = summarize([1.0]), Memory(None, None, None)
-    return Timing(model, 1, "CPUExecutionProvider", 4, latency, 1.0, memory, 1, (), None)
+    return Timing(model, 1, "CPUExecutionProvider", 4, latency, 1.0, memory, 1, (), None, "ort")
 
 
 def sentence(low: float, estimate: float, high: float, other: str = "b/dense.onnx") -> str:

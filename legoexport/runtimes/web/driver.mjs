@@ -1,0 +1,144 @@
+// One model in onnxruntime-web, told what to do by lines of JSON; the protocol of bench/worker.py.
+//
+// A request is {"do": NAME, ...arguments} on stdin; the answer is {"done": {...}} or
+// {"failed": MESSAGE} on stdout. Arrays travel in files of raw little-endian float32.
+//
+//     node driver.mjs FOLDER    with onnxruntime-web in FOLDER/node_modules
+
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import readline from 'node:readline';
+
+const SEED = 0;
+const MESSAGES_COUNT = 4;
+
+// The library logs, and prints its profile, through console; stdout is for answers alone.
+const printed = [];
+for (const name of ['debug', 'error', 'info', 'log', 'warn']) {
+  console[name] = (...words) => printed.push(words.join(' '));
+}
+
+const require = createRequire(path.join(path.resolve(process.argv[2]), 'package.json'));
+const ort = require('onnxruntime-web');
+ort.env.wasm.numThreads = 1;
+ort.env.wasm.proxy = false;
+
+// An empty model is refused, but not before the WebAssembly is compiled: that is not the model's cost.
+await ort.InferenceSession.create(new Uint8Array()).catch(() => {});
+
+let session = null;
+let settings = {};
+let feeds = {};
+
+async function load({ path: file, provider }) {
+  settings = { file, provider };
+  const before = memoryBytes('VmRSS');
+  const start = performance.now();
+  session = await createSession({});
+  const sessionMs = performance.now() - start;
+  const sizes = { before_bytes: before, after_bytes: memoryBytes('VmRSS') };
+  return { session_ms: sessionMs, ...sizes };
+}
+
+// Standard normal float32, the same in every run.
+function feed({ inputs }) {
+  feeds = {};
+  const draw = normal(SEED);
+  for (const [name, , shape] of inputs) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    feeds[name] = new ort.Tensor('float32', Float32Array.from({ length: size }, draw), shape);
+  }
+  return {};
+}
+
+async function measure({ duration_s: durationS }) {
+  await runMs();
+  const latenciesMs = [];
+  const deadline = performance.now() + durationS * 1e3;
+  while (latenciesMs.length === 0 || performance.now() < deadline) {
+    latenciesMs.push(await runMs());
+  }
+  return { latencies_ms: latenciesMs };
+}
+
+// Runs the images in one file once, and leaves the first output in another.
+async function run({ source, shape, result }) {
+  const bytes = fs.readFileSync(source);
+  const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  feeds = { [session.inputNames[0]]: new ort.Tensor('float32', values, shape) };
+  const output = (await session.run(feeds))[session.outputNames[0]];
+  if (output.type !== 'float32') {
+    throw new Error(`the model gives ${output.type}, not float32`);
+  }
+  fs.writeFileSync(result, new Uint8Array(output.data.buffer, output.data.byteOffset, output.data.byteLength));
+  return { shape: output.dims };
+}
+
+function memory() {
+  return { peak_bytes: memoryBytes('VmHWM') };
+}
+
+// Profiles in a session that replaces the first; the first run warms up.
+async function profile({ folder, runs_count: runsCount }) {
+  await session.release();
+  session = await createSession({ enableProfiling: true });
+  for (let i = 0; i <= runsCount; i += 1) {
+    await session.run(feeds);
+  }
+  printed.length = 0;
+  session.endProfiling();
+  const lines = printed.slice(printed.indexOf('['));
+  const file = path.join(folder, 'profile.json');
+  fs.writeFileSync(file, lines.slice(0, lines.indexOf(']') + 1).join('\n'));
+  return { profile: file, graph: null };
+}
+
+async function createSession(extra) {
+  const options = { executionProviders: [settings.provider], ...extra };
+  return ort.InferenceSession.create(fs.readFileSync(settings.file), options);
+}
+
+async function runMs() {
+  const start = performance.now();
+  await session.run(feeds);
+  return performance.now() - start;
+}
+
+function memoryBytes(field) {
+  try {
+    const line = fs.readFileSync('/proc/self/status', 'utf8').split('\n').find((one) => one.startsWith(field));
+    return Number(line.split(/\s+/)[1]) * 1024;
+  } catch {
+    // Not on Linux, where only the most is known.
+    return field === 'VmHWM' ? process.resourceUsage().maxRSS * 1024 : null;
+  }
+}
+
+// Mulberry32 for uniform numbers, Box and Muller's transform for normal ones.
+function normal(seed) {
+  let state = seed;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+}
+
+const ACTIONS = { load, feed, measure, run, memory, profile };
+
+process.on('SIGINT', () => {}); // Ctrl-C reaches both; the parent decides
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const { do: name, ...request } = JSON.parse(line);
+  printed.length = 0;
+  let answer;
+  try {
+    answer = { done: await ACTIONS[name](request) };
+  } catch (error) {
+    answer = { failed: [error.message ?? String(error), ...printed.slice(-MESSAGES_COUNT)].join('\n') };
+  }
+  fs.writeSync(1, `${JSON.stringify(answer)}\n`);
+}

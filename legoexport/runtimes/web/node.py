@@ -1,0 +1,47 @@
+"""Node and npm: what this machine has of them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+from legoexport.errors import UsageError
+
+LEAST_MAJOR = 18  # the oldest that Debian, Ubuntu and the Node project still hand out
+NEXT_STEP = "install Node.js and npm (Debian and Ubuntu: apt-get install nodejs npm)"
+
+
+def find_tool(name: str) -> str:
+    """Return the path of ``node`` or ``npm``.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    path = shutil.which(name)
+    if path is None:
+        problem = "the runtimes wasm and xnnpack run in Node.js, which is not installed"
+        raise UsageError(problem, received=f"no {name} on PATH", next_step=NEXT_STEP)
+    return path
+
+
+def node_version(node: str) -> str:
+    """Return such as ``20.20.2``.
+
+    Raises:
+        UsageError: It does not start, or is too old to be tested with.
+    """
+    said = _first_line([node, "--version"])
+    found = re.fullmatch(r"v(\d+)\.\d+\.\d+\S*", said)
+    if found is None or int(found[1]) < LEAST_MAJOR:
+        legal = f"{LEAST_MAJOR} or later"
+        raise UsageError(f"{node} is not usable", received=said, legal=legal, next_step=NEXT_STEP)
+    return said.removeprefix("v")
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError as error:
+        return str(error.strerror)
+    return (done.stdout.strip() or done.stderr.strip() or "no answer").splitlines()[0]
