@@ -16,6 +16,7 @@ COMMANDS = {
     "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
     "bench": "Measure the latency of an ONNX file, alone or beside another.",
+    "web": "Build or serve a page that runs, proves and measures an ONNX file in a browser.",
     "inspect": "Show the Lego layers of a checkpoint or ONNX file, and their totals.",
 }
 INTERRUPTED = 130

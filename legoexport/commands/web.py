@@ -1,0 +1,107 @@
+"""``legoexport web``: build a page that runs a file in the browser, or serve one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from legoexport.errors import UsageError
+from legoexport.report import format_bytes, print_json, print_text, step_progress
+from legoexport.web.server import DEFAULT_PORT, LOOPBACK, LOOPBACK_HOSTS, address, make_server
+from legoexport.web.site import Site, SiteOptions, build_site
+
+USAGE = "web MODEL.onnx --out DIR, or web --serve DIR"
+
+
+@click.command("web")
+@click.argument("model", required=False, metavar="[MODEL.onnx]", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write the page here.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Prove the model on the page with this bundle of verify --save-bundle.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Names of the classes, one a line.",
+)
+@click.option(
+    "--mean",
+    metavar="R,G,B",
+    help="Subtracted from colours in [0, 1]; one number, or one per channel. As in training.",
+)
+@click.option("--std", metavar="R,G,B", help="What they are then divided by.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON about the page written.")
+@click.option(
+    "--serve", type=click.Path(path_type=Path), metavar="DIR", help="Serve a page written before."
+)
+@click.option("--host", help=f"Address to serve at; {LOOPBACK}, which only this machine reaches.")
+@click.option("--port", type=click.IntRange(0, 65535), help=f"{DEFAULT_PORT}; 0 for any free one.")
+def command(
+    model: Path | None,
+    out: Path | None,
+    bundle: Path | None,
+    labels: Path | None,
+    mean: str | None,
+    std: str | None,
+    serve: Path | None,
+    host: str | None,
+    port: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Build a page that classifies images with MODEL.onnx, proves it and measures it.
+
+    The page is static and loads nothing from elsewhere. It runs the file on WebAssembly, with
+    threads where the browser gives them, and on WebGPU where there is one; it repeats the check of
+    the parity bundle on the device and says if the numbers are wrong.
+    """
+    building = (model, out, bundle, labels, mean, std, as_json or None)
+    serving = (serve, host, port)
+    if serve is not None and building == (None,) * len(building):
+        _serve(serve, host or LOOPBACK, DEFAULT_PORT if port is None else port)
+    elif model is not None and out is not None and serving == (None,) * len(serving):
+        with step_progress() as progress:
+            progress("building the page")
+            site = build_site(out, SiteOptions(model, bundle, labels, mean, std))
+        _print(site, as_json=as_json)
+    else:
+        raise UsageError("web builds a page or serves one", legal=USAGE)
+
+
+def _print(site: Site, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "folder": str(site.folder),
+                "size_bytes": site.size_bytes,
+                "model_sha256": site.model_sha256,
+                "parity_images_count": site.images_count,
+                "pixels_stated": site.pixels.stated,
+            }
+        )
+        return
+    print_text(f"wrote {site.folder}: {format_bytes(site.size_bytes)}, with onnxruntime-web")
+    if site.images_count:
+        print_text(f"the page proves the model on {site.images_count} images of the bundle")
+    else:
+        print_text("note: without --bundle the page cannot prove its numbers, and says so")
+    if not site.pixels.stated:
+        print_text("note: pixels are scaled to [-1, 1]; state --mean and --std if training did not")
+    print_text(f"next: legoexport web --serve {site.folder}")
+
+
+def _serve(folder: Path, host: str, port: int) -> None:
+    with make_server(folder, host, port) as server:
+        print_text(f"serving {folder} at {address(server)} until Ctrl-C")
+        if host not in LOOPBACK_HOSTS:
+            print_text("note: everyone who reaches this address can open the page")
+            print_text(
+                "note: over plain HTTP from elsewhere browsers give one thread and no WebGPU;"
+                " see docs/mobile.md"
+            )
+        server.serve_forever()

@@ -1,0 +1,61 @@
+"""Golden data of a parity bundle as a browser reads it: raw float32 and a description."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legoexport.parity.bundle import GoldenSet
+
+LITTLE_ENDIAN_FLOAT32 = "<f4"
+
+
+@dataclass(frozen=True)
+class GoldenData:
+    """All arrays of a bundle, one after the other.
+
+    Attributes:
+        content: Little-endian float32, C order: images and outputs of each set in turn.
+        description: JSON values that tell where each array lies and what is asked of it.
+    """
+
+    content: bytes
+    description: dict[str, Any]
+
+
+def pack(sets: Sequence[GoldenSet], file: str) -> GoldenData:
+    """Lay out the sets of a bundle.
+
+    Args:
+        sets: What the bundle holds.
+        file: The name under which the page finds the content.
+    """
+    parts: list[bytes] = []
+    described = []
+    for one in sets:
+        images = _append(parts, one.images)
+        outputs = _append(parts, one.outputs)
+        described.append(
+            {
+                "name": one.name,
+                "batch_size": one.batch_size,
+                "limit": one.limit,
+                "reference_max_abs_error": one.reference_max_abs_error,
+                "images": images,
+                "outputs": outputs,
+            }
+        )
+    content = b"".join(parts)
+    digest = hashlib.sha256(content).hexdigest()
+    return GoldenData(content, {"file": file, "sha256": digest, "sets": described})
+
+
+def _append(parts: list[bytes], array: NDArray[np.float32]) -> dict[str, Any]:
+    offset = sum(map(len, parts))
+    parts.append(array.astype(LITTLE_ENDIAN_FLOAT32).tobytes())
+    return {"offset_bytes": offset, "shape": list(array.shape)}

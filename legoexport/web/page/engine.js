@@ -1,0 +1,116 @@
+// A worker that owns one session of ONNX Runtime: it runs, proves and measures it. A worker, so
+// that the page stays alive meanwhile, and so that a change of threads gets a fresh runtime.
+
+import { judge } from "./judge.js";
+import { clockStep, summarize } from "./statistics.js";
+
+const LOADERS = { wasm: "./ort/ort.wasm.min.mjs", webgpu: "./ort/ort.webgpu.min.mjs" };
+const WARM_UP_MS = 400;
+const MEASURE_MS = 3000;
+const FEWEST_RUNS = 20;
+const MOST_RUNS = 2000;
+
+let ort;
+let session;
+let model;
+
+const tasks = { open, verify, classify, measure };
+
+self.onmessage = async ({ data: { id, task, argument } }) => {
+  try {
+    self.postMessage({ id, value: await tasks[task](argument) });
+  } catch (error) {
+    self.postMessage({ id, error: String(error?.message ?? error) });
+  }
+};
+
+/** Load the runtime and the model; return the threads that it really uses. */
+async function open({ backend, threads, content, description }) {
+  ort = await import(LOADERS[backend]);
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
+  session = await ort.InferenceSession.create(new Uint8Array(content), {
+    executionProviders: [backend],
+    graphOptimizationLevel: "all",
+  });
+  model = description;
+  return { threads: ort.env.wasm.numThreads, version: ort.env.versions.web };
+}
+
+/** Run every set of the bundle and judge it. */
+async function verify({ sets, content }) {
+  const verdicts = [];
+  for (const set of sets) {
+    const golden = read(content, set.outputs);
+    const classes = set.outputs.shape.slice(1).reduce((a, b) => a * b, 1);
+    const actual = await runAll(read(content, set.images), set.images.shape, set.batch_size);
+    verdicts.push({ name: set.name, ...judge(golden, actual, classes, set.limit) });
+  }
+  return verdicts;
+}
+
+/** Scores of one picture, Float32Array of c*h*w. */
+async function classify({ picture }) {
+  const scores = await run(repeated(picture), batchSize());
+  return scores.slice(0, model.classes_count);
+}
+
+/** Latencies of one run after another, the picture's content being of no matter. */
+async function measure() {
+  const size = model.input_shape.reduce((a, b) => a * b, 1);
+  const input = repeated(Float32Array.from({ length: size }, (_, i) => Math.sin(i)));
+  const feeds = { [model.input_name]: tensor(input, batchSize()) };
+  const warm = performance.now() + WARM_UP_MS;
+  while (performance.now() < warm) await once(feeds);
+  const times = [];
+  const end = performance.now() + MEASURE_MS;
+  while (times.length < MOST_RUNS && (times.length < FEWEST_RUNS || performance.now() < end)) {
+    const start = performance.now();
+    await once(feeds);
+    times.push(performance.now() - start);
+  }
+  const step = clockStep(() => performance.now());
+  return { ...summarize(times), step, batch: batchSize() };
+}
+
+async function once(feeds) {
+  const results = await session.run(feeds, [model.output_name]);
+  results[model.output_name].dispose();
+}
+
+async function runAll(images, [count, ...shape], batch) {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const parts = [];
+  for (let from = 0; from < count; from += batch) {
+    const to = Math.min(count, from + batch);
+    parts.push(...(await run(images.slice(from * size, to * size), to - from)));
+  }
+  return Float32Array.from(parts);
+}
+
+async function run(values, batch) {
+  const feeds = { [model.input_name]: tensor(values, batch) };
+  const results = await session.run(feeds, [model.output_name]);
+  const output = results[model.output_name];
+  const copy = Float32Array.from(await output.getData());
+  output.dispose();
+  return copy;
+}
+
+function tensor(values, batch) {
+  return new ort.Tensor("float32", values, [batch, ...model.input_shape]);
+}
+
+function batchSize() {
+  return model.fixed_batch_size ?? 1;
+}
+
+function repeated(picture) {
+  const values = new Float32Array(picture.length * batchSize());
+  for (let i = 0; i < batchSize(); i++) values.set(picture, i * picture.length);
+  return values;
+}
+
+function read(content, { offset_bytes: offset, shape }) {
+  return new Float32Array(content, offset, shape.reduce((a, b) => a * b, 1));
+}

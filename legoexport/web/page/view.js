@@ -1,0 +1,130 @@
+// Everything that is written into the page. Text goes in as text, never as markup.
+
+import { argmax, softmax } from "./judge.js";
+import { short } from "./verdict.js";
+
+const BARS_COUNT = 5;
+
+export const byId = (id) => document.getElementById(id);
+
+/** Fill the banner, and mark the whole page where something is wrong. */
+export function showVerdict({ state, title, text }, modelName) {
+  byId("verdict").dataset.state = state;
+  document.documentElement.dataset.state = state;
+  byId("verdict-title").textContent = title;
+  byId("verdict-text").textContent = text;
+  document.title = state === "bad" ? `✗ ${title} – ${modelName}` : `${modelName} in this browser`;
+}
+
+/** Show a note, or hide it where there is nothing to say. */
+export function note(id, text) {
+  byId(id).textContent = text ?? "";
+  byId(id).hidden = !text;
+}
+
+/** A row for each set of images of the bundle. */
+export function showParity(verdicts) {
+  const rows = verdicts.map((one) => row([
+    one.name, short(one.error), short(one.limit), `${one.top1}/${one.count}`, mark(one.passed),
+  ], one.passed));
+  byId("parity").tBodies[0].replaceChildren(...rows);
+  byId("parity").hidden = rows.length === 0;
+}
+
+/** Add a measured latency on top of the others. */
+export function addLatency(name, { median, p90, runs, batch }, state) {
+  const unit = batch > 1 ? ` ms / ${batch} images` : " ms";
+  const cells = [name, short(median) + unit, short(p90) + unit, String(runs), parityWord(state)];
+  byId("latencies").tBodies[0].prepend(row(cells, state !== "bad"));
+  byId("latencies").hidden = false;
+}
+
+/** The answer of the network, and bars for the largest scores. */
+export function showAnswer(scores, labels, name, trusted) {
+  const shares = softmax(scores);
+  const best = argmax(scores);
+  const line = byId("answer-line");
+  line.hidden = false;
+  byId("answer-empty").hidden = true;
+  line.dataset.label = String(best);
+  line.replaceChildren(
+    element("strong", className(labels, best)),
+    element("span", `${(100 * shares[best]).toFixed(1)} %, ${name}`),
+  );
+  if (!trusted) line.append(element("em", "Do not trust this answer: parity is not reached."));
+  byId("answer").dataset.trusted = String(trusted);
+  const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, BARS_COUNT);
+  byId("bars").replaceChildren(...order.map((i) => bar(className(labels, i), shares[i], scores[i])));
+}
+
+/** Take the answer away. */
+export function clearAnswer() {
+  byId("answer-line").hidden = true;
+  byId("answer-empty").hidden = false;
+  byId("bars").replaceChildren();
+  byId("seen").hidden = true;
+}
+
+/** Terms and what they are, in the details. */
+export function showDetails(facts) {
+  const parts = Object.entries(facts).flatMap(([term, value]) => [
+    element("dt", term), element("dd", String(value)),
+  ]);
+  byId("details").replaceChildren(...parts);
+}
+
+/** Fill a select with values and texts; some may be disabled. */
+export function fillSelect(id, choices, chosen) {
+  byId(id).replaceChildren(...choices.map(({ value, text, disabled = false }) => {
+    const option = element("option", text);
+    option.value = value;
+    option.disabled = disabled;
+    option.selected = value === chosen;
+    return option;
+  }));
+}
+
+function className(labels, index) {
+  return labels[index] ?? `class ${index}`;
+}
+
+function bar(name, share, score) {
+  const item = document.createElement("li");
+  const track = element("span", "", "track");
+  const fill = element("span", "", "fill");
+  fill.style.width = `${100 * share}%`;
+  track.append(fill);
+  item.append(element("span", name, "name"), track, element("span", `${(100 * share).toFixed(1)} %`, "share"));
+  item.title = `score ${score}`;
+  return item;
+}
+
+function row(cells, good) {
+  const line = document.createElement("tr");
+  if (!good) line.className = "bad";
+  const parts = cells.map((cell, i) => {
+    const part = element(i ? "td" : "th", typeof cell === "string" ? cell : "");
+    if (typeof cell !== "string") part.append(cell);
+    if (i === 0) part.scope = "row";
+    if (i > 0 && i < 4) part.className = "number";
+    return part;
+  });
+  line.append(...parts);
+  return line;
+}
+
+function mark(passed) {
+  return passed ? element("span", "✓ equal", "good") : element("span", "✗ WRONG", "wrong");
+}
+
+function parityWord(state) {
+  if (state === "good") return mark(true);
+  return state === "bad" ? mark(false) : element("span", "not proved", "unproved");
+}
+
+function element(name, text, className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}

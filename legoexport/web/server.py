@@ -1,0 +1,93 @@
+"""Serve a site with the headers that it needs: threads in WebAssembly need isolation.
+
+A browser gives ``SharedArrayBuffer``, and with it threads, to a page that is cross-origin isolated:
+it came from a secure context (HTTPS, or localhost), with the two headers COOP and COEP.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from legoexport.errors import UsageError
+from legoexport.web.folder import read_record
+
+LOOPBACK = "127.0.0.1"
+LOOPBACK_HOSTS = (LOOPBACK, "localhost")
+DEFAULT_PORT = 8000
+# index.html states the same for servers that send none; frame-ancestors works only as a header.
+CONTENT_POLICY = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob:;"
+    " object-src 'none'; base-uri 'none'; form-action 'none'"
+)
+HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": f"{CONTENT_POLICY}; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # A page that shows an older model than the one on disk would show wrong numbers.
+    "Cache-Control": "no-store",
+}
+MIME_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    "": "application/octet-stream",
+}
+
+
+class SiteHandler(SimpleHTTPRequestHandler):
+    """Files of one folder, nothing listed, nothing cached."""
+
+    protocol_version = "HTTP/1.1"
+    extensions_map = MIME_TYPES
+
+    def end_headers(self) -> None:
+        """Send the headers of every answer, errors included."""
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def list_directory(self, path: object) -> None:
+        """Answer that there is no such file."""
+        del path
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Keep the terminal for what matters."""
+
+
+def make_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
+    """Bind a server for a site; ``serve_forever`` starts it.
+
+    Args:
+        folder: That ``build_site`` wrote.
+        host: Address to bind.
+        port: 0 for any that is free.
+
+    Raises:
+        UsageError: ``folder`` is no site, or the address cannot be bound.
+    """
+    read_record(folder)
+    handler = partial(SiteHandler, directory=str(folder.resolve()))
+    try:
+        return ThreadingHTTPServer((host, port), handler)
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"cannot serve at {host}:{port}",
+            received=error.strerror if isinstance(error, OSError) else error,
+            next_step="choose another --port, or --port 0 for any that is free",
+        ) from None
+
+
+def address(server: ThreadingHTTPServer) -> str:
+    """Return where the server can be reached, such as ``http://127.0.0.1:8000/``."""
+    host, port = server.server_address[:2]
+    return f"http://{host!s}:{port}/"

@@ -1,0 +1,146 @@
+"""A site: our page, onnxruntime-web, the model, and the golden data that proves it on the spot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from legoexport.errors import ParityFailed
+from legoexport.parity.bundle import read_bundle, replay_bundle
+from legoexport.parity.judge import combine
+from legoexport.web.folder import FORMAT, RECORD_FILE, check_replaceable, write_folder
+from legoexport.web.golden import GoldenData, pack
+from legoexport.web.packages import RUNTIME_FILES, runtime_folder, runtime_version
+from legoexport.web.pixels import Pixels, read_pixels
+from legoexport.web.subject import Subject, read_labels, read_subject
+
+FORMAT_VERSION = 1
+PAGE = Path(__file__).with_name("page")
+MODEL_FILE = "model.onnx"
+GOLDEN_FILE = "parity.bin"
+RUNTIME_FOLDER = "ort"
+
+
+@dataclass(frozen=True)
+class SiteOptions:
+    """What a page is built from, as the user names it.
+
+    Attributes:
+        model: The ONNX file.
+        bundle: A parity bundle for it, or None: the page then says that nothing is proved.
+        labels: A file with the name of each class, or None.
+        mean: ``--mean`` as given, or None.
+        std: ``--std`` as given, or None.
+    """
+
+    model: Path
+    bundle: Path | None = None
+    labels: Path | None = None
+    mean: str | None = None
+    std: str | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was written.
+
+    Attributes:
+        folder: Where.
+        size_bytes: Of all files.
+        model_sha256: Of the model.
+        images_count: Images that the page proves the model on; 0 without a bundle.
+        pixels: How the page prepares a picture.
+    """
+
+    folder: Path
+    size_bytes: int
+    model_sha256: str
+    images_count: int
+    pixels: Pixels
+
+
+def build_site(folder: Path, options: SiteOptions) -> Site:
+    """Write a site that works from any static server, offline.
+
+    Raises:
+        UsageError: A file is unreadable or does not fit, npm is missing, or ``folder`` is taken.
+        ParityFailed: The bundle is for another model, or the model does not reach it on this
+            machine.
+    """
+    check_replaceable(folder)
+    subject = read_subject(options.model)
+    labels = read_labels(options.labels, subject.classes_count) if options.labels else ()
+    pixels = read_pixels(options.mean, options.std, subject.input_shape[0])
+    golden = _golden(options.bundle, subject.model_bytes) if options.bundle else None
+    files = _files(subject, golden)
+    record = _record(subject, labels, pixels, golden, sorted(files))
+    files[RECORD_FILE] = (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
+    write_folder(folder, files)
+    return Site(
+        folder=folder,
+        size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        model_sha256=subject.sha256,
+        images_count=_count_images(golden),
+        pixels=pixels,
+    )
+
+
+def _golden(bundle: Path, model_bytes: bytes) -> GoldenData:
+    """Read the bundle; what this machine computes wrong is not worth a page."""
+    sets = read_bundle(bundle, model_bytes)
+    agreement = combine(replay_bundle(bundle, model_bytes, threads=1))
+    if not agreement.passed:
+        raise ParityFailed(
+            "the model does not give the golden outputs of the bundle on this machine",
+            received=agreement,
+            next_step="find out why with legoexport verify",
+        )
+    return pack(sets, GOLDEN_FILE)
+
+
+def _count_images(golden: GoldenData | None) -> int:
+    sets = golden.description["sets"] if golden else []
+    return sum(one["images"]["shape"][0] for one in sets)
+
+
+def _files(subject: Subject, golden: GoldenData | None) -> dict[str, bytes | Path]:
+    runtime = runtime_folder()
+    files: dict[str, bytes | Path] = {
+        path.name: path for path in sorted(PAGE.iterdir()) if path.is_file()
+    }
+    files |= {f"{RUNTIME_FOLDER}/{name}": runtime / name for name in RUNTIME_FILES}
+    files[MODEL_FILE] = subject.model_bytes
+    if golden:
+        files[GOLDEN_FILE] = golden.content
+    return files
+
+
+def _record(
+    subject: Subject,
+    labels: tuple[str, ...],
+    pixels: Pixels,
+    golden: GoldenData | None,
+    files: list[str],
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "runtime_version": runtime_version(),
+        "model": {
+            "file": MODEL_FILE,
+            "name": subject.name,
+            "size_bytes": len(subject.model_bytes),
+            "sha256": subject.sha256,
+            "input_name": subject.input_name,
+            "output_name": subject.output_name,
+            "input_shape": list(subject.input_shape),
+            "fixed_batch_size": subject.fixed_batch_size,
+            "classes_count": subject.classes_count,
+        },
+        "labels": list(labels),
+        "pixels": asdict(pixels),
+        "parity": golden.description if golden else None,
+        "files": files,
+    }

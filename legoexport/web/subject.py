@@ -1,0 +1,100 @@
+"""The model that a page shows: what it takes, what it gives, and whether a page can show it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from legoexport.errors import UsageError
+from legoexport.parity.runtime import RuntimeModel, parse_model
+
+GREY_OR_COLOUR = (1, 3)
+SCORES_RANK = 2
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A classifier of images.
+
+    Attributes:
+        name: Of the file.
+        model_bytes: The ONNX file.
+        input_name: Of the graph.
+        output_name: Of the graph's first output.
+        input_shape: ``(c, h, w)`` of an image.
+        fixed_batch_size: The batch, or None where it is open.
+        classes_count: Scores per image.
+    """
+
+    name: str
+    model_bytes: bytes
+    input_name: str
+    output_name: str
+    input_shape: tuple[int, int, int]
+    fixed_batch_size: int | None
+    classes_count: int
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file."""
+        return hashlib.sha256(self.model_bytes).hexdigest()
+
+
+def read_subject(path: Path) -> Subject:
+    """Read an ONNX file and run it once.
+
+    Raises:
+        UsageError: It is unreadable, keeps data in other files, or is no classifier of images.
+        CheckFailed: ONNX Runtime stops with an error while it runs.
+    """
+    model_bytes = _read(path)
+    model = parse_model(model_bytes, str(path))
+    runtime = RuntimeModel(model_bytes, 1)
+    batch_size = runtime.fixed_batch_size or 1
+    blank = np.zeros((batch_size, *runtime.input_shape), np.float32)
+    scores = runtime.run(blank, batch_size)
+    if scores.ndim != SCORES_RANK or runtime.input_shape[0] not in GREY_OR_COLOUR:
+        raise UsageError(
+            f"{path} is not a classifier of images",
+            received=f"{blank.shape} -> {scores.shape}",
+            legal="(batch, 1 or 3, h, w) -> (batch, classes)",
+        )
+    return Subject(
+        name=path.name,
+        model_bytes=model_bytes,
+        input_name=model.graph.input[0].name,
+        output_name=model.graph.output[0].name,
+        input_shape=runtime.input_shape,
+        fixed_batch_size=runtime.fixed_batch_size,
+        classes_count=scores.shape[1],
+    )
+
+
+def read_labels(path: Path, classes_count: int) -> tuple[str, ...]:
+    """Read the names of the classes, one a line.
+
+    Raises:
+        UsageError: It is unreadable, or has not one name for each class.
+    """
+    try:
+        text = _read(path).decode().rstrip()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not text in UTF-8") from None
+    labels = tuple(line.strip() for line in text.splitlines())
+    if len(labels) != classes_count or not all(labels):
+        raise UsageError(
+            f"{path} does not name every class",
+            received=f"{len(labels)} lines, {sum(map(bool, labels))} of them not empty",
+            legal=f"{classes_count} lines, in the order of the network's outputs",
+        )
+    return labels
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}", received=error.strerror) from None
