@@ -51,7 +51,7 @@ def prepare(
 ) -> Prepared:
     """Run the stages that do not depend on the plan."""
     run = _Run(observe)
-    dynamic_batch, opset = options.dynamic_batch, options.final_opset
+    dynamic_batch, opset = options.final_dynamic_batch, options.final_opset
     run.stage("emit", emit(network, example, dynamic_batch=dynamic_batch, opset=opset))
     trained_m = {node.layer: node.frozen.m for node in lego_op.find(run.model.graph)}
     run.apply("recognize_global_pool", RecognizeGlobalPool())

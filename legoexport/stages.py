@@ -26,13 +26,13 @@ class CompileOptions:
     Attributes:
         target: The runtime.
         opset: Overrides the opset of the target.
-        dynamic_batch: Leave the batch open; otherwise it is that of the example.
+        dynamic_batch: Overrides the target: leave the batch open, or fix it to that of the example.
         plan: A lowering per layer; None lets the target choose.
     """
 
     target: Target = CPU
     opset: int | None = None
-    dynamic_batch: bool = True
+    dynamic_batch: bool | None = None
     plan: Plan | None = None
 
     def __post_init__(self) -> None:
@@ -41,6 +41,16 @@ class CompileOptions:
             raise UsageError(
                 "this opset cannot be written", received=self.opset, legal=f"{lowest}..{highest}"
             )
+        if self.dynamic_batch and not self.target.dynamic_batch:
+            raise UsageError(
+                f"target {self.target.name} runs nothing with an open batch",
+                next_step="give the batch as a number, or take target cpu",
+            )
+
+    @property
+    def final_dynamic_batch(self) -> bool:
+        """Whether the finished file leaves its batch open."""
+        return self.target.dynamic_batch if self.dynamic_batch is None else self.dynamic_batch
 
     @property
     def final_opset(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from legoexport.errors import UsageError
 
@@ -17,6 +18,46 @@ NETWORK_OPS = frozenset(
         "Softmax", "Sqrt", "Sub", "Tanh", "Constant", "Cast", "Softplus",
     }
 )  # fmt: skip
+ALL_OPS = CONVOLUTION_OPS | RESHAPE_OPS | NETWORK_OPS
+# Arithmetic on constants: ONNX Runtime folds it when it loads a file, before it asks any provider
+# what it takes, so no provider ever sees it.
+FOLDED_OPS = CONVOLUTION_OPS | RESHAPE_OPS | {"Constant", "Identity", "Cast", "Sub", "Div"}
+# What these two take, from the tables of onnxruntime 1.32's usability checker, quantized operators
+# left out; a test holds them against the tables of the onnxruntime that is installed.
+NNAPI_OPS = frozenset(
+    {
+        "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv",
+        "DepthToSpace", "Div", "Elu", "Exp", "Flatten", "Floor", "Gather", "Gemm",
+        "GlobalAveragePool", "GlobalMaxPool", "Identity", "LRN", "LeakyRelu", "Log", "MatMul",
+        "Max", "MaxPool", "Min", "Mul", "Neg", "PRelu", "Pad", "Pow", "ReduceMean", "Relu",
+        "Reshape", "Resize", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
+        "Sub", "Tanh", "Transpose", "Unsqueeze",
+    }
+)  # fmt: skip
+COREML_OPS = frozenset(
+    {
+        "Add", "AveragePool", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Elu",
+        "Erf", "Exp", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid",
+        "Identity", "LayerNormalization", "LeakyRelu", "MatMul", "Max", "MaxPool", "Mul", "PRelu",
+        "Pow", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape",
+        "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
+        "Tile", "Transpose", "Unsqueeze",
+    }
+)  # fmt: skip
+
+DIRECT_LOWERINGS = ("grouped", "grouped_dense_merge", "per_fragment", "fragment_batch", "dense")
+WINOGRAD_LOWERINGS = (
+    "winograd_rows_4",
+    "winograd_rows_4_batch",
+    "winograd_rows_7",
+    "winograd_rows_7_batch",
+    "winograd_tiles_4",
+    "winograd_tiles_4_batch",
+)
+# Nothing but convolutions: what a provider that lacks Gather takes whole.
+CONVOLUTION_LOWERINGS = ("grouped_dense_merge", "dense")
+
+Choice = Literal["time", "work", "order"]
 
 
 @dataclass(frozen=True)
@@ -25,41 +66,110 @@ class Target:
 
     Attributes:
         name: The name given to ``--target``.
+        runs_on: Where such a file is meant to run, in a few words.
         opset: Version of the default ONNX domain.
         ir_version: Version of the ONNX file format.
-        allowed_ops: Operators of the default domain that the runtime runs.
+        dynamic_batch: Whether the batch may stay open; otherwise a file has a fixed one.
+        allowed_ops: Operators of the default domain that may run for an image.
         lowerings: Names of the lowerings that may be used, the preferred one first.
+        choice: How a layer without a plan gets its lowering: by the ``time`` that the cost model
+            of a measured machine estimates, by the least ``work`` in multiply-adds, or the first
+            in ``order`` that serves.
+        providers: Execution providers of ONNX Runtime that run it, the preferred one first.
+        dilates_groups: Whether a convolution in groups may be dilated.
     """
 
     name: str
+    runs_on: str
     opset: int
     ir_version: int
+    dynamic_batch: bool
     allowed_ops: frozenset[str]
     lowerings: tuple[str, ...]
+    choice: Choice
+    providers: tuple[str, ...]
+    dilates_groups: bool = True
 
+    @property
+    def batch(self) -> str:
+        """``open`` or ``fixed``."""
+        return "open" if self.dynamic_batch else "fixed"
+
+
+# Opset 17 with IR 8 loads on every ONNX Runtime from 1.16 on, also in onnxruntime-web.
+OPSET, IR_VERSION = 17, 8
 
 CPU = Target(
     name="cpu",
-    # Opset 17 with IR 8 loads on every ONNX Runtime from 1.16 on.
-    opset=17,
-    ir_version=8,
-    allowed_ops=CONVOLUTION_OPS | RESHAPE_OPS | NETWORK_OPS,
-    lowerings=(
-        "grouped",
-        "grouped_dense_merge",
-        "per_fragment",
-        "fragment_batch",
-        "winograd_rows_4",
-        "winograd_rows_4_batch",
-        "winograd_rows_7",
-        "winograd_rows_7_batch",
-        "winograd_tiles_4",
-        "winograd_tiles_4_batch",
-        "dense",
-    ),
+    runs_on="x86-64, ONNX Runtime's own kernels",
+    opset=OPSET,
+    ir_version=IR_VERSION,
+    dynamic_batch=True,
+    allowed_ops=ALL_OPS,
+    lowerings=(*DIRECT_LOWERINGS[:-1], *WINOGRAD_LOWERINGS, "dense"),
+    choice="time",
+    providers=("CPUExecutionProvider",),
+)
+ARM64 = Target(
+    name="arm64",
+    runs_on="arm64 phones and boards, ONNX Runtime's own kernels",
+    opset=OPSET,
+    ir_version=IR_VERSION,
+    dynamic_batch=True,
+    allowed_ops=ALL_OPS,
+    # Grouped first: onnxruntime 1.24's SME kernels take ungrouped convolutions only, and give wrong
+    # numbers for those of per_fragment (see legoexport doctor).
+    lowerings=(*DIRECT_LOWERINGS[:-1], *WINOGRAD_LOWERINGS, "dense"),
+    choice="order",
+    providers=("CPUExecutionProvider",),
+)
+XNNPACK = Target(
+    name="xnnpack",
+    runs_on="phones, XNNPACK, what it lacks on CPU",
+    opset=OPSET,
+    ir_version=IR_VERSION,
+    dynamic_batch=False,
+    allowed_ops=ALL_OPS,
+    lowerings=CONVOLUTION_LOWERINGS,
+    choice="work",
+    providers=("XnnpackExecutionProvider", "CPUExecutionProvider"),
+)
+NNAPI = Target(
+    name="nnapi",
+    runs_on="Android 10 and later, NNAPI",
+    opset=OPSET,
+    ir_version=IR_VERSION,
+    dynamic_batch=False,
+    allowed_ops=NNAPI_OPS,
+    lowerings=CONVOLUTION_LOWERINGS,
+    choice="work",
+    providers=("NnapiExecutionProvider", "CPUExecutionProvider"),
+    dilates_groups=False,
+)
+COREML = Target(
+    name="coreml",
+    runs_on="iOS and macOS, Core ML as MLProgram",
+    opset=OPSET,
+    ir_version=IR_VERSION,
+    dynamic_batch=False,
+    allowed_ops=COREML_OPS,
+    lowerings=CONVOLUTION_LOWERINGS,
+    choice="work",
+    providers=("CoreMLExecutionProvider", "CPUExecutionProvider"),
+)
+WEB = Target(
+    name="web",
+    runs_on="browsers, onnxruntime-web (wasm, WebGPU)",
+    opset=OPSET,
+    ir_version=IR_VERSION,
+    dynamic_batch=True,
+    allowed_ops=ALL_OPS,
+    lowerings=DIRECT_LOWERINGS,
+    choice="order",
+    providers=("CPUExecutionProvider",),
 )
 
-TARGETS = {target.name: target for target in (CPU,)}
+TARGETS = {target.name: target for target in (CPU, ARM64, XNNPACK, NNAPI, COREML, WEB)}
 
 
 def find_target(name: str) -> Target:
