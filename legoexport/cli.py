@@ -14,6 +14,7 @@ from legoexport.errors import LegoExportError
 # One line each, so that listing them imports none of them: most need torch.
 COMMANDS = {
     "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
+    "targets": "List what convert can compile for, and what each target means.",
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
     "bench": "Measure the latency of an ONNX file, alone or beside another.",
     "web": "Build or serve a page that runs, proves and measures an ONNX file in a browser.",
