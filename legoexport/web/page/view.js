@@ -33,8 +33,8 @@ export function showParity(verdicts) {
 
 /** Add a measured latency on top of the others. */
 export function addLatency(name, { median, p90, runs, batch }, state) {
-  const unit = batch > 1 ? ` ms / ${batch} images` : " ms";
-  const cells = [name, short(median) + unit, short(p90) + unit, String(runs), parityWord(state)];
+  const subject = batch > 1 ? `${name}, ${batch} images a run` : name;
+  const cells = [subject, short(median), short(p90), String(runs), parityWord(state)];
   byId("latencies").tBodies[0].prepend(row(cells, state !== "bad"));
   byId("latencies").hidden = false;
 }
@@ -114,7 +114,10 @@ function row(cells, good) {
 }
 
 function mark(passed) {
-  return passed ? element("span", "✓ equal", "good") : element("span", "✗ WRONG", "wrong");
+  const sign = passed ? element("span", "✓", "good") : element("span", "✗ WRONG", "wrong");
+  sign.setAttribute("role", "img");
+  sign.setAttribute("aria-label", passed ? "equal" : "wrong");
+  return sign;
 }
 
 function parityWord(state) {
