@@ -31,6 +31,9 @@ class Plan:
     def __post_init__(self) -> None:
         object.__setattr__(self, "lowerings", MappingProxyType(dict(self.lowerings)))
 
+    def __hash__(self) -> int:
+        return hash(tuple(self.lowerings.items()))
+
     def to_json(self) -> str:
         """Return the plan as JSON text that ``from_json`` reads back."""
         return json.dumps({"version": FORMAT_VERSION, "lowerings": dict(self.lowerings)}, indent=2)

@@ -11,11 +11,12 @@ from pathlib import Path
 from statistics import median
 
 from legoexport.bench.options import BenchOptions
+from legoexport.bench.profile import Profile
 from legoexport.bench.statistics import ratio_of_medians
 from legoexport.bench.subject import Subject, Tell, start
 from legoexport.bench.timing import Comparison, Timing
 
-__all__ = ["BenchOptions", "bench_model", "compare"]
+__all__ = ["BenchOptions", "bench_model", "compare", "profile_model"]
 
 Rounds = list[list[list[float]]]
 
@@ -47,8 +48,25 @@ def bench_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) 
         return subjects[0].timing([ms for (slice_ms,) in rounds for ms in slice_ms], tell)
 
 
+def profile_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) -> Profile:
+    """Take runs of the model at ``path`` apart, for about the duration, and measure nothing else.
+
+    Raises:
+        UsageError: As for ``bench_model``.
+        CheckFailed: As for ``bench_model``.
+    """
+    with ExitStack() as stack:
+        (subject,) = _start_all(stack, [path], replace(options, profile=True), tell)
+        return subject.profile()
+
+
 def compare(
-    path: Path, other: Path, options: BenchOptions, tell: Tell = lambda _: None
+    path: Path,
+    other: Path,
+    options: BenchOptions,
+    tell: Tell = lambda _: None,
+    *,
+    restarts_count: int = RESTARTS_COUNT,
 ) -> Comparison:
     """Measure two models that take turns in short slices, so that both meet the same machine.
 
@@ -56,14 +74,21 @@ def compare(
     (``session.force_spinning_stop``), also where one model is measured by itself. Both processes
     are started afresh several times, since two of one file differ lastingly, by some percent.
 
+    Args:
+        path: An ONNX file.
+        other: The one it is compared with.
+        options: How to measure; the duration is shared by the restarts.
+        tell: Called with the step under way.
+        restarts_count: How often both start afresh.
+
     Raises:
         UsageError: As for ``bench_model``.
         CheckFailed: As for ``bench_model``.
     """
     paths = (path, other)
-    share = replace(options, duration_s=options.duration_s / RESTARTS_COUNT)
+    share = replace(options, duration_s=options.duration_s / restarts_count)
     restarts: list[Rounds] = []
-    for _ in range(RESTARTS_COUNT - 1):
+    for _ in range(restarts_count - 1):
         with ExitStack() as stack:
             restarts.append(_take_turns(_start_all(stack, paths, share, tell), LEAST_ROUNDS_COUNT))
     with ExitStack() as stack:  # the last ones also answer what else there is to know

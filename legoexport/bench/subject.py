@@ -14,9 +14,9 @@ from legoexport.bench.engine import find_engine
 from legoexport.bench.inputs import check_readable, fill_shapes
 from legoexport.bench.model_file import file_size_bytes
 from legoexport.bench.options import BenchOptions
-from legoexport.bench.profile import place, profile_of, read_nodes
+from legoexport.bench.profile import NodeTime, Profile, place, profile_of, read_nodes
 from legoexport.bench.providers import check_placement
-from legoexport.bench.statistics import Latency, summarize
+from legoexport.bench.statistics import summarize
 from legoexport.bench.timing import Memory, Timing
 from legoexport.runtimes.base import Engine
 
@@ -46,11 +46,9 @@ class Subject:
         path, latency = self.client.path, summarize(latencies_ms)
         peak_bytes = self.client.ask("memory")["peak_bytes"]  # before a profile adds to it
         tell(f"looking where {path.name} runs")
-        with tempfile.TemporaryDirectory() as folder:
-            runs_count = self._profiled_runs_count(latency)
-            files = self.client.ask("profile", folder=folder, runs_count=runs_count)
-            nodes = read_nodes(Path(files["profile"]))
-            profile = profile_of(nodes, path, files["graph"]) if self.options.profile else None
+        wanted = self.options.profile
+        runs_count = self._profiled_runs_count(latency.mean_ms) if wanted else PLACEMENT_RUNS_COUNT
+        nodes, profile = self._take_apart(runs_count)
         placement = place(nodes)
         check_placement(path, self.engine.placed_as, placement)
         return Timing(
@@ -63,15 +61,25 @@ class Subject:
             memory=Memory(self.loaded["before_bytes"], self.loaded["after_bytes"], peak_bytes),
             file_size_bytes=file_size_bytes(path),
             placement=placement,
-            profile=profile,
+            profile=profile if wanted else None,
             runtime=self.engine.runtime,
         )
 
-    def _profiled_runs_count(self, latency: Latency) -> int:
-        if not self.options.profile:
-            return PLACEMENT_RUNS_COUNT
+    def profile(self) -> Profile:
+        """Take runs apart for about the duration; nothing can be measured after."""
+        (latency_ms, *_) = self.client.measure_ms(0)
+        _, profile = self._take_apart(self._profiled_runs_count(latency_ms))
+        return profile
+
+    def _take_apart(self, runs_count: int) -> tuple[tuple[NodeTime, ...], Profile]:
+        with tempfile.TemporaryDirectory() as folder:
+            files = self.client.ask("profile", folder=folder, runs_count=runs_count)
+            nodes = read_nodes(Path(files["profile"]))
+            return nodes, profile_of(nodes, self.client.path, files["graph"])
+
+    def _profiled_runs_count(self, latency_ms: float) -> int:
         least, most = PROFILE_RUNS_COUNT
-        return min(most, max(least, round(self.options.duration_s * 1e3 / latency.mean_ms)))
+        return min(most, max(least, round(self.options.duration_s * 1e3 / latency_ms)))
 
 
 def start(stack: ExitStack, path: Path, options: BenchOptions, tell: Tell) -> Subject:

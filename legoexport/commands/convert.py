@@ -10,6 +10,7 @@ import click
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.errors import UsageError
 from legoexport.report import step_progress
+from legoexport.runtimes import HERE, find_runtime
 from legoexport.target import TARGETS, find_target
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 @click.option("--tune", is_flag=True, help="Measure lowerings here and take the fastest plan.")
 @click.option("--threads", default="1", metavar="N[,N]", help="Thread counts that --tune serves.")
 @click.option("--budget", default=60.0, metavar="SECONDS", help="Time --tune may measure; 60.")
+@click.option(
+    "--runtime",
+    default=HERE,
+    metavar="NAME",
+    help="Where --tune measures: cpu, or as bench --runtime has it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     checkpoint: Path,
@@ -62,6 +69,7 @@ def command(
     dense_twin: Path | None,
     threads: str,
     budget: float,
+    runtime: str,
     *,
     tune: bool,
     as_json: bool,
@@ -73,7 +81,7 @@ def command(
     """
     batch_size = _batch(batch)
     max_size_bytes = None if max_size is None else _size_bytes(max_size)
-    tuning = _tuning(threads, budget, plan_file) if tune else None
+    tuning = _tuning(threads, budget, runtime, plan_file) if tune else None
     options = _options(target_name, opset, batch_size, plan_file)
     for path in (out, save_plan, dense_twin):
         _check_writable(path)
@@ -118,7 +126,7 @@ def _options(
     return CompileOptions(find_target(target_name), opset, batch_size is None, plan)
 
 
-def _tuning(threads: str, budget: float, plan_file: Path | None) -> TuneOptions:
+def _tuning(threads: str, budget: float, runtime: str, plan_file: Path | None) -> TuneOptions:
     if plan_file is not None:
         raise UsageError("--tune finds a plan; --plan gives one", next_step="leave one out")
     from legoexport.tune import TuneOptions
@@ -127,7 +135,8 @@ def _tuning(threads: str, budget: float, plan_file: Path | None) -> TuneOptions:
         counts = tuple(int(count) for count in threads.split(","))
     except ValueError:
         raise UsageError("--threads", received=threads, legal="such as 1 or 1,4") from None
-    return TuneOptions(counts, budget)
+    find_runtime(runtime)
+    return TuneOptions(counts, budget, runtime)
 
 
 def _read_text(path: Path) -> str:

@@ -57,6 +57,14 @@ def direct(site: Site, fragments: Fragments) -> Footprint:
     return Footprint(maps * filter_taps(frozen) * site.output_pixels, floats, 5)
 
 
+def per_fragment(site: Site) -> Footprint:
+    """As ``grouped``, with a convolution a fragment and the maps joined in the blocked layout."""
+    whole, frozen = direct(site, AS_GROUPS), site.frozen
+    height, width = site.input_size
+    split = 2 * frozen.c * height * width + 2 * AS_GROUPS.maps(frozen) * site.output_pixels
+    return Footprint(whole.macs, whole.floats + split, whole.nodes + 2 * frozen.o)
+
+
 def grouped_dense_merge(site: Site) -> Footprint:
     """Two convolutions; nothing leaves the blocked layout."""
     frozen = site.frozen
@@ -109,6 +117,7 @@ FOOTPRINTS: dict[str, Callable[[Site], Footprint]] = {
     "dense": dense,
     "grouped": lambda site: direct(site, AS_GROUPS),
     "grouped_dense_merge": grouped_dense_merge,
+    "per_fragment": per_fragment,
     "fragment_batch": lambda site: direct(site, AS_BATCH),
     "winograd_rows_4": lambda site: winograd_rows(site, F4, AS_GROUPS),
     "winograd_rows_4_batch": lambda site: winograd_rows(site, F4, AS_BATCH),

@@ -12,7 +12,8 @@ from legoexport.freeze import freeze
 from legoexport.passes.plan import Plan, why_not
 from legoexport.pipeline import lower, prepare
 from legoexport.stages import CompileOptions, Prepared
-from legoexport.tune import YARDSTICK, TuneOptions, combine, tune, uniform_plans
+from legoexport.tune import TuneOptions, tune
+from legoexport.tune.candidates import YARDSTICK, changes, combine, kinds, uniform_plans
 from runtime_tests.networks import small_net
 
 EXAMPLE = torch.zeros(1, 3, 12, 10)
@@ -59,6 +60,39 @@ def test_each_layer_takes_its_cheapest_lowering(
     for layer, chosen in plan.lowerings.items():
         cost = {name: share(one, name, layer) + share(four, name, layer) for name in NAMES}
         assert cost[chosen] == min(cost.values())
+
+
+def test_layers_of_one_kind_change_together_the_most_promising_change_first(
+    prepared: Prepared,
+) -> None:
+    sites, plans = prepared.sites, uniform_plans(prepared)
+    groups = kinds(sites)
+    assert sorted(layer for group in groups for layer in group) == sorted(s.layer for s in sites)
+    start = plans["grouped"]
+    rank = {name: position for position, name in enumerate(plans)}
+    shares = {
+        (name, layer): 1.0 + rank[name] * (1 + position)
+        for name in plans
+        for position, layer in enumerate(start.lowerings)
+    }
+    found = changes(start, plans, shares, sites)
+
+    def gain(plan: Plan) -> float:
+        return sum(shares["grouped", x] - shares[plan.lowerings[x], x] for x in start.lowerings)
+
+    assert [gain(plan) for plan in found] == sorted(map(gain, found), reverse=True)
+    for plan in found:
+        plan.check(sites, prepared.options.target)
+        changed = {layer for layer, name in plan.lowerings.items() if name != "grouped"}
+        assert tuple(layer for layer in start.lowerings if layer in changed) in groups
+    serving = sum(
+        why_not(name, next(s for s in sites if s.layer == group[0]), prepared.options.target)
+        is None
+        for name in plans
+        for group in groups
+        if name != "grouped"
+    )
+    assert len(found) == len(set(found)) == serving
 
 
 def test_a_tuned_plan_fits_its_network(prepared: Prepared) -> None:

@@ -1,0 +1,100 @@
+"""The search: screen, combine, compare, refine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+from legoexport.bench.statistics import RatioInterval
+from legoexport.passes.plan import Plan, preferred_plan
+from legoexport.stages import Prepared
+from legoexport.tune.candidates import (
+    YARDSTICK,
+    LayerTimes,
+    changes,
+    combine,
+    share_of_dense,
+    uniform_plans,
+)
+from legoexport.tune.options import Tuned, TuneOptions
+from legoexport.tune.workshop import Progress, Workshop
+
+# Two starts of one file differ by about as much: below it, what was there stays.
+WORTH_RATIO = 1.01
+
+
+def tune(prepared: Prepared, options: TuneOptions, progress: Progress = lambda _: None) -> Tuned:
+    """Find a fast plan for ``prepared`` by measuring where ``options`` say.
+
+    The plan is compared with ``dense`` at last, and where that wins, over the thread counts
+    together, it is what is returned.
+
+    Raises:
+        UsageError: The network has no Lego layer, the target does not allow ``dense``, or the
+            runtime is not installed.
+    """
+    uniform = uniform_plans(prepared)
+    with tempfile.TemporaryDirectory(prefix="legoexport-tune-") as folder:
+        workshop = Workshop(prepared, Path(folder), options, progress)
+        times = workshop.screen(uniform, prepared.sites)
+        finalists = _finalists(workshop, uniform, times)
+        best = _champion(workshop, finalists)
+        plan = _refine(workshop, finalists[best], uniform, share_of_dense(times))
+        name = best if plan is finalists[best] else f"{best}, refined"
+        return _against_dense(workshop, plan, name, uniform[YARDSTICK])
+
+
+def _finalists(
+    workshop: Workshop, uniform: Mapping[str, Plan], times: Mapping[int, LayerTimes]
+) -> dict[str, Plan]:
+    """The cost model's plan, the best of each layer, the best uniform one, and dense."""
+    prepared = workshop.prepared
+    best = workshop.fastest(uniform, times)
+    return {
+        "cost model": preferred_plan(prepared.sites, prepared.options.target),
+        "mixed": combine(uniform, times),
+        best: uniform[best],
+        YARDSTICK: uniform[YARDSTICK],
+    }
+
+
+def _champion(workshop: Workshop, finalists: Mapping[str, Plan]) -> str:
+    """Return the one that no other beats."""
+    best, *challengers = finalists
+    for name in challengers:
+        workshop.progress(f"tuning: {name} against {best}")
+        if workshop.challenge(finalists[name], finalists[best]) > 1:
+            best = name
+    return best
+
+
+def _refine(
+    workshop: Workshop, plan: Plan, uniform: Mapping[str, Plan], shares: LayerTimes
+) -> Plan:
+    """Try changes of one kind of layer until the budget is spent or none is left to try."""
+    tried: set[Plan] = set()
+    while workshop.has_time:
+        untried = [
+            one
+            for one in changes(plan, uniform, shares, workshop.prepared.sites)
+            if one not in tried
+        ]
+        if not untried:
+            break
+        tried.add(untried[0])
+        workshop.progress(f"tuning: change {len(tried)}")
+        if workshop.challenge(untried[0], plan) > WORTH_RATIO:
+            plan = untried[0]
+    return plan
+
+
+def _against_dense(workshop: Workshop, plan: Plan, name: str, dense: Plan) -> Tuned:
+    workshop.progress("tuning: the plan against dense")
+    threads = workshop.options.threads
+    speedups = {count: workshop.speedup(plan, dense, count) for count in threads}
+    if prod(speedup.estimate_ratio for speedup in speedups.values()) < 1:
+        plan, name = dense, YARDSTICK
+        speedups = {count: RatioInterval(1.0, 1.0, 1.0) for count in threads}
+    return Tuned(plan, name, speedups, workshop.seconds)
