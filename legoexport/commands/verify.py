@@ -10,11 +10,14 @@ import click
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.parity import view
-from legoexport.parity.bundle import check_vacant, replay_bundle
+from legoexport.parity.bundle import check_vacant, judge_golden, read_bundle
 from legoexport.parity.bundle import save_bundle as write_bundle
 from legoexport.parity.judge import combine
 from legoexport.parity.runtime import RuntimeModel
 from legoexport.report import print_json, print_table, print_text, step_progress
+from legoexport.runtimes import HERE, MODULES, find_runtime
+from legoexport.runtimes.base import Feed, Replay, Runtime
+from legoexport.runtimes.view import PLACEMENT_COLUMNS, convolutions_line, placement_rows
 
 if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
@@ -47,6 +50,12 @@ FILES_COUNT = 2
 @click.option(
     "--threads", default=1, type=click.IntRange(min=1), help="Threads of ONNX Runtime; 1."
 )
+@click.option(
+    "--runtime",
+    default=HERE,
+    metavar="NAME[:VARIANT]",
+    help=f"What gives the outputs that are judged: {', '.join(MODULES)}; {HERE}.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     files: tuple[Path, ...],
@@ -58,11 +67,14 @@ def command(
     save_bundle: Path | None,
     bundle: Path | None,
     threads: int,
+    runtime: str,
     *,
     per_layer: bool,
     as_json: bool,
 ) -> None:
     """Check that MODEL computes what CHECKPOINT computes, as a whole and layer by layer.
+
+    With --runtime the outputs are those of another runtime; layers are walked here in any case.
 
     The exit code is 0 if it does, 1 if it does not (the layer and the pass at fault are named), and
     2 if the check could not be made.
@@ -70,11 +82,12 @@ def command(
     if bundle is not None:
         others = (arch, settings, factory, input_size, data, per_layer, save_bundle)
         if len(files) != 1 or any(others):
-            legal = "verify --bundle DIR MODEL [--threads N] [--json]"
+            legal = "verify --bundle DIR MODEL [--threads N] [--runtime NAME] [--json]"
             raise UsageError("a bundle is checked by itself", legal=legal)
-        _replay(bundle, _read(files[0]), threads, as_json=as_json)
+        _replay(bundle, _read(files[0]), find_runtime(runtime, threads), as_json=as_json)
         return
     path, model_path = _two(files)
+    elsewhere = None if runtime == HERE else find_runtime(runtime, threads)
     if save_bundle is not None:
         check_vacant(save_bundle)
     model_bytes = _read(model_path)
@@ -82,7 +95,7 @@ def command(
     size = RuntimeModel(model_bytes, threads).input_shape[1:]
     if input_size is None and size != checkpoint.input_shape[1:]:
         checkpoint = load_checkpoint(path, arch, settings, factory, size)
-    found = _verify(checkpoint, model_bytes, data, threads, save_bundle)
+    found = _verify(checkpoint, model_bytes, data, threads, save_bundle, elsewhere)
     _print(found, per_layer=per_layer, as_json=as_json)
     if not found.passed:
         raise ParityFailed("\n".join(["the model fails its check", *found.diagnosis]))
@@ -104,6 +117,7 @@ def _verify(
     data: Path | None,
     threads: int,
     save_bundle: Path | None,
+    elsewhere: Runtime | None,
 ) -> Verification:
     from legoexport.parity.subject import prepare
     from legoexport.parity.verification import golden_sets, verify
@@ -118,7 +132,7 @@ def _verify(
             data=data,
             threads=threads,
         )
-        found = verify(subject, progress)
+        found = verify(subject, progress, elsewhere)
     if save_bundle is not None and found.passed:
         write_bundle(save_bundle, model_bytes, golden_sets(subject, found))
     return found
@@ -138,21 +152,37 @@ def _print(found: Verification, *, per_layer: bool, as_json: bool) -> None:
         print_text(view.layers_line(found.layers))
     for note in found.notes:
         print_text(f"note: {note}")
+    _print_where(found.replay)
     print_text(str(found.agreement))
 
 
-def _replay(bundle: Path, model_bytes: bytes, threads: int, *, as_json: bool) -> None:
-    agreements = replay_bundle(bundle, model_bytes, threads=threads)
+def _replay(bundle: Path, model_bytes: bytes, runtime: Runtime, *, as_json: bool) -> None:
+    sets = read_bundle(bundle, model_bytes)
+    with step_progress() as progress:
+        progress(f"running {runtime.name}")
+        replay = runtime.run(model_bytes, [Feed(one.images, one.batch_size) for one in sets])
+    agreements = judge_golden(sets, replay.outputs)
     whole = combine(agreements)
     if as_json:
-        sets = {name: one.to_json() for name, one in agreements.items()}
-        print_json({"passed": whole.passed, "agreement": whole.to_json(), "sets": sets})
+        by_set = {name: one.to_json() for name, one in agreements.items()}
+        verdict = {"passed": whole.passed, "agreement": whole.to_json(), "sets": by_set}
+        print_json(verdict | replay.to_json())
     else:
         rows = view.agreement_rows(agreements)
         print_table("Outputs against the bundle", view.AGREEMENT_COLUMNS, rows)
+        _print_where(replay)
         print_text(str(whole))
     if not whole.passed:
         raise ParityFailed("the model does not give the golden outputs of the bundle")
+
+
+def _print_where(replay: Replay | None) -> None:
+    if replay is None:
+        return
+    if replay.placement:
+        print_table("Where it ran", PLACEMENT_COLUMNS, placement_rows(replay.placement))
+        print_text(convolutions_line(replay.placement))
+    print_text(f"outputs of {replay.runtime}")
 
 
 def _read(path: Path) -> bytes:

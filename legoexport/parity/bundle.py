@@ -91,7 +91,7 @@ def replay_bundle(folder: Path, model_bytes: bytes, *, threads: int) -> dict[str
     """
     sets = read_bundle(folder, model_bytes)
     model = RuntimeModel(model_bytes, threads)
-    return {one.name: _judge(model, one) for one in sets}
+    return judge_golden(sets, [model.run(one.images, one.batch_size) for one in sets])
 
 
 def read_bundle(folder: Path, model_bytes: bytes) -> list[GoldenSet]:
@@ -113,6 +113,17 @@ def read_bundle(folder: Path, model_bytes: bytes) -> list[GoldenSet]:
     return _read_sets(folder, record)
 
 
+def judge_golden(
+    sets: Sequence[GoldenSet], outputs: Sequence[NDArray[np.float32]]
+) -> dict[str, Agreement]:
+    """Judge what a model gave for each set, wherever it ran; return agreements by name of the set.
+
+    Raises:
+        UsageError: The outputs have other shapes than the golden ones.
+    """
+    return {one.name: _judge(one, actual) for one, actual in zip(sets, outputs, strict=True)}
+
+
 def check_vacant(folder: Path) -> None:
     """Find out early whether a bundle can be written to ``folder``.
 
@@ -128,8 +139,7 @@ def check_vacant(folder: Path) -> None:
         )
 
 
-def _judge(model: RuntimeModel, one: GoldenSet) -> Agreement:
-    actual = model.run(one.images, one.batch_size)
+def _judge(one: GoldenSet, actual: NDArray[np.float32]) -> Agreement:
     if actual.shape != one.outputs.shape:
         raise UsageError(
             "the model gives other shapes than the bundle holds",

@@ -20,9 +20,10 @@ from legoexport.parity.judge import combine
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.runtime import RuntimeModel
 from legoexport.parity.subject import Subject
-from legoexport.parity.verify import judge_sets
+from legoexport.parity.verify import judge_outputs, judge_sets
 from legoexport.parity.walk import first_failure, walk
 from legoexport.provenance import read_stamp
+from legoexport.runtimes.base import Feed, Replay, Runtime
 
 Progress = Callable[[str], None]
 
@@ -39,12 +40,14 @@ class Verification:
         layers: One for each Lego layer in the order of the graph.
         notes: What the reader should know either way.
         diagnosis: What is wrong and where it came from; empty if all is well.
+        replay: What another runtime computed and where, if the outputs judged are not from here.
     """
 
     agreements: Mapping[str, Agreement]
     layers: tuple[LayerAgreement, ...]
     notes: tuple[str, ...]
     diagnosis: tuple[str, ...]
+    replay: Replay | None = None
 
     @property
     def agreement(self) -> Agreement:
@@ -65,34 +68,57 @@ class Verification:
             "layers": [layer.to_json() for layer in self.layers],
             "notes": list(self.notes),
             "diagnosis": list(self.diagnosis),
+            **({} if self.replay is None else self.replay.to_json()),
         }
 
 
-def verify(subject: Subject, progress: Progress = lambda _: None) -> Verification:
+def verify(
+    subject: Subject,
+    progress: Progress = lambda _: None,
+    elsewhere: Runtime | None = None,
+) -> Verification:
     """Judge the whole, walk the layers, and where a check fails find out why.
 
+    Args:
+        subject: The model and its network.
+        progress: Called with the step under way.
+        elsewhere: What gives the outputs that are judged; None for ONNX Runtime in this process,
+            where layers are walked in any case.
+
     Raises:
-        UsageError: Model and network give outputs of different shapes, or have different layers.
-        CheckFailed: PyTorch itself gives NaN or infinite values.
+        UsageError: Model and network give outputs of different shapes, or have different layers, or
+            the runtime elsewhere is not there or does not take the model.
+        CheckFailed: PyTorch itself gives NaN or infinite values, or the runtime stops.
     """
     progress("judging the outputs")
-    agreements = judge_sets(
-        subject.runtime, subject.inputs, subject.references, growth=subject.growth
-    )
+    replay = None if elsewhere is None else _run(subject, elsewhere)
+    agreements = _judge(subject, replay)
     notes = tuple(note for note in (subject.note,) if note)
     if not subject.records:
-        return Verification(agreements, (), (NO_LAYERS_NOTE, *notes), ())
+        return Verification(agreements, (), (NO_LAYERS_NOTE, *notes), (), replay)
     progress("walking the layers")
     example = torch.zeros(subject.runtime.fixed_batch_size or 1, *subject.runtime.input_shape)
     network = freeze(subject.module, example)
     emitted = emitted_layers(network, example)
     expected = expected_layers(subject.model, subject.records, emitted)
     layers = walk(subject.model, expected, subject.inputs[0], subject.threads)
-    found = Verification(agreements, layers, notes, ())
+    found = Verification(agreements, layers, notes, (), replay)
     if found.passed:
         return found
     progress("looking for the cause")
     return replace(found, diagnosis=_diagnose(subject, network, expected, found))
+
+
+def _run(subject: Subject, runtime: Runtime) -> Replay:
+    feeds = [Feed(one.images, one.batch_size) for one in subject.inputs]
+    return runtime.run(subject.model_bytes, feeds)
+
+
+def _judge(subject: Subject, replay: Replay | None) -> dict[str, Agreement]:
+    inputs, references, growth = subject.inputs, subject.references, subject.growth
+    if replay is None:
+        return judge_sets(subject.runtime, inputs, references, growth=growth)
+    return judge_outputs(inputs, references, replay.outputs, growth=growth)
 
 
 def golden_sets(subject: Subject, verification: Verification) -> list[GoldenSet]:
@@ -122,6 +148,9 @@ def _diagnose(
     if failure is not None:
         symptom = describe_layer(failure)
         is_right = layer_check(expected[found.layers.index(failure)])
+    elif found.replay is not None and combine(_judge(subject, None)).passed:
+        here = f"onnxruntime {onnxruntime.__version__}"
+        return OUTSIDE_NOTE, f"the file is right on {here} here: {found.replay.runtime} errs"
     elif _is_right_unoptimized(subject):
         return OUTSIDE_NOTE, f"only ONNX Runtime {onnxruntime.__version__}'s optimizer errs here"
     else:

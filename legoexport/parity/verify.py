@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from legoexport.errors import UsageError
@@ -58,14 +60,25 @@ def judge_sets(
     *,
     growth: float,
 ) -> dict[str, Agreement]:
-    """Judge each set of inputs by itself; return the agreements by the names of the sets.
+    """Run and judge each set of inputs by itself, as ``judge_outputs`` says."""
+    outputs = [model.run(one.images, one.batch_size) for one in inputs]
+    return judge_outputs(inputs, references, outputs, growth=growth)
+
+
+def judge_outputs(
+    inputs: Sequence[InputSet],
+    references: Sequence[Reference],
+    outputs: Sequence[NDArray[np.float32]],
+    *,
+    growth: float,
+) -> dict[str, Agreement]:
+    """Judge what a model gave for each set; return the agreements by the names of the sets.
 
     Raises:
         UsageError: The model's outputs have another shape than the network's.
     """
     agreements = {}
-    for one, reference in zip(inputs, references, strict=True):
-        actual = model.run(one.images, one.batch_size)
+    for one, reference, actual in zip(inputs, references, outputs, strict=True):
         if actual.shape != reference.float64.shape:
             raise UsageError(
                 "the model gives outputs of another shape than the network",

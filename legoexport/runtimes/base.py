@@ -7,7 +7,7 @@ another machine. A runtime takes the bytes of a file and images, and gives back 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -76,6 +76,10 @@ class Replay:
     outputs: tuple[NDArray[np.float32], ...]
     placement: tuple[PlacedNode, ...]
     runtime: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the runtime, and the nodes where they ran, without the outputs."""
+        return {"runtime": self.runtime, "placement": [asdict(node) for node in self.placement]}
 
 
 class Runtime(Protocol):

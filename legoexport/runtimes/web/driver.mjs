@@ -54,7 +54,7 @@ function feed({ inputs }) {
 }
 
 async function measure({ duration_s: durationS }) {
-  await runMs();
+  await infer();
   const latenciesMs = [];
   const deadline = performance.now() + durationS * 1e3;
   while (latenciesMs.length === 0 || performance.now() < deadline) {
@@ -68,7 +68,7 @@ async function run({ source, shape, result }) {
   const bytes = fs.readFileSync(source);
   const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
   feeds = { [session.inputNames[0]]: new ort.Tensor('float32', values, shape) };
-  const output = (await session.run(feeds))[session.outputNames[0]];
+  const output = await infer();
   if (output.type !== 'float32') {
     throw new Error(`the model gives ${output.type}, not float32`);
   }
@@ -98,6 +98,17 @@ async function profile({ folder, runs_count: runsCount }) {
 async function createSession(extra) {
   const options = { executionProviders: [settings.provider], ...extra };
   return ort.InferenceSession.create(fs.readFileSync(settings.file), options);
+}
+
+// XNNPACK's Gemm takes an open batch for 1 and leaves the other images out without a word
+// (onnxruntime issue 31153).
+async function infer() {
+  const output = (await session.run(feeds))[session.outputNames[0]];
+  const batch = feeds[session.inputNames[0]].dims[0];
+  if (batch > 1 && output.dims[0] === 1) {
+    throw new Error(`1 output for ${batch} images: ${settings.provider} takes the open batch for 1; fix it with convert --batch ${batch}`);
+  }
+  return output;
 }
 
 async function runMs() {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from legoexport.bench.client import Client, start_worker
 from legoexport.bench.profile import read_nodes
-from legoexport.errors import UsageError
+from legoexport.errors import CheckFailed, UsageError
 from legoexport.runtimes import refuse_variant
 from legoexport.runtimes.base import Engine, Feed, PlacedNode, Replay, join_batches
 from legoexport.runtimes.web.accept import check_model
@@ -41,7 +41,7 @@ class WebRuntime:
 
         Raises:
             UsageError: Node is missing, or onnxruntime-web does not take the model.
-            CheckFailed: It stops with an error.
+            CheckFailed: It stops with an error, or runs nothing on the provider.
         """
         check_model(model_bytes, "the model")
         command, words = self._command(), self._words()
@@ -52,7 +52,9 @@ class WebRuntime:
             with start_worker(path, command) as client:
                 client.load(provider=self.name)
                 outputs = tuple(_outputs(client, folder, feed) for feed in feeds)
-                return Replay(outputs, _placement(client, folder), words)
+                placement = _placement(client, folder)
+        self._check_placement(placement)
+        return Replay(outputs, placement, f"{self.name} of {words}")
 
     def engine(self, path: Path) -> Engine:
         """Return what it takes to measure the model at ``path``, as ``Timed.engine`` says.
@@ -62,6 +64,13 @@ class WebRuntime:
         """
         inputs = check_model(path.read_bytes(), str(path))
         return Engine(self._command(), self.name, self.provider, self._words(), inputs)
+
+    def _check_placement(self, placement: Sequence[PlacedNode]) -> None:
+        # ONNX Runtime falls back to its CPU provider without a word.
+        if not any(node.provider == self.provider for node in placement):
+            ran_on = sorted({node.provider for node in placement})
+            problem = f"no node of the model runs on {self.provider}"
+            raise CheckFailed(problem, received=f"all of them on {', '.join(ran_on)}")
 
     def _command(self) -> tuple[str, ...]:
         return find_tool("node"), str(DRIVER), str(installed())
