@@ -25,7 +25,7 @@ export function note(id, text) {
 /** A row for each set of images of the bundle. */
 export function showParity(verdicts) {
   const rows = verdicts.map((one) => row([
-    one.name, short(one.error), short(one.limit), `${one.top1}/${one.count}`, mark(one.passed),
+    marked(one), short(one.error), short(one.limit), `${one.top1}/${one.count}`,
   ], one.passed));
   byId("parity").tBodies[0].replaceChildren(...rows);
   byId("parity").hidden = rows.length === 0;
@@ -111,6 +111,12 @@ function row(cells, good) {
   });
   line.append(...parts);
   return line;
+}
+
+function marked({ name, passed }) {
+  const cell = document.createDocumentFragment();
+  cell.append(mark(passed), ` ${name}`);
+  return cell;
 }
 
 function mark(passed) {
