@@ -34,6 +34,20 @@ def write_bytes(path: Path, content: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
+def check_writable(path: Path | None) -> None:
+    """Find out before minutes of work that the result has nowhere to go; None is nothing to write.
+
+    Raises:
+        UsageError: ``path`` is a folder, or its own folder does not exist.
+    """
+    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
+        raise UsageError(
+            f"cannot write {path}",
+            received="a folder" if path.is_dir() else "its folder does not exist",
+            legal="a file in an existing folder",
+        )
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -53,8 +53,10 @@ def load_checkpoint(
     settings: tuple[str, ...],
     factory: str | None,
     input_size: tuple[int, int] | None,
+    *,
+    dense: bool = False,
 ) -> Checkpoint:
-    """Read the checkpoint that the options describe."""
+    """Read the checkpoint that the options describe, of a LegoNet or of a dense network."""
     from legoexport.models.checkpoint import read_checkpoint
 
     return read_checkpoint(
@@ -63,6 +65,7 @@ def load_checkpoint(
         hyperparameters=parse_settings(settings) or None,
         model=factory,
         input_size=input_size,
+        dense=dense,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from legoexport.atomic import check_writable, write_bytes
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.errors import UsageError
 from legoexport.report import step_progress
@@ -84,10 +85,9 @@ def command(
     tuning = _tuning(threads, budget, runtime, plan_file) if tune else None
     options = _options(target_name, opset, batch_size, plan_file)
     for path in (out, save_plan, dense_twin):
-        _check_writable(path)
+        check_writable(path)
 
     from legoexport import convert as stages
-    from legoexport.atomic import write_bytes
     from legoexport.commands.summary import print_summary
 
     with step_progress() as progress:
@@ -162,13 +162,3 @@ def _size_bytes(text: str) -> int:
     except (ValueError, KeyError):
         legal = "a number with B, KB, MB or GB, such as 4MB"
         raise UsageError("--max-size", received=text, legal=legal) from None
-
-
-def _check_writable(path: Path | None) -> None:
-    """Find out before minutes of work that the result has nowhere to go."""
-    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
-        raise UsageError(
-            f"cannot write {path}",
-            received="a folder" if path.is_dir() else "its folder does not exist",
-            legal="a file in an existing folder",
-        )

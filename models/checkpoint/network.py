@@ -26,6 +26,7 @@ class Request:
     hyperparameters: Mapping[str, object]
     model: str | None
     input_size: tuple[int, int] | None
+    dense: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,11 @@ def find_network(path: Path, layout: Layout, request: Request) -> Network:
     recorded = layout.hyperparameters if name == layout.arch else {}
     arguments = {**recorded, **request.hyperparameters}
     if request.model:
-        return _user_network(path, name, arguments, request.input_size)
-    return _registered_network(path, name, arguments, request.input_size)
+        network = _user_network(path, name, arguments, request.input_size)
+    else:
+        network = _registered_network(path, name, arguments, request.input_size)
+    _check_lego(path, name, network.module, dense=request.dense)
+    return network
 
 
 def _network_name(path: Path, layout: Layout, request: Request) -> str:
@@ -101,7 +105,6 @@ def _registered_network(
             received=error,
             next_step="check the name and the hyperparameters (--arch, --set)",
         ) from error
-    _check_lego(path, arch, module)
     height, width = size or own_size
     return Network(module, arch, arguments, (channels, height, width))
 
@@ -116,17 +119,21 @@ def _user_network(
             next_step="add --input-size H W",
         )
     module = make_network(path, factory, arguments)
-    _check_lego(path, factory, module)
     return Network(module, factory, arguments, (input_channels(module), *size))
 
 
-def _check_lego(path: Path, arch: str, module: nn.Module) -> None:
-    if not any(isinstance(layer, LegoConv2d) for layer in module.modules()):
-        raise CheckpointError(
-            f"{path}: the network {arch} has no Lego layers",
-            legal=", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego),
-            next_step="name another network; one of your own is to hold LegoConv2d layers",
-        )
+def _check_lego(path: Path, arch: str, module: nn.Module, *, dense: bool) -> None:
+    if any(isinstance(layer, LegoConv2d) for layer in module.modules()) != dense:
+        return
+    legal = ", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego != dense)
+    if dense:
+        raise CheckpointError(f"{path}: the network {arch} has Lego layers already", legal=legal)
+    raise CheckpointError(
+        f"{path}: the network {arch} has no Lego layers",
+        legal=legal,
+        next_step="legoexport legofy fits Lego layers to a dense network; or name another one:"
+        " one of your own is to hold LegoConv2d layers",
+    )
 
 
 def check_input(path: Path, network: Network) -> None:

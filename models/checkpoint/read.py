@@ -65,6 +65,7 @@ def read_checkpoint(
     hyperparameters: Mapping[str, object] | None = None,
     model: str | None = None,
     input_size: tuple[int, int] | None = None,
+    dense: bool = False,
 ) -> Checkpoint:
     """Read a checkpoint. No code of the file runs, and none that it names.
 
@@ -74,6 +75,7 @@ def read_checkpoint(
         hyperparameters: Arguments of the network; they go before those in the file.
         model: The user's own network, ``package.module:factory``; this code is imported and run.
         input_size: Height and width of the input in pixels, where not the architecture's own.
+        dense: Whether a network without Lego layers is wanted, instead of one with them.
 
     Returns:
         The network with its weights.
@@ -83,7 +85,7 @@ def read_checkpoint(
             not fit the network; the message names the file and the layer.
     """
     path = Path(path)
-    request = Request(arch, hyperparameters or {}, model, input_size)
+    request = Request(arch, hyperparameters or {}, model, input_size, dense)
     content = read_content(path)
     with explained(path):
         layout = _translated(path, find_layout(path, content.value), request)

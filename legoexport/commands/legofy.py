@@ -1,0 +1,143 @@
+"""``legoexport legofy``: a LegoNet fitted to a trained dense network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from legoexport.atomic import check_writable
+from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
+from legoexport.report import format_count, print_json, print_table, print_text, step_progress
+
+if TYPE_CHECKING:
+    from legoexport.from_dense import FromDense
+    from legoexport.models.checkpoint import Checkpoint
+
+
+@click.command("legofy")
+@click.option(
+    "--from",
+    "source",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Checkpoint of the trained dense network.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint to write.")
+@click.option("--o", default=2, show_default=True, help="Input fragments of every layer.")
+@click.option("--m-ratio", default=0.5, show_default=True, help="Lego filters per output channel.")
+@click.option(
+    "--coefficients/--no-coefficients",
+    default=True,
+    show_default=True,
+    help="Whether every choice of a filter has a scale of its own.",
+)
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    help="Pictures, as for train: calibrates batch norm, and counts the accuracy.",
+)
+@click.option("--restarts", default=4, show_default=True, help="Seedings tried for each layer.")
+@click.option("--seed", default=0, show_default=True, help="Of the seedings.")
+@checkpoint_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(
+    source: Path,
+    out: Path,
+    o: int,
+    m_ratio: float,
+    data: str | None,
+    restarts: int,
+    seed: int,
+    arch: str | None,
+    settings: tuple[str, ...],
+    factory: str | None,
+    input_size: tuple[int, int] | None,
+    *,
+    coefficients: bool,
+    as_json: bool,
+) -> None:
+    """Fit banks, masks and coefficients to a trained dense network, so that training starts there.
+
+    The checkpoint holds the LegoNet of the same architecture; train it further with
+    legoexport train. Each Lego layer is fitted by alternating assignment and least squares.
+    """
+    from legoexport.from_dense import from_dense
+    from legoexport.models.blocks import LegoRecipe
+    from legoexport.models.checkpoint import write_checkpoint
+    from legoexport.models.fitting.cluster import FitOptions
+    from legoexport.training.data.source import load
+
+    check_writable(out)
+    with step_progress() as progress:
+        progress("reading the checkpoint")
+        dense = load_checkpoint(source, arch, settings, factory, input_size, dense=True)
+        pictures = None
+        if data is not None:
+            channels, size, _ = dense.input_shape
+            pictures = load(data, channels=channels, size=size).data
+        result = from_dense(
+            dense,
+            LegoRecipe(o, m_ratio, coefficients),
+            data=pictures,
+            options=FitOptions(restarts_count=restarts, seed=seed),
+            progress=progress,
+        )
+    write_checkpoint(
+        out,
+        result.module,
+        arch=result.arch,
+        hyperparameters=result.hyperparameters,
+        training={"from_dense_sha256": dense.sha256},
+    )
+    if as_json:
+        print_json(_record(result, dense, out))
+    else:
+        _print(result, out)
+
+
+def _print(result: FromDense, out: Path) -> None:
+    columns = ("layer", "filters described", "by Lego filters", "unused", "relative error")
+    rows = [
+        (
+            fit.layer,
+            fit.vectors_count,
+            fit.m,
+            fit.unused_filters_count,
+            _percent(fit.relative_error_ratio),
+        )
+        for fit in result.fits
+    ]
+    print_table("Lego layers beside the dense ones, Frobenius norm", columns, rows)
+    correct = result.correct
+    if correct is not None:
+        print_text(
+            f"before any training {_percent(correct.lego_accuracy)} of"
+            f" {format_count(correct.images_count)} held-out pictures are right;"
+            f" the dense network has {_percent(correct.dense_accuracy)}"
+        )
+    elif result.batch_norms_count:
+        print_text(
+            f"{result.batch_norms_count} batch norms still have the statistics of the dense"
+            " network: give --data, or train before use"
+        )
+    print_text(f"{out} written")
+
+
+def _percent(ratio: float) -> str:
+    return f"{ratio:.1%}"
+
+
+def _record(result: FromDense, dense: Checkpoint, out: Path) -> dict[str, Any]:
+    correct = result.correct
+    return {
+        "out": str(out),
+        "arch": result.arch,
+        "hyperparameters": dict(result.hyperparameters),
+        "dense_sha256": dense.sha256,
+        "layers": [asdict(fit) for fit in result.fits],
+        "is_calibrated": correct is not None,
+        "correct": None if correct is None else asdict(correct),
+    }
