@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -104,4 +105,6 @@ def _serve(folder: Path, host: str, port: int) -> None:
                 "note: over plain HTTP from elsewhere browsers give one thread and no WebGPU;"
                 " see docs/mobile.md"
             )
+        # Into a pipe as well, where whoever reads waits for the address.
+        sys.stdout.flush()
         server.serve_forever()

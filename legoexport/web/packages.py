@@ -51,7 +51,7 @@ def runtime_folder() -> Path:
         UsageError: npm is missing, or did not install the package.
     """
     folder = _cache() / f"{PACKAGE}-{runtime_version()}"
-    if all((folder / name).is_file() for name in RUNTIME_FILES):
+    if _is_complete(folder):
         return folder
     npm = shutil.which("npm")
     if npm is None:
@@ -103,12 +103,20 @@ def _install(npm: str, workplace: Path) -> None:
 
 
 def _keep(workplace: Path, folder: Path) -> None:
-    """Move the files of a page to ``folder``, in one step; another process may have done so."""
+    """Move the files of a page to ``folder``, in one step."""
     kept = workplace / "kept"
     kept.mkdir()
     for name in RUNTIME_FILES:
         (workplace / "node_modules" / PACKAGE / "dist" / name).replace(kept / name)
     kept.chmod(0o755)
-    if folder.exists():
+    if folder.is_dir() and not _is_complete(folder):
         shutil.rmtree(folder)
-    kept.replace(folder)
+    try:
+        kept.replace(folder)
+    except OSError:
+        if not _is_complete(folder):  # otherwise another process has just installed the same
+            raise
+
+
+def _is_complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in RUNTIME_FILES)

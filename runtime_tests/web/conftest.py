@@ -1,0 +1,80 @@
+"""A small classifier with its bundle, and a site of it with stand-ins for onnxruntime-web."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from legoexport.parity.bundle import GoldenSet, save_bundle
+from legoexport.parity.runtime import RuntimeModel
+from legoexport.web import site
+from legoexport.web.packages import RUNTIME_FILES
+from legoexport.web.site import SiteOptions, build_site
+
+CLASSES = 5
+LIMIT = 1e-4
+
+
+def classifier(channels: int = 3, batch: int | str = "batch") -> bytes:
+    """A 1x1 convolution and a global mean: ``(batch, channels, 4, 6) -> (batch, 5)``."""
+    rng = np.random.default_rng(1)
+    weight = rng.standard_normal((CLASSES, channels, 1, 1)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["image", "weight"], ["maps"]),
+        helper.make_node("GlobalAveragePool", ["maps"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["scores"]),
+    ]
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [helper.make_tensor_value_info("image", kind, [batch, channels, 4, 6])],
+        [helper.make_tensor_value_info("scores", kind, [batch, CLASSES])],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def golden_sets(model_bytes: bytes) -> list[GoldenSet]:
+    rng = np.random.default_rng(2)
+    sets = []
+    for name, count, batch_size in (("seven", 7, 3), ("two", 2, 1)):
+        images = rng.standard_normal((count, 3, 4, 6)).astype(np.float32)
+        outputs = RuntimeModel(model_bytes, 1).run(images, batch_size)
+        sets.append(GoldenSet(name, batch_size, LIMIT, LIMIT / 4, images, outputs))
+    return sets
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(classifier())
+    return path
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, model: Path) -> Path:
+    save_bundle(tmp_path / "bundle", model.read_bytes(), golden_sets(model.read_bytes()))
+    return tmp_path / "bundle"
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins for the files of onnxruntime-web, so that npm is not needed."""
+    folder = tmp_path / "runtime"
+    folder.mkdir()
+    for name in RUNTIME_FILES:
+        (folder / name).write_bytes(name.encode())
+    monkeypatch.setattr(site, "runtime_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def built(tmp_path: Path, model: Path, bundle: Path, runtime: Path) -> Path:
+    build_site(tmp_path / "site", SiteOptions(model, bundle))
+    return tmp_path / "site"
