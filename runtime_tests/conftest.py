@@ -1,0 +1,36 @@
+"""Requirements that not every machine meets: a skip that says why, or a failure where none may be.
+
+``LEGOEXPORT_REQUIRE_RUNTIMES=1``, as ``.ci/run`` sets it, makes a missing runtime a failure.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import pytest
+
+from legoexport.errors import UsageError
+from legoexport.runtimes.web.install import installed
+from legoexport.runtimes.web.node import find_tool, node_version
+
+REQUIRE = "LEGOEXPORT_REQUIRE_RUNTIMES"
+
+
+def missing(problem: object) -> NoReturn:
+    """Skip, or fail, whatever asked for what is missing."""
+    first, *details = (line.strip() for line in str(problem).splitlines())
+    reason = f"{first} ({'; '.join(details)})" if details else first
+    if os.environ.get(REQUIRE) == "1":
+        pytest.fail(f"{REQUIRE}=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def needs_node() -> None:
+    """Node is there, and so is onnxruntime-web, installed by the first test that asks."""
+    try:
+        node_version(find_tool("node"))
+        installed()
+    except UsageError as error:
+        missing(error)
