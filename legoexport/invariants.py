@@ -56,7 +56,9 @@ def check_operators(model: onnx.ModelProto, target: Target) -> None:
                 f"node {node.name} is outside what target {target.name} takes",
                 received=f"{node.domain or 'ai.onnx'}::{node.op_type}",
                 legal=", ".join(sorted(target.allowed_ops)),
-                next_step=None if target is CPU else "take target cpu, which has them all",
+                next_step=None
+                if target.name == CPU.name
+                else "take target cpu, which has them all",
             )
         if folded:
             constants.update(node.output)

@@ -76,6 +76,7 @@ class Target:
             of a measured machine estimates, by the least ``work`` in multiply-adds, or the first
             in ``order`` that serves.
         providers: Execution providers of ONNX Runtime that run it, the preferred one first.
+        fuses_offline: Whether a file in ORT format may hold ONNX Runtime's own fused operators.
         dilates_groups: Whether a convolution in groups may be dilated.
     """
 
@@ -88,6 +89,7 @@ class Target:
     lowerings: tuple[str, ...]
     choice: Choice
     providers: tuple[str, ...]
+    fuses_offline: bool = True
     dilates_groups: bool = True
 
     @property
@@ -133,6 +135,7 @@ XNNPACK = Target(
     lowerings=CONVOLUTION_LOWERINGS,
     choice="work",
     providers=("XnnpackExecutionProvider", "CPUExecutionProvider"),
+    fuses_offline=False,
 )
 NNAPI = Target(
     name="nnapi",
@@ -144,6 +147,7 @@ NNAPI = Target(
     lowerings=CONVOLUTION_LOWERINGS,
     choice="work",
     providers=("NnapiExecutionProvider", "CPUExecutionProvider"),
+    fuses_offline=False,
     dilates_groups=False,
 )
 COREML = Target(
@@ -156,6 +160,7 @@ COREML = Target(
     lowerings=CONVOLUTION_LOWERINGS,
     choice="work",
     providers=("CoreMLExecutionProvider", "CPUExecutionProvider"),
+    fuses_offline=False,
 )
 WEB = Target(
     name="web",

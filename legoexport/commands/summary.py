@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +15,94 @@ from legoexport.freeze import LayerAudit
 from legoexport.inventory import Inventory
 from legoexport.inventory_onnx import summarize_model
 from legoexport.models.checkpoint import Checkpoint
-from legoexport.report import format_bytes, print_json, print_table, print_text
+from legoexport.ort_format import CONFIG_SUFFIX
+from legoexport.packaging import Package
+from legoexport.partitions import check_partitions, placements_here
+from legoexport.report import format_bytes, format_ratio, print_json, print_table, print_text
+from legoexport.stages import CompileOptions
 from legoexport.tune import Tuned
 
 
-def print_summary(
-    conversion: Conversion,
-    checkpoint: Checkpoint,
-    out: Path,
-    *,
-    dense_twin_bytes: int,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True)
+class Outcome:
+    """All that a conversion leaves behind.
+
+    Attributes:
+        conversion: The proved ONNX file.
+        checkpoint: Where it came from.
+        options: What it was compiled for.
+        out: The file that was written.
+        dense_twin_size_bytes: Size of the same function as a dense network.
+        package: The file in ORT format, where that was asked for.
+    """
+
+    conversion: Conversion
+    checkpoint: Checkpoint
+    options: CompileOptions
+    out: Path
+    dense_twin_size_bytes: int
+    package: Package | None
+
+
+def print_summary(outcome: Outcome, *, as_json: bool) -> None:
     """Print what was read, what was written, what it costs, and how well it was proved."""
+    conversion, checkpoint = outcome.conversion, outcome.checkpoint
     inventory = summarize_model(onnx.load_from_string(conversion.model_bytes))
     if as_json:
-        print_json(_as_json(conversion, checkpoint, out, inventory, dense_twin_bytes))
+        print_json(_as_json(outcome, inventory))
         return
     print_text(f"read     {checkpoint.path}: {checkpoint.form}, {checkpoint.arch}")
+    print_text(f"target   {_target(outcome.options, conversion)}")
     print_text(f"layers   {len(conversion.compiled.layers)} Lego layers: {_lowerings(conversion)}")
     if conversion.tuned:
         print_text(f"tuned    {_tuned(conversion.tuned)}")
     print_text(f"masks    {_audit(conversion.network.audits)}")
     print_text(f"proof    {conversion.agreement}")
+    if outcome.package:
+        print_text(f"proof    in ORT format: {outcome.package.agreement}")
+    for line in _placement(outcome):
+        print_text(f"runs     {line}")
     print_text("")
     print_table("What it costs", view.TOTAL_COLUMNS, view.total_rows(inventory))
-    size_bytes = len(conversion.model_bytes)
-    twin = f"the dense twin takes {format_bytes(dense_twin_bytes)}"
     print_text("")
-    print_text(f"wrote    {out}: {format_bytes(size_bytes)}; {twin}")
+    print_text(f"wrote    {_written(outcome)}")
+
+
+def _target(options: CompileOptions, conversion: Conversion) -> str:
+    target = options.target
+    batch = "open batch"
+    if not options.final_dynamic_batch:
+        dims = conversion.compiled.model.graph.input[0].type.tensor_type.shape.dim
+        size = dims[0].dim_value
+        chosen = options.dynamic_batch is None
+        batch = f"batch {size}" + (
+            ", the target's choice (--batch N for another)" if chosen else ""
+        )
+    return f"{target.name}: opset {options.final_opset}, IR {target.ir_version}, {batch}"
+
+
+def _placement(outcome: Outcome) -> list[str]:
+    model_bytes = outcome.conversion.model_bytes
+    here = placements_here(model_bytes, outcome.options.target.providers)
+    placed = ", ".join(f"{name} {count} nodes" for name, count in here.items())
+    return [*map(str, check_partitions(model_bytes)), f"{placed} of this onnxruntime"]
+
+
+def _written(outcome: Outcome) -> str:
+    twin = f"the dense twin takes {format_bytes(outcome.dense_twin_size_bytes)} as ONNX"
+    if outcome.package is None:
+        return f"{outcome.out}: {format_bytes(len(outcome.conversion.model_bytes))}; {twin}"
+    return "\n         ".join([*_folded(outcome.package, outcome.out), twin])
+
+
+def _folded(package: Package, out: Path) -> list[str]:
+    before, after = format_bytes(package.onnx_size_bytes), format_bytes(package.size_bytes)
+    return [
+        f"{out}: {after} in ORT format, {format_ratio(package.growth_ratio)} the {before} of ONNX:"
+        " weights are folded for good",
+        f"{package.smallest_lowering} grows least here (--prefer {package.smallest_lowering})",
+        f"{out.with_suffix(CONFIG_SUFFIX)}: the operators for a reduced build",
+    ]
 
 
 def _lowerings(conversion: Conversion) -> str:
@@ -70,21 +130,23 @@ def _audit(audits: tuple[LayerAudit, ...]) -> str:
     return f"{counted}; least even use of a bank {evenness:.2f}"
 
 
-def _as_json(
-    conversion: Conversion,
-    checkpoint: Checkpoint,
-    out: Path,
-    inventory: Inventory,
-    dense_twin_bytes: int,
-) -> dict[str, Any]:
+def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
+    conversion, checkpoint, options = outcome.conversion, outcome.checkpoint, outcome.options
+    package, model_bytes = outcome.package, conversion.model_bytes
     return {
         "checkpoint": str(checkpoint.path),
         "checkpoint_sha256": checkpoint.sha256,
         "form": checkpoint.form,
         "arch": checkpoint.arch,
-        "out": str(out),
-        "size_bytes": len(conversion.model_bytes),
-        "dense_twin_size_bytes": dense_twin_bytes,
+        "target": options.target.name,
+        "opset": options.final_opset,
+        "dynamic_batch": options.final_dynamic_batch,
+        "partitions": [one.to_json() for one in check_partitions(model_bytes)],
+        "placed_here": dict(placements_here(model_bytes, options.target.providers)),
+        "out": str(outcome.out),
+        "size_bytes": len(model_bytes) if package is None else package.size_bytes,
+        "ort": None if package is None else package.to_json(),
+        "dense_twin_size_bytes": outcome.dense_twin_size_bytes,
         "plan": dict(conversion.compiled.plan.lowerings),
         "tuned": None if conversion.tuned is None else conversion.tuned.to_json(),
         "passes": list(conversion.compiled.stages),

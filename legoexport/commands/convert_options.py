@@ -1,0 +1,124 @@
+"""The options of ``legoexport convert``: from text to checked values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from legoexport.errors import UsageError
+from legoexport.runtimes import find_runtime
+from legoexport.target import Target, find_target
+
+if TYPE_CHECKING:
+    from legoexport.stages import CompileOptions
+    from legoexport.tune import TuneOptions
+
+FORMATS = ("onnx", "ort")
+SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def compile_options(
+    target_name: str,
+    opset: int | None,
+    batch: str | None,
+    plan_file: Path | None,
+    prefer: str | None,
+) -> CompileOptions:
+    """Return what ``--target``, ``--opset``, ``--batch``, ``--plan`` and ``--prefer`` ask for.
+
+    Raises:
+        UsageError: A value is not legal, or two contradict each other.
+    """
+    from legoexport.passes.plan import Plan
+    from legoexport.stages import CompileOptions
+
+    target = find_target(target_name)
+    if prefer is not None:
+        target = _preferring(target, prefer, plan_file)
+    plan = None
+    if plan_file is not None:
+        plan = Plan.from_json(_read_text(plan_file), source=str(plan_file))
+    dynamic_batch = None if batch is None else batch_size(batch) is None
+    return CompileOptions(target, opset, dynamic_batch, plan)
+
+
+def tuning(threads: str, budget: float, runtime: str, plan: object) -> TuneOptions:
+    """Return what ``--threads``, ``--budget`` and ``--runtime`` ask for.
+
+    Raises:
+        UsageError: A value is not legal, or ``--plan`` or ``--prefer`` gives a plan already.
+    """
+    if plan is not None:
+        raise UsageError(
+            "--tune finds a plan; --plan and --prefer give one", next_step="leave one out"
+        )
+    from legoexport.tune import TuneOptions
+
+    try:
+        counts = tuple(int(count) for count in threads.split(","))
+    except ValueError:
+        raise UsageError("--threads", received=threads, legal="such as 1 or 1,4") from None
+    find_runtime(runtime)
+    return TuneOptions(counts, budget, runtime)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}", received=error) from None
+
+
+def batch_size(text: str | None) -> int | None:
+    """Return the size that ``--batch`` fixes, or None if it fixes none.
+
+    Raises:
+        UsageError: ``text`` is neither ``dynamic`` nor a positive number.
+    """
+    if text is None or text == "dynamic":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError("--batch", received=text, legal="dynamic, or a number from 1 on")
+    return int(text)
+
+
+def size_bytes(text: str) -> int:
+    """Return the bytes that such as ``4MB`` means.
+
+    Raises:
+        UsageError: ``text`` is no size.
+    """
+    number = text.rstrip("BKMGbkmg")
+    unit = text[len(number) :].upper()
+    try:
+        return int(float(number) * SIZE_UNITS[unit])
+    except (ValueError, KeyError):
+        legal = "a number with B, KB, MB or GB, such as 4MB"
+        raise UsageError("--max-size", received=text, legal=legal) from None
+
+
+def is_ort(out: Path, file_format: str | None) -> bool:
+    """Return whether to write ORT format, by ``--format`` or by the name of the file.
+
+    Raises:
+        UsageError: The two contradict each other: ONNX Runtime goes by the name when it loads.
+    """
+    named_ort = out.suffix == ".ort"
+    if file_format is not None and named_ort != (file_format == "ort"):
+        raise UsageError(
+            f"{out} cannot hold {file_format}: ONNX Runtime tells the format by the name",
+            received=out.suffix or "no suffix",
+            legal=".ort for ORT format, anything else for ONNX",
+        )
+    return named_ort
+
+
+def _preferring(target: Target, lowering: str, plan_file: Path | None) -> Target:
+    if plan_file is not None:
+        raise UsageError("--plan leaves nothing to prefer", next_step="leave --prefer out")
+    if lowering not in target.lowerings:
+        legal = ", ".join(target.lowerings)
+        raise UsageError(f"target {target.name} lowers nothing so", received=lowering, legal=legal)
+    others = (name for name in target.lowerings if name != lowering)
+    return replace(target, lowerings=(lowering, *others), choice="order")

@@ -1,0 +1,107 @@
+"""Packaging: a conversion in ORT format, proved again as it will be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from legoexport import atomic
+from legoexport.convert import Conversion, rounding_growth
+from legoexport.errors import InvariantBroken, ParityFailed
+from legoexport.ort_format import CONFIG_SUFFIX, OrtFormat, to_ort_format
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.verify import check_model
+from legoexport.target import Target
+
+# From the least growth to the most, as measured (docs/targets.md): only a convolution that takes
+# the bank itself for weight leaves nothing to expand.
+SMALLEST_FIRST = ("fragment_batch", "per_fragment", "grouped", "grouped_dense_merge", "dense")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A conversion in ORT format.
+
+    Attributes:
+        ort: The file and what a reduced build needs for it.
+        agreement: Its parity with PyTorch.
+        onnx_size_bytes: Size of the ONNX file that it was made from.
+        smallest_lowering: The lowering of the target that folding makes grow least.
+    """
+
+    ort: OrtFormat
+    agreement: Agreement
+    onnx_size_bytes: int
+    smallest_lowering: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file in ORT format."""
+        return len(self.ort.model_bytes)
+
+    @property
+    def growth_ratio(self) -> float:
+        """Bytes after folding over bytes before."""
+        return self.size_bytes / self.onnx_size_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return sizes, operators and parity as JSON values."""
+        return {
+            "size_bytes": self.size_bytes,
+            "onnx_size_bytes": self.onnx_size_bytes,
+            "growth_ratio": self.growth_ratio,
+            "smallest_lowering": self.smallest_lowering,
+            "operators": self.ort.operators.splitlines(),
+            "parity": self.agreement.to_json(),
+        }
+
+
+def package(
+    module: nn.Module,
+    conversion: Conversion,
+    input_shape: tuple[int, int, int],
+    target: Target,
+    max_size_bytes: int | None = None,
+) -> Package:
+    """Convert to ORT format, load it back, and hold it to the rule that the ONNX file passed.
+
+    Args:
+        module: The network that was converted.
+        conversion: What became of it.
+        input_shape: ``(c, h, w)``.
+        target: What it was converted for.
+        max_size_bytes: The user's own limit on the file.
+
+    Raises:
+        CheckFailed: The converter fails.
+        ParityFailed: The file does not compute what PyTorch computes.
+        InvariantBroken: It is larger than the user's limit.
+    """
+    ort = to_ort_format(conversion.model_bytes, fuse=target.fuses_offline)
+    growth = rounding_growth(conversion.compiled)
+    agreement = check_model(module, ort.model_bytes, input_shape, growth=growth)
+    if not agreement.passed:
+        raise ParityFailed(
+            "the model in ORT format does not compute what PyTorch computes", received=agreement
+        )
+    smallest = next(name for name in SMALLEST_FIRST if name in target.lowerings)
+    packed = Package(ort, agreement, len(conversion.model_bytes), smallest)
+    if max_size_bytes is not None and packed.size_bytes > max_size_bytes:
+        raise InvariantBroken(
+            "the file in ORT format is larger than --max-size",
+            received=f"{packed.size_bytes} bytes, {packed.onnx_size_bytes} as ONNX",
+            legal=f"at most {max_size_bytes} bytes",
+            next_step=f"convert with --prefer {smallest}, or ship the ONNX file",
+        )
+    return packed
+
+
+def write(packed: Package, path: Path) -> Path:
+    """Write the file, and beside it the configuration for a reduced build; return where."""
+    config_path = path.with_suffix(CONFIG_SUFFIX)
+    atomic.write_bytes(config_path, packed.ort.config(path.name).encode())
+    atomic.write_bytes(path, packed.ort.model_bytes)
+    return config_path
