@@ -1,0 +1,1 @@
+"""Sweep: a grid of LegoNets trained alike, converted, measured, and drawn."""
