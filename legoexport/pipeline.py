@@ -15,7 +15,8 @@ from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
 from legoexport.passes.lower_lego import LowerLego, output_name
 from legoexport.passes.lowerings import Site
-from legoexport.passes.plan import Plan, preferred_plan
+from legoexport.passes.plan import Plan
+from legoexport.passes.preference import preferred_plan
 from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
 from legoexport.passes.set_opset import SetOpset
 from legoexport.passes.simplify_graph import SimplifyGraph
@@ -64,7 +65,7 @@ def prepare(
 def choose_plan(prepared: Prepared) -> Plan:
     """Return the plan that was asked for, or else the one that the target prefers."""
     options = prepared.options
-    return options.plan or preferred_plan(prepared.sites, options.target)
+    return options.plan or preferred_plan(prepared.sites, options.target, options.preference)
 
 
 def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Compiled:

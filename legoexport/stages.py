@@ -13,6 +13,7 @@ from legoexport.frozen import FrozenLego
 from legoexport.passes import lego_op
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan
+from legoexport.passes.preference import FASTEST, Preference
 from legoexport.passes.set_opset import onnx_opset_range
 from legoexport.target import CPU, Target
 
@@ -27,13 +28,15 @@ class CompileOptions:
         target: The runtime.
         opset: Overrides the opset of the target.
         dynamic_batch: Overrides the target: leave the batch open, or fix it to that of the example.
-        plan: A lowering per layer; None lets the target choose.
+        plan: A lowering per layer; None lets ``preference`` choose.
+        preference: What the plan is to save.
     """
 
     target: Target = CPU
     opset: int | None = None
     dynamic_batch: bool | None = None
     plan: Plan | None = None
+    preference: Preference = FASTEST
 
     def __post_init__(self) -> None:
         lowest, highest = onnx_opset_range()

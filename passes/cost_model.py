@@ -28,15 +28,18 @@ class Machine:
     seconds_per_node: float
 
 
-# Measured with ONNX Runtime 1.32 on one thread of an x86-64 server with AVX-512 and 2 MiB of L2:
-# a dense 3x3 convolution of 256 maps of 56x56; the gather of 64 maps of 224x224 and the sum after
-# it; a chain of convolutions of one pixel. Other machines differ most in the first, and threads
-# multiply it by more than the second: measuring beats this model wherever it is possible.
+# Measured with ONNX Runtime 1.32 on an x86-64 server with AVX-512 and 2 MiB of L2 a core: a dense
+# 3x3 convolution of 256 maps of 56x56; the gather of 64 maps of 224x224 and the sum after it; a
+# chain of convolutions of one pixel. Other machines differ most in the first, and threads multiply
+# it by more than the second: measuring beats this model wherever it is possible.
 ONE_THREAD = Machine(macs_per_second=90e9, bytes_per_second=24e9, seconds_per_node=0.4e-6)
+FOUR_THREADS = Machine(macs_per_second=330e9, bytes_per_second=70e9, seconds_per_node=3e-6)
+MEASURED: dict[int, Machine] = {1: ONE_THREAD, 4: FOUR_THREADS}
 
-# A layer leaves the lowering that its target prefers only to save more than this: below it, what
-# the model says is noise, and so is what there is to gain.
-WORTH_SECONDS = 20e-6
+
+def machine_with(threads: int) -> Machine:
+    """Return the constants of the largest measured number of threads up to ``threads``."""
+    return MEASURED[max(count for count in MEASURED if count <= threads)]
 
 
 def seconds(site: Site, lowering: str, machine: Machine = ONE_THREAD) -> float:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from legoexport.errors import UsageError
-from legoexport.passes.cost_model import WORTH_SECONDS, seconds
 from legoexport.passes.lowerings import Site, find_lowering
-from legoexport.passes.lowerings.cost import FOOTPRINTS
-from legoexport.target import Choice, Target
+from legoexport.target import Target
 
 FORMAT_VERSION = 1
 # Lowerings that convolve with the geometry of the layer in one group per fragment.
@@ -87,41 +85,3 @@ def why_not(name: str, site: Site, target: Target) -> str | None:
     if name in GROUPED and dilated_groups and not target.dilates_groups:
         return f"target {target.name} takes no dilated convolution in groups"
     return lowering.declines(site)
-
-
-def preferred_plan(sites: Iterable[Site], target: Target) -> Plan:
-    """Give every layer the lowering that ``target`` chooses for it, in the way it chooses."""
-    return Plan({site.layer: _preferred(site, target) for site in sites})
-
-
-def _preferred(site: Site, target: Target) -> str:
-    reasons = {name: why_not(name, site, target) for name in target.lowerings}
-    able = [name for name, reason in reasons.items() if reason is None]
-    if not able:
-        raise UsageError(f"layer {site.layer}: every lowering declines", received=reasons)
-    return CHOICES[target.choice](site, able)
-
-
-def _in_least_time(site: Site, able: Sequence[str]) -> str:
-    """The first, or what the cost model finds clearly cheaper."""
-    estimates = {name: seconds(site, name) for name in able if name in FOOTPRINTS}
-    first = able[0]
-    fastest = min(estimates, key=estimates.__getitem__, default=first)
-    gain = estimates.get(first, 0.0) - estimates.get(fastest, 0.0)
-    return fastest if gain > WORTH_SECONDS else first
-
-
-def _with_least_work(site: Site, able: Sequence[str]) -> str:
-    return min(able, key=lambda name: find_lowering(name).work(site).total_macs)
-
-
-def _first_in_order(site: Site, able: Sequence[str]) -> str:
-    del site
-    return able[0]
-
-
-CHOICES: Mapping[Choice, Callable[[Site, Sequence[str]], str]] = {
-    "time": _in_least_time,
-    "work": _with_least_work,
-    "order": _first_in_order,
-}

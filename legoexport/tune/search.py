@@ -8,7 +8,8 @@ from math import prod
 from pathlib import Path
 
 from legoexport.bench.statistics import RatioInterval
-from legoexport.passes.plan import Plan, preferred_plan
+from legoexport.passes.plan import Plan
+from legoexport.passes.preference import Preference, preferred_plan
 from legoexport.stages import Prepared
 from legoexport.tune.candidates import (
     YARDSTICK,
@@ -53,7 +54,9 @@ def _finalists(
     prepared = workshop.prepared
     best = workshop.fastest(uniform, times)
     return {
-        "cost model": preferred_plan(prepared.sites, prepared.options.target),
+        "cost model": preferred_plan(
+            prepared.sites, prepared.options.target, Preference(threads=workshop.options.threads)
+        ),
         "mixed": combine(uniform, times),
         best: uniform[best],
         YARDSTICK: uniform[YARDSTICK],

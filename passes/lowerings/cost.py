@@ -30,18 +30,22 @@ class Footprint:
         macs: Multiply-adds of convolutions in the blocked layout.
         floats: Floats read and written by everything else, and weights.
         nodes: Operators that run.
+        weights: Floats that stay in memory once the runtime has folded what the file computes.
+        alive: Floats of the maps that the widest operator reads and writes.
     """
 
     macs: int
     floats: int
     nodes: int
+    weights: int
+    alive: int
 
 
 def dense(site: Site) -> Footprint:
     """One convolution."""
     frozen = site.frozen
     weight = frozen.n * frozen.o * filter_taps(frozen)
-    return Footprint(weight * site.output_pixels, weight, 1)
+    return Footprint(weight * site.output_pixels, weight, 1, weight, _ends(site))
 
 
 def direct(site: Site, fragments: Fragments) -> Footprint:
@@ -54,22 +58,28 @@ def direct(site: Site, fragments: Fragments) -> Footprint:
     if fragments is AS_BATCH:
         height, width = site.input_size
         floats += 2 * frozen.c * height * width
-    return Footprint(maps * filter_taps(frozen) * site.output_pixels, floats, 5)
+    macs = maps * filter_taps(frozen) * site.output_pixels
+    return Footprint(macs, floats, 5, weight, _widest(site, maps * site.output_pixels))
 
 
 def per_fragment(site: Site) -> Footprint:
-    """As ``grouped``, with a convolution a fragment and the maps joined in the blocked layout."""
-    whole, frozen = direct(site, AS_GROUPS), site.frozen
+    """Split, a convolution for each fragment, and the maps joined before gather and sum."""
+    frozen, pairs = site.frozen, site.frozen.selection.pair_count
     height, width = site.input_size
-    split = 2 * frozen.c * height * width + 2 * AS_GROUPS.maps(frozen) * site.output_pixels
-    return Footprint(whole.macs, whole.floats + split, whole.nodes + 2 * frozen.o)
+    moved = 2 * frozen.c * height * width + 4 * pairs * site.output_pixels
+    weight = pairs * filter_taps(frozen)
+    floats = weight + moved + _merged_floats(site)
+    alive = _widest(site, pairs * site.output_pixels)
+    return Footprint(weight * site.output_pixels, floats, 5 + 2 * frozen.o, weight, alive)
 
 
 def grouped_dense_merge(site: Site) -> Footprint:
     """Two convolutions; nothing leaves the blocked layout."""
     frozen = site.frozen
-    weight = AS_GROUPS.maps(frozen) * (filter_taps(frozen) + frozen.n)
-    return Footprint(weight * site.output_pixels, weight, 2)
+    maps = AS_GROUPS.maps(frozen)
+    weight = maps * (filter_taps(frozen) + frozen.n)
+    alive = max(_ends(site), (maps + frozen.n) * site.output_pixels)
+    return Footprint(weight * site.output_pixels, weight, 2, weight, alive)
 
 
 def winograd_rows(site: Site, transforms: Transforms, fragments: Fragments) -> Footprint:
@@ -82,7 +92,9 @@ def winograd_rows(site: Site, transforms: Transforms, fragments: Fragments) -> F
     # Concat and reordering of the products, then A^T from a rows to f.
     floats = weight + _input_floats(site, rows) + products * (5 * points + transforms.tile)
     nodes = 2 * points + 6
-    return Footprint(images * weight * line, floats + _merged_floats(site), nodes)
+    alive = _widest(site, products * points)
+    macs = images * weight * line
+    return Footprint(macs, floats + _merged_floats(site), nodes, weight, alive)
 
 
 def winograd_tiles(site: Site, transforms: Transforms, fragments: Fragments) -> Footprint:
@@ -99,13 +111,27 @@ def winograd_tiles(site: Site, transforms: Transforms, fragments: Fragments) -> 
     inputs = points**2 * frozen.c * (rows.tiles * site.input_size[1] + 3 * tiles)
     outputs = images * maps * tiles * (3 * points**2 + 2 * points * tile + 3 * tile**2)
     floats = images * weight + _input_floats(site, rows) + inputs + outputs + _merged_floats(site)
-    return Footprint(images * weight * tiles, floats, points * (points + 1) + 11)
+    nodes = points * (points + 1) + 11
+    alive = _widest(site, points**2 * max(images * maps, frozen.c) * tiles)
+    return Footprint(images * weight * tiles, floats, nodes, weight, alive)
 
 
 def _input_floats(site: Site, rows: TiledAxis) -> int:
     """Floats that the depthwise convolutions along one axis read and write."""
     height, width = site.input_size
     return rows.transforms.points * site.frozen.c * width * (height + rows.tiles)
+
+
+def _ends(site: Site) -> int:
+    """Floats of the maps that enter and leave the layer."""
+    height, width = site.input_size
+    return site.frozen.c * height * width + site.frozen.n * site.output_pixels
+
+
+def _widest(site: Site, maps_floats: int) -> int:
+    """Floats alive where maps are copied, or gathered, or what is gathered is copied."""
+    chosen = site.frozen.o * site.frozen.n * site.output_pixels
+    return max(_ends(site), 2 * maps_floats, maps_floats + chosen, 2 * chosen)
 
 
 def _merged_floats(site: Site) -> int:

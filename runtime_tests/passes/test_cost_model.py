@@ -8,7 +8,7 @@ import pytest
 from legoexport.passes.cost_model import ONE_THREAD, Machine, seconds
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
 from legoexport.passes.lowerings.cost import FOOTPRINTS
-from legoexport.passes.plan import preferred_plan
+from legoexport.passes.preference import preferred_plan
 from legoexport.target import CPU
 from runtime_tests.layers import random_frozen
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from legoexport.errors import UsageError
 from legoexport.passes.lowerings import LOWERINGS, Site
-from legoexport.passes.plan import Plan, preferred_plan
+from legoexport.passes.plan import Plan
+from legoexport.passes.preference import preferred_plan
 from legoexport.target import CPU
 from runtime_tests.layers import random_frozen
 

@@ -1,0 +1,175 @@
+"""Preference: the plan that is taken where nothing was measured, and what it is to save.
+
+latency    as the target chooses: the cost model's time summed over thread counts, each as a share
+           of dense; or the least multiply-adds; or the first lowering that serves
+memory     sum of folded weights, and the maps of the widest layer
+size       bytes that the file holds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import onnx_ir as ir
+
+from legoexport.errors import UsageError
+from legoexport.passes.cost_model import FLOAT_BYTES, machine_with, seconds
+from legoexport.passes.draft import Draft
+from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.passes.lowerings.cost import FOOTPRINTS
+from legoexport.passes.plan import Plan, why_not
+from legoexport.target import Target
+
+Objective = Literal["latency", "memory", "size"]
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
+
+# A layer leaves the lowering that its target prefers only to save more than this: below it, what
+# the model says is noise, and so is what there is to gain.
+WORTH_SECONDS = 20e-6
+# Names, attributes and edges of a node in the file.
+NODE_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What the plan is to save.
+
+    Attributes:
+        objective: ``latency``, ``memory`` after load, or ``size`` of the file.
+        threads: Thread counts that the plan is to serve; each weighs the same.
+    """
+
+    objective: str = "latency"
+    threads: tuple[int, ...] = (1,)
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            legal = ", ".join(OBJECTIVES)
+            raise UsageError("unknown objective", received=self.objective, legal=legal)
+        if not self.threads or min(self.threads) < 1:
+            raise UsageError("threads must be positive", received=self.threads)
+
+
+FASTEST = Preference()
+
+
+def preferred_plan(sites: Iterable[Site], target: Target, preference: Preference = FASTEST) -> Plan:
+    """Choose a lowering for every layer without measuring.
+
+    Raises:
+        UsageError: Every lowering of ``target`` declines a layer.
+    """
+    able = {site: _able(site, target) for site in sites}
+    objective = preference.objective
+    chooser = CHOOSERS[target.choice if objective == "latency" else objective]
+    return Plan({site.layer: name for site, name in chooser(able, preference.threads).items()})
+
+
+def held_bytes(site: Site, name: str) -> int:
+    """Bytes of weights that the runtime keeps for a layer once it has folded them."""
+    return FLOAT_BYTES * FOOTPRINTS[name](site).weights
+
+
+def stored_bytes(site: Site, name: str) -> int:
+    """Bytes that the file holds for a layer beside its bank: tables, and what names its nodes."""
+    draft = Draft(site.layer)
+    find_lowering(name).build(draft, ir.val("x"), ir.val("bank"), site)
+    tables = sum(value.const_value.nbytes for value in draft.initializers if value.const_value)
+    return tables + NODE_BYTES * len(draft.nodes)
+
+
+Able = Mapping[Site, Sequence[str]]
+Chosen = dict[Site, str]
+
+
+def _able(site: Site, target: Target) -> tuple[str, ...]:
+    reasons = {name: why_not(name, site, target) for name in target.lowerings}
+    able = tuple(name for name, reason in reasons.items() if reason is None)
+    if not able:
+        raise UsageError(f"layer {site.layer}: every lowering declines", received=reasons)
+    return able
+
+
+def _fastest(able: Able, threads: Sequence[int]) -> Chosen:
+    costs = _costs(able, threads)
+    chosen = {}
+    for site, (first, *others) in able.items():
+        best = min((first, *others), key=lambda name: costs[site, name])
+        gain = costs[site, first] - costs[site, best]
+        chosen[site] = best if gain > WORTH_SECONDS else first
+    return chosen
+
+
+def _costs(able: Able, threads: Sequence[int]) -> dict[tuple[Site, str], float]:
+    """Seconds at the first number of threads; those at others scaled to weigh the same."""
+    by_count = [
+        {
+            (site, name): seconds(site, name, machine_with(count))
+            for site in able
+            for name in able[site]
+        }
+        for count in threads
+    ]
+    totals = [
+        sum(seconds(site, "dense", machine_with(count)) for site in able) for count in threads
+    ]
+    scales = [totals[0] / total / len(threads) for total in totals]
+    return {
+        key: sum(scale * costs[key] for scale, costs in zip(scales, by_count, strict=True))
+        for key in by_count[0]
+    }
+
+
+def _least_memory(able: Able, threads: Sequence[int]) -> Chosen:
+    """Weights add up, maps do not: try every limit on the maps of a layer."""
+    alive = {
+        (site, name): FLOAT_BYTES * FOOTPRINTS[name](site).alive
+        for site in able
+        for name in able[site]
+    }
+    costs = _costs(able, threads)
+    least = max(min(alive[site, name] for name in names) for site, names in able.items())
+    plans = []
+    for limit in sorted({bytes_ for bytes_ in alive.values() if bytes_ >= least}):
+        chosen = {
+            site: min(
+                (name for name in names if alive[site, name] <= limit),
+                key=lambda name: (held_bytes(site, name), costs[site, name]),
+            )
+            for site, names in able.items()
+        }
+        plans.append((limit + sum(held_bytes(*one) for one in chosen.items()), chosen))
+    return min(plans, key=lambda plan: plan[0])[1]
+
+
+def _smallest(able: Able, threads: Sequence[int]) -> Chosen:
+    costs = _costs(able, threads)
+    return {
+        site: min(names, key=lambda name: (stored_bytes(site, name), costs[site, name]))
+        for site, names in able.items()
+    }
+
+
+def _with_least_work(able: Able, threads: Sequence[int]) -> Chosen:
+    del threads
+    return {
+        site: min(names, key=lambda name: find_lowering(name).work(site).total_macs)
+        for site, names in able.items()
+    }
+
+
+def _first_in_order(able: Able, threads: Sequence[int]) -> Chosen:
+    del threads
+    return {site: names[0] for site, names in able.items()}
+
+
+# By what a target chooses by where latency counts, and by the other objectives.
+CHOOSERS: Mapping[str, Callable[[Able, Sequence[int]], Chosen]] = {
+    "time": _fastest,
+    "work": _with_least_work,
+    "order": _first_in_order,
+    "memory": _least_memory,
+    "size": _smallest,
+}
