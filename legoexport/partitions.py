@@ -17,6 +17,7 @@ from typing import Any
 
 import onnx
 import onnxruntime
+from onnx import helper
 from onnxruntime.tools.mobile_helpers import usability_checker
 from onnxruntime.tools.onnx_model_utils import (
     ModelProtoWithShapeInfo,
@@ -90,6 +91,7 @@ def check_partitions(model_bytes: bytes) -> tuple[Partitions, ...]:
         path.write_bytes(model_bytes)
         optimize_model(path, folded)
         model = ModelProtoWithShapeInfo(folded).model_with_shape_info
+    _spell_out_perms(model.graph)
     fixed = all(is_fixed_size_tensor(value) for value in model.graph.input)
     return tuple(_check(name, checker, model, fixed=fixed) for name, checker in CHECKERS.items())
 
@@ -104,6 +106,16 @@ def placements_here(model_bytes: bytes, providers: Sequence[str]) -> Mapping[str
     present = [name for name in providers if name in available]
     counts = Counter(node_providers(model_bytes, present).values())
     return {short_name(name): counts[name] for name in present}
+
+
+def _spell_out_perms(graph: onnx.GraphProto) -> None:
+    """Give every Transpose a ``perm``: the checker reads its length, and stops where it is implied.
+
+    Ranks are checked against the shapes all the same.
+    """
+    for node in graph.node:
+        if node.op_type == "Transpose" and not node.attribute:
+            node.attribute.append(helper.make_attribute("perm", [0]))
 
 
 def _check(name: str, checker: Checker, model: onnx.ModelProto, *, fixed: bool) -> Partitions:
