@@ -25,7 +25,7 @@ const ort = require('onnxruntime-web');
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.proxy = false;
 
-// An empty model is refused, but not before the WebAssembly is compiled: that is not the model's cost.
+// An empty model is refused, but only once the WebAssembly is compiled: that is no cost of a model.
 await ort.InferenceSession.create(new Uint8Array()).catch(() => {});
 
 let session = null;
@@ -66,13 +66,14 @@ async function measure({ duration_s: durationS }) {
 // Runs the images in one file once, and leaves the first output in another.
 async function run({ source, shape, result }) {
   const bytes = fs.readFileSync(source);
-  const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  const values = new Float32Array(new Uint8Array(bytes).buffer);
   feeds = { [session.inputNames[0]]: new ort.Tensor('float32', values, shape) };
   const output = await infer();
   if (output.type !== 'float32') {
     throw new Error(`the model gives ${output.type}, not float32`);
   }
-  fs.writeFileSync(result, new Uint8Array(output.data.buffer, output.data.byteOffset, output.data.byteLength));
+  const { buffer, byteOffset, byteLength } = output.data;
+  fs.writeFileSync(result, new Uint8Array(buffer, byteOffset, byteLength));
   return { shape: output.dims };
 }
 
@@ -106,7 +107,8 @@ async function infer() {
   const output = (await session.run(feeds))[session.outputNames[0]];
   const batch = feeds[session.inputNames[0]].dims[0];
   if (batch > 1 && output.dims[0] === 1) {
-    throw new Error(`1 output for ${batch} images: ${settings.provider} takes the open batch for 1; fix it with convert --batch ${batch}`);
+    const cause = `${settings.provider} takes the open batch for 1`;
+    throw new Error(`1 output for ${batch} images: ${cause}; fix it with convert --batch ${batch}`);
   }
   return output;
 }
@@ -119,12 +121,20 @@ async function runMs() {
 
 function memoryBytes(field) {
   try {
-    const line = fs.readFileSync('/proc/self/status', 'utf8').split('\n').find((one) => one.startsWith(field));
-    return Number(line.split(/\s+/)[1]) * 1024;
+    const lines = fs.readFileSync('/proc/self/status', 'utf8').split('\n');
+    return Number(lines.find((line) => line.startsWith(field)).split(/\s+/)[1]) * 1024;
   } catch {
     // Not on Linux, where only the most is known.
     return field === 'VmHWM' ? process.resourceUsage().maxRSS * 1024 : null;
   }
+}
+
+function explain(error) {
+  // The address of a C++ exception, out of reach: an unknown operator, say, or no memory left.
+  if (typeof error === 'number') {
+    return 'onnxruntime-web threw an exception that it does not explain';
+  }
+  return String(error.message ?? error);
 }
 
 // Mulberry32 for uniform numbers, Box and Muller's transform for normal ones.
@@ -149,7 +159,7 @@ for await (const line of readline.createInterface({ input: process.stdin })) {
   try {
     answer = { done: await ACTIONS[name](request) };
   } catch (error) {
-    answer = { failed: [error.message ?? String(error), ...printed.slice(-MESSAGES_COUNT)].join('\n') };
+    answer = { failed: [explain(error), ...printed.slice(-MESSAGES_COUNT)].join('\n') };
   }
   fs.writeSync(1, `${JSON.stringify(answer)}\n`);
 }

@@ -1,0 +1,64 @@
+"""Whole backbones on XNNPACK's own kernels, by every lowering: parity, and where they ran."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+import torch
+from torch import nn
+
+from legoexport.convert import rounding_growth
+from legoexport.freeze import freeze
+from legoexport.models.registry import build, input_shape
+from legoexport.parity.inputs import InputSet, random_inputs
+from legoexport.parity.judge import combine
+from legoexport.parity.reference import Reference, ReferenceNetwork
+from legoexport.parity.verify import judge_outputs
+from legoexport.passes.lowerings import LOWERINGS
+from legoexport.pipeline import lower, prepare
+from legoexport.runtimes import Feed, find_runtime
+from legoexport.runtimes.view import convolutions_line
+from legoexport.stages import CompileOptions, Prepared
+from runtime_tests.networks import plan_where_it_serves, randomize
+
+pytestmark = [pytest.mark.runtimes, pytest.mark.usefixtures("needs_node")]
+
+BATCH = 2
+SMALL: dict[str, object] = {"classes": 10, "input_size": 32}
+BACKBONES: dict[str, tuple[str, dict[str, object]]] = {
+    "vgg16": ("lego_vgg16", {"o": 2, "m_ratio": 0.5}),
+    "resnet50": ("lego_resnet50", {}),
+    "mobilenet": ("lego_mobilenet", {}),
+}
+
+
+@lru_cache
+def network(backbone: str) -> tuple[nn.Module, Prepared, tuple[InputSet, ...], list[Reference]]:
+    """A backbone with a fixed batch, what goes in, and what PyTorch makes of it."""
+    arch, own = BACKBONES[backbone]
+    hyperparameters = SMALL | own
+    torch.manual_seed(0)
+    module = randomize(build(arch, **hyperparameters))
+    shape = input_shape(arch, hyperparameters)
+    example = torch.zeros(BATCH, *shape)
+    options = CompileOptions(dynamic_batch=False)
+    inputs = random_inputs(shape, BATCH)
+    references = [ReferenceNetwork(module).run(one.images) for one in inputs]
+    return module, prepare(freeze(module, example), example, options), inputs, references
+
+
+@pytest.mark.parametrize("name", LOWERINGS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_parity_with_no_convolution_left_on_the_cpu(backbone: str, name: str) -> None:
+    module, prepared, inputs, references = network(backbone)
+    example = torch.zeros(BATCH, *inputs[0].images.shape[1:])
+    compiled = lower(prepared, plan_where_it_serves(freeze(module, example), example, name))
+    feeds = [Feed(one.images, BATCH) for one in inputs]
+    replay = find_runtime("xnnpack").run(compiled.model.SerializeToString(), feeds)
+    growth = rounding_growth(compiled)
+    agreements = judge_outputs(inputs, references, replay.outputs, growth=growth)
+    assert combine(agreements).passed, agreements
+    line = convolutions_line(replay.placement)
+    assert line.startswith("all ")
+    assert line.endswith("on xnnpack")

@@ -1,0 +1,70 @@
+"""Every lowering on XNNPACK's own kernels, for layers of many geometries."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from legoexport.frozen import FrozenLego
+from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
+from legoexport.runtimes import Feed, find_runtime
+from legoexport.runtimes.view import convolutions_line
+from runtime_tests.layers import lowered, random_frozen
+from runtime_tests.reference import rounding_scale, split_transform_merge
+
+pytestmark = [pytest.mark.runtimes, pytest.mark.usefixtures("needs_node")]
+
+# As in runtime_tests/passes/test_lowerings.py: the longest sum has 4 * 8 * 9 + 1 terms.
+SUM_TOLERANCE = 32 * float(np.finfo(np.float32).eps)
+BATCH = 2
+HEIGHT, WIDTH = 14, 11
+RNG = np.random.default_rng(0)
+LAYERS = {
+    "3x3": random_frozen(RNG, padding=(1, 1)),
+    "many maps": random_frozen(RNG, o=4, m=16, n=32, fragment_channels=8, padding=(1, 1)),
+    "stride 2": random_frozen(RNG, padding=(1, 1), stride=(2, 2)),
+    "dilation 2": random_frozen(RNG, padding=(2, 2), dilation=(2, 2)),
+    "no padding, no bias": random_frozen(RNG, bias=False),
+    "1x1": random_frozen(RNG, kernel=(1, 1), m=16, n=24, fragment_channels=16),
+    "5x1": random_frozen(RNG, kernel=(5, 1), padding=(2, 0)),
+    "one fragment": random_frozen(RNG, o=1, padding=(1, 1)),
+}
+SERVED = [
+    (name, layer)
+    for name in LOWERINGS
+    for layer, frozen in LAYERS.items()
+    if not find_lowering(name).declines(Site("layer", frozen, (HEIGHT, WIDTH)))
+]
+
+
+def fix_batch(model: ir.Model) -> bytes:
+    """The file with its open batch fixed; XNNPACK takes none that is open."""
+    proto = ir.to_proto(model)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = BATCH
+    del proto.graph.value_info[:]
+    onnx.checker.check_model(proto, full_check=True)
+    return proto.SerializeToString()
+
+
+def test_every_lowering_has_a_layer_here() -> None:
+    assert {name for name, _ in SERVED} == set(LOWERINGS)
+
+
+@pytest.mark.parametrize(("name", "layer"), SERVED)
+def test_a_layer_equals_the_definition(name: str, layer: str) -> None:
+    frozen: FrozenLego = LAYERS[layer]
+    shape = (BATCH, frozen.c, HEIGHT, WIDTH)
+    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    model_bytes = fix_batch(lowered(frozen, HEIGHT, WIDTH, name))
+    replay = find_runtime("xnnpack").run(model_bytes, [Feed(x, BATCH)])
+    line = convolutions_line(replay.placement)
+    assert line.startswith("all ")
+    assert line.endswith("on xnnpack")
+    expected = split_transform_merge(x.astype(np.float64), frozen)
+    assert replay.outputs[0].shape == expected.shape
+    scale = rounding_scale(x.astype(np.float64), frozen)
+    tolerance = SUM_TOLERANCE * find_lowering(name).rounding_growth * scale
+    assert np.abs(replay.outputs[0] - expected).max() <= tolerance
