@@ -68,6 +68,11 @@ class Worker:
             latencies_ms.append(self._run_ms())
         return {"latencies_ms": latencies_ms}
 
+    def save_output(self, path: str) -> dict[str, Any]:
+        """Write the first output for the inputs that were fed, as an ``.npy`` file."""
+        np.save(path, self._session.run(None, self._feeds)[0])
+        return {}
+
     def memory(self) -> dict[str, Any]:
         """Return the most memory (bytes) this process has held so far."""
         return {"peak_bytes": _memory_bytes("VmHWM")}
@@ -128,12 +133,11 @@ def _memory_bytes(field: str) -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
 
 
-def serve() -> None:
-    """Answer until stdin closes, which it does however the parent ends."""
+def serve(worker: Worker) -> None:
+    """Let ``worker`` answer until stdin closes, which it does however the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
-    worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -145,4 +149,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(Worker())
