@@ -17,11 +17,14 @@ import numpy as np
 import torch
 
 from legoexport.errors import CheckFailed, LegoExportError
-from legoexport.models import digits
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
-from legoexport.models.training import EpochResult, TrainingOptions, count_correct, train
 from legoexport.report import format_bytes, format_count, print_table, print_text
+from legoexport.training.data import digits
+from legoexport.training.evaluate import count_correct
+from legoexport.training.loop import train
+from legoexport.training.recipe import PRESETS
+from legoexport.training.results import EpochResult
 
 FOLDER = Path("demo")
 ARCH = "lego_digits"
@@ -30,6 +33,7 @@ LEAST_ACCURACY = 0.97
 BENCH_SECONDS = 5
 TUNE_SECONDS = 15
 TRAINING_THREADS = 2
+SEED = 0
 
 
 def main() -> None:
@@ -67,15 +71,15 @@ def train_digits() -> float:
         CheckFailed: The network did not learn the digits.
     """
     data = digits.load()
-    options = TrainingOptions()
-    print_text(f"training {ARCH} on {len(data.train_labels)} digits, {options.epochs} epochs")
+    recipe = PRESETS["digits"]
+    print_text(f"training {ARCH} on {len(data.train_labels)} digits, {recipe.epochs} epochs")
     # One thread more than there are idle cores, and all of them wait for it at every layer.
     torch.set_num_threads(min(TRAINING_THREADS, torch.get_num_threads()))
-    torch.manual_seed(options.seed)
+    torch.manual_seed(SEED)
     module = build(ARCH, **HYPERPARAMETERS)
     start = time.monotonic()
-    train(module, data, options, _print_epoch)
-    correct = count_correct(module, data.test_images, data.test_labels)
+    train(module, data, recipe, _print_epoch, seed=SEED)
+    correct = count_correct(module, data)
     accuracy = correct / len(data.test_labels)
     seconds = time.monotonic() - start
     print_text(f"{correct} of {len(data.test_labels)} held-out digits right, {seconds:.0f} s")

@@ -106,7 +106,14 @@ class LegoConv2d(nn.Module):
 
         Masks that are not being learned need no product over all m filters: the chosen ones are
         picked, the same values for a fraction of the work.
+
+        Under autocast too it is assembled in full precision: a mask is exact, and the products are
+        10 times slower in bfloat16 on CPUs (torch 2.13).
         """
+        with torch.autocast(self.lego.device.type, enabled=False):
+            return self._assembled()
+
+    def _assembled(self) -> Tensor:
         if self.mask_logits.requires_grad and torch.is_grad_enabled():
             table = self.mask() if self.coefficients is None else self.mask() * self.coefficients
             assembled = torch.einsum("inm,mckl->nickl", table, self.lego)

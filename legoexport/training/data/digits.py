@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
-from torch import Tensor
+
+from legoexport.training.data.images import ImageData
 
 TEST_COUNT = 360
 SPLIT_SEED = 0
 GREY_LEVELS = 16.0
-
-
-@dataclass(frozen=True)
-class ImageData:
-    """Images and their classes, split once and for all.
-
-    Attributes:
-        train_images: ``(N, c, h, w)`` float32, normalised.
-        train_labels: ``(N,)`` int64.
-        test_images: Held out from training.
-        test_labels: ``(M,)`` int64.
-    """
-
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
 
 
 def load() -> ImageData:

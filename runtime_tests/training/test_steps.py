@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from legoexport.models.digits import ImageData
 from legoexport.models.lego_conv import LegoConv2d
-from legoexport.models.training import TrainingOptions, shift, train
+from legoexport.training.augment import augment, draw
+from legoexport.training.data.images import ImageData
+from legoexport.training.loop import train
+from legoexport.training.recipe import PRESETS
+
+DIGITS = PRESETS["digits"]
 
 
 def small_data(count: int) -> ImageData:
@@ -36,14 +41,15 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
 def test_the_steps_are_those_of_the_options(momentum: float) -> None:
     """A linear classifier on whole batches, its steps restated in numpy."""
     data = small_data(6)
-    options = TrainingOptions(
+    options = replace(
+        DIGITS,
         epochs=10,
         batch_size=6,
         learning_rate=0.3,
         momentum=momentum,
         weight_decay=0.02,
         label_smoothing=0.1,
-        max_shift=0,
+        max_shift_pixels=0,
     )
     torch.manual_seed(0)
     linear = nn.Linear(4, 3, bias=False).double()
@@ -77,15 +83,15 @@ class Recorder(nn.Module):
         return y
 
 
-def recorded(data: ImageData, max_shift: int) -> list[Tensor]:
+def recorded(data: ImageData, most: int) -> list[Tensor]:
     module = Recorder().eval()
-    train(module, data, TrainingOptions(epochs=2, batch_size=8, max_shift=max_shift))
+    train(module, data, replace(DIGITS, epochs=2, batch_size=8, max_shift_pixels=most))
     return module.batches
 
 
 def test_every_epoch_shows_every_image_once_in_an_order_of_its_own() -> None:
     data = small_data(20)
-    batches = recorded(data, max_shift=0)
+    batches = recorded(data, 0)
     assert [len(batch) for batch in batches] == [8, 8, 4] * 2
     epochs = [torch.cat(batches[:3]), torch.cat(batches[3:])]
     # Which image of the data each shown image is: one match a row.
@@ -99,7 +105,7 @@ def test_every_epoch_shows_every_image_once_in_an_order_of_its_own() -> None:
 
 def test_images_are_shifted_when_told() -> None:
     data = small_data(20)
-    still, moved = (torch.cat(recorded(data, max_shift)) for max_shift in (0, 1))
+    still, moved = (torch.cat(recorded(data, most)) for most in (0, 1))
     known = data.train_images.flatten(1).tolist()
     assert all(image in known for image in still.flatten(1).tolist())
     # Eight of nine shifts move the image.
@@ -120,18 +126,23 @@ def test_decay_leaves_the_mask_logits_alone() -> None:
 
     module = Unheard()
     before = {name: p.detach().clone() for name, p in module.lego.named_parameters()}
-    options = TrainingOptions(epochs=3, weight_decay=0.1, balance_weight=0, warmup_epochs=None)
+    options = replace(DIGITS, epochs=3, weight_decay=0.1, balance_weight=0, warmup_epochs=None)
     train(module, small_data(6), options)
     assert torch.equal(module.lego.mask_logits, before["mask_logits"])
     assert module.lego.lego.abs().sum() < before["lego"].abs().sum()
     assert module.lego.coefficients.abs().sum() < before["coefficients"].abs().sum()
 
 
+def shift(images: Tensor, most: int) -> Tensor:
+    recipe = replace(DIGITS, max_shift_pixels=most)
+    return augment(images, recipe, draw(recipe, len(images), torch.Generator().manual_seed(0)))
+
+
 def test_shifts_move_whole_images_and_reach_every_offset() -> None:
     image = torch.zeros(1, 5, 5)
     image[0, 2, 2] = 1
-    shifted = shift(image.repeat(200, 1, 1, 1), 1, torch.Generator().manual_seed(0))
+    shifted = shift(image.repeat(200, 1, 1, 1), 1)
     positions = {tuple(each.nonzero()[0, 1:].tolist()) for each in shifted}
     assert positions == {(row, column) for row in (1, 2, 3) for column in (1, 2, 3)}
     assert torch.equal(shifted.sum((1, 2, 3)), torch.ones(200))
-    assert torch.equal(shift(image[None], 0, torch.Generator()), image[None])
+    assert torch.equal(shift(image[None], 0), image[None])

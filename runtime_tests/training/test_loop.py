@@ -8,17 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from legoexport.models.digits import ImageData, load
 from legoexport.models.lego_conv import LegoConv2d, imbalance
-from legoexport.models.training import (
-    EpochResult,
-    TrainingOptions,
-    count_correct,
-    lego_layers,
-    train,
-)
+from legoexport.training.data.digits import load
+from legoexport.training.data.images import ImageData
+from legoexport.training.evaluate import count_correct
+from legoexport.training.loop import train
+from legoexport.training.masks import lego_layers
+from legoexport.training.recipe import PRESETS
+from legoexport.training.results import EpochResult
 
-OPTIONS = TrainingOptions(epochs=4, batch_size=32, learning_rate=0.05, warmup_epochs=2)
+OPTIONS = replace(PRESETS["digits"], epochs=4, batch_size=32, learning_rate=0.05, warmup_epochs=2)
 
 
 class TinyNet(nn.Module):
@@ -54,7 +53,7 @@ def test_it_learns(few_digits: ImageData) -> None:
     assert [each.epoch for each in results] == list(range(1, 9))
     assert results[-1].mean_loss < 0.6 * results[0].mean_loss
     assert results[-1].test_accuracy > 0.7  # four seeds give 0.83 to 0.87; chance is 0.1
-    correct = count_correct(module, few_digits.test_images, few_digits.test_labels)
+    correct = count_correct(module, few_digits)
     assert results[-1].test_accuracy == correct / 360
     assert not module.training
 
@@ -64,7 +63,7 @@ def test_the_seed_fixes_it(few_digits: ImageData) -> None:
     for run, seed in enumerate((0, 0, 1)):
         module = tiny_net()
         torch.manual_seed(run)  # the global generator has no part in it
-        results = train(module, few_digits, replace(OPTIONS, epochs=2, seed=seed))
+        results = train(module, few_digits, replace(OPTIONS, epochs=2), seed=seed)
         runs.append((results, module.state_dict()))
     assert runs[0][0] == runs[1][0]
     assert all(torch.equal(runs[0][1][name], tensor) for name, tensor in runs[1][1].items())

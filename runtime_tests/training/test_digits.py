@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from legoexport.models import digits
+from legoexport.training.data import digits
 
 
 def test_every_image_is_there_once_with_its_label() -> None:

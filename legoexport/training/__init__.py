@@ -1,0 +1,1 @@
+"""Training: pictures and a recipe in, a checkpoint that ``convert`` reads out."""

@@ -1,0 +1,83 @@
+"""The batches of an epoch: which pictures, in which order, changed how; all from the position.
+
+Each step has a generator of its own, seeded from the run's seed and its position. A training that
+goes on after it was killed needs no state of a generator, and draws what it would have drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from legoexport.training.augment import augment, draw
+from legoexport.training.data.images import ImageData
+from legoexport.training.recipe import Recipe
+from legoexport.training.schedule import Position
+
+SEED_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of a step.
+
+    Attributes:
+        images: ``(b, c, h, w)`` as the network sees them.
+        labels: ``(b,)`` int64.
+        whole_count: Pictures in the step, over all processes.
+    """
+
+    images: Tensor
+    labels: Tensor
+    whole_count: int
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a run.
+
+    Attributes:
+        data: The pictures.
+        recipe: Batch size and augmentation.
+        seed: Of everything random.
+        rank: Of this process.
+        ranks_count: Processes that share each batch.
+    """
+
+    data: ImageData
+    recipe: Recipe
+    seed: int
+    rank: int = 0
+    ranks_count: int = 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch, the last with what is left."""
+        return -(-len(self.data.train_labels) // self.recipe.batch_size)
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the order in which an epoch shows the pictures, ``(N,)`` int64."""
+        generator = seeded(self.seed, "order", epoch)
+        return torch.randperm(len(self.data.train_labels), generator=generator)
+
+    def at(self, position: Position, order: Tensor) -> Batch:
+        """Return this process's share of the step at ``position``."""
+        start = position.step * self.recipe.batch_size
+        whole = order[start : start + self.recipe.batch_size]
+        generator = seeded(self.seed, "change", position.epoch, position.step)
+        changes = draw(self.recipe, len(whole), generator)
+        part = slice(self.rank, None, self.ranks_count)
+        chosen = whole[part].to(self.data.train_images.device)
+        images = augment(self.data.train_images[chosen], self.recipe, changes.share(part))
+        return Batch(self.data.normalised(images), self.data.train_labels[chosen], len(whole))
+
+
+def seeded(*key: object) -> torch.Generator:
+    """Return a generator whose numbers depend on the whole key and on nothing else."""
+    digest = hashlib.sha256(repr(key).encode()).digest()
+    # Generators take signed 64-bit seeds.
+    seed = int.from_bytes(digest[:SEED_BYTES], "little", signed=False) >> 1
+    return torch.Generator().manual_seed(seed)

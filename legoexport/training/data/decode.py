@@ -1,0 +1,66 @@
+"""One picture from its compressed bytes, by Pillow."""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legoexport.errors import UsageError
+
+MODES = {1: "L", 3: "RGB"}
+# Far above any training picture, and below the size from which Pillow warns.
+MOST_PIXELS = 50_000_000
+
+
+@dataclass
+class Decoder:
+    """Decodes pictures and holds them to one size, that of the first unless told.
+
+    Attributes:
+        channels: 1 for grey, 3 for colour; pictures are converted.
+        size: Height and width in pixels that pictures are scaled and cropped to; None: as stored.
+    """
+
+    channels: int = 3
+    size: int | None = None
+    _common: tuple[str, tuple[int, int]] | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def decode(self, name: str, content: bytes) -> NDArray[np.uint8]:
+        """Return ``(h, w, c)`` uint8.
+
+        Raises:
+            UsageError: The file is no picture, or of another size than the others.
+        """
+        from PIL import Image, ImageOps  # noqa: PLC0415 - only pictures need the extra
+
+        try:
+            with Image.open(io.BytesIO(content)) as opened:
+                self._hold_pixels(name, opened.size)
+                picture = opened.convert(MODES[self.channels])
+                if self.size is not None:
+                    picture = ImageOps.fit(picture, (self.size, self.size))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise UsageError(f"{name} cannot be decoded", received=error) from None
+        self._hold_size(name, picture.size)
+        array = np.asarray(picture)
+        return array if array.ndim == 3 else array[:, :, None]  # noqa: PLR2004 - h, w, c
+
+    def _hold_pixels(self, name: str, size: tuple[int, int]) -> None:
+        if size[0] * size[1] > MOST_PIXELS:
+            raise UsageError(f"{name} is too large", received=size, legal=f"{MOST_PIXELS} pixels")
+
+    def _hold_size(self, name: str, size: tuple[int, int]) -> None:
+        with self._lock:
+            self._common = self._common or (name, size)
+        first, common = self._common
+        if size != common:
+            raise UsageError(
+                f"{name} and {first} differ in size",
+                received=f"{size[0]}x{size[1]} and {common[0]}x{common[1]}",
+                next_step="--image-size N scales every picture to N x N",
+            )

@@ -1,0 +1,73 @@
+"""Which reader a source needs, told from its name and what it holds."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from legoexport.errors import UsageError
+from legoexport.training.data.arrays import read_arrays
+from legoexport.training.data.decode import Decoder
+from legoexport.training.data.folder import read_folder, read_zip
+from legoexport.training.data.images import ImageData
+
+DIGITS = "digits"
+LEGAL = (
+    "a folder or zip archive with train/CLASS/ and test/CLASS/; CIFAR-10 as published, a folder or"
+    f" .tar.gz; an .npz file; or {DIGITS!r} for scikit-learn's"
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Pictures, and how long reading them took.
+
+    Attributes:
+        data: The pictures.
+        seconds: To read and decode them.
+    """
+
+    data: ImageData
+    seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Pictures read and decoded a second."""
+        return (len(self.data.train_labels) + len(self.data.test_labels)) / self.seconds
+
+
+def load(source: str, *, channels: int = 3, size: int | None = None) -> Loaded:
+    """Read pictures into memory.
+
+    Args:
+        source: A path, or ``"digits"``.
+        channels: 1 or 3, what compressed pictures are converted to.
+        size: What compressed pictures are scaled to, in pixels; None keeps their size.
+
+    Raises:
+        UsageError: There is nothing there that can be read, or the network takes other channels.
+    """
+    start = time.monotonic()
+    data = _read(source, Decoder(channels, size))
+    if data.input_shape[0] != channels:
+        raise UsageError(f"{source}: channels", received=data.input_shape[0], legal=channels)
+    return Loaded(data, time.monotonic() - start)
+
+
+def _read(source: str, decoder: Decoder) -> ImageData:
+    path = Path(source)
+    if source == DIGITS and not path.exists():
+        from legoexport.training.data import digits  # noqa: PLC0415 - needs the extra [demo]
+
+        return digits.load()
+    if path.is_dir():
+        return read_folder(path, decoder)
+    if not path.is_file():
+        raise UsageError(f"{source} does not exist", legal=LEGAL)
+    if path.suffix == ".npz":
+        return read_arrays(path)
+    if zipfile.is_zipfile(path):
+        return read_zip(path, decoder)
+    raise UsageError(f"{source} is nothing that can be read", legal=LEGAL)

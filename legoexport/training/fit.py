@@ -1,0 +1,60 @@
+"""What a request leaves open, taken from the machine and from the pictures."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from legoexport.errors import UsageError
+from legoexport.models.registry import complete
+from legoexport.training.data.images import ImageData
+from legoexport.training.ranks import Ranks
+from legoexport.training.request import Request
+
+
+def choose_device(name: str | None, ranks: Ranks) -> torch.device:
+    """Return the device by name, one of its own for each process.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(chosen)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", ranks.local_rank)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        message = str(error).splitlines()[0]
+        raise UsageError(
+            f"device {chosen} cannot be used", received=message, legal="cpu, cuda"
+        ) from None
+    return device
+
+
+def fit_hyperparameters(request: Request, data: ImageData) -> dict[str, object]:
+    """Return the network's hyper-parameters; classes and input size follow the data unless given.
+
+    Raises:
+        UsageError: They contradict the data, or the network does not know them.
+    """
+    height, width = data.input_shape[1:]
+    if height != width:
+        raise UsageError(
+            "pictures must be square", received=f"{height}x{width}", next_step="--image-size N"
+        )
+    fitting = {"classes": data.class_count, "input_size": height}
+    for name, value in fitting.items():
+        given = request.hyperparameters.get(name, value)
+        if given != value:
+            raise UsageError(f"{name} contradicts the pictures", received=given, legal=value)
+    return complete(request.arch, {**fitting, **request.hyperparameters})
+
+
+def fingerprint(data: ImageData) -> str:
+    """Return the SHA-256 of the training pictures and their labels."""
+    digest = hashlib.sha256(repr(tuple(data.train_images.shape)).encode())
+    for tensor in (data.train_images, data.train_labels):
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()

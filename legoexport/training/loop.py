@@ -1,0 +1,111 @@
+"""The training loop: epochs of steps, and what is done between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from legoexport.errors import CheckFailed
+from legoexport.training import masks
+from legoexport.training.data.images import ImageData
+from legoexport.training.recipe import Recipe
+from legoexport.training.results import EpochResult
+from legoexport.training.session import Session, Setting
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
+    """The training stopped between two steps, as asked; its state is saved."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told what happens, and who may ask for something.
+
+    Attributes:
+        step: Called after each step.
+        epoch: Called after each epoch with what it gave.
+        save: Called to save the state, by all ranks at the same step.
+        wants_save: Asked after each step; one rank's wish is done by all.
+        wants_stop: Asked after each step; the state is saved, and the training stops.
+    """
+
+    step: Callable[[Session], None] = lambda _: None
+    epoch: Callable[[Session, EpochResult], None] = lambda *_: None
+    save: Callable[[Session], None] = lambda _: None
+    wants_save: Callable[[], bool] = lambda: False
+    wants_stop: Callable[[], bool] = lambda: False
+
+
+def train(
+    module: nn.Module,
+    data: ImageData,
+    recipe: Recipe,
+    observe: Callable[[EpochResult], None] = lambda _: None,
+    *,
+    seed: int = 0,
+) -> tuple[EpochResult, ...]:
+    """Train ``module`` in place; the same seed gives the same weights.
+
+    Args:
+        module: A network, with Lego layers or without.
+        data: Pictures to train and to test on.
+        recipe: How to train.
+        observe: Called after each epoch.
+        seed: Of the order of the pictures and their changes.
+
+    Returns:
+        What each epoch gave. ``module`` has the average of the weights if the recipe has one, and
+        is in eval mode.
+    """
+    session = Session(module, Setting(data, recipe, seed))
+    run(session, Watch(epoch=lambda _, result: observe(result)))
+    module.load_state_dict(session.best_module.state_dict())
+    module.eval()
+    return tuple(session.results)
+
+
+def run(session: Session, watch: Watch) -> None:
+    """Do what is left of a training.
+
+    Raises:
+        Interrupted: The watch asked for it.
+        CheckFailed: The loss is no longer finite.
+    """
+    with masks.balanced(session.module, session.setting.recipe.balance_weight):
+        while not session.is_done:
+            session.enter_epoch()
+            while session.position.step < session.batches.steps_per_epoch:
+                session.step()
+                watch.step(session)
+                _obey(session, watch)
+            hold_finite(session)
+            watch.epoch(session, session.leave_epoch())
+            watch.save(session)
+
+
+def _obey(session: Session, watch: Watch) -> None:
+    """Save or stop if any rank wants to; all do so at the same step."""
+    wishes = (watch.wants_save(), watch.wants_stop())
+    save, stop = session.setting.ranks.any(wishes, session.setting.device)
+    if save or stop:
+        hold_finite(session)
+        watch.save(session)
+    if stop:
+        raise Interrupted
+
+
+def hold_finite(session: Session) -> None:
+    """Hold the loss to finite numbers, before anything is written.
+
+    Raises:
+        CheckFailed: It is not.
+    """
+    if not session.setting.ranks.sum(session.loss_sum).isfinite():
+        position = session.position
+        raise CheckFailed(
+            f"the training diverged by epoch {position.epoch}, step {position.step}",
+            received=f"loss {float(session.loss_sum)}",
+            next_step="lower the learning rate, such as --recipe learning_rate=0.05",
+        )

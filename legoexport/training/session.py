@@ -1,0 +1,194 @@
+"""A training under way: everything that its steps change, in one place."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+
+from legoexport.training import masks
+from legoexport.training.average import Average
+from legoexport.training.batches import Batches
+from legoexport.training.data.images import ImageData
+from legoexport.training.evaluate import count_correct
+from legoexport.training.precision import EXACT, Precision
+from legoexport.training.ranks import ALONE, Ranks
+from legoexport.training.recipe import Recipe
+from legoexport.training.results import EpochResult
+from legoexport.training.schedule import Position, learning_rate
+from legoexport.training.shared_batch_norm import share_batch_norms
+
+
+def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Mask logits matter by their order only; decay would just shrink their margins."""
+    logits = [layer.mask_logits for layer in masks.lego_layers(module)]
+    others = [p for p in module.parameters() if all(p is not logit for logit in logits)]
+    groups: list[dict[str, object]] = [{"params": others, "weight_decay": recipe.weight_decay}]
+    if logits:
+        decay = recipe.weight_decay if recipe.decays_masks else 0.0
+        groups.append({"params": logits, "weight_decay": decay})
+    return torch.optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What stays the same throughout a training.
+
+    Attributes:
+        data: The pictures, on the device to train on.
+        recipe: What to do with them.
+        seed: Of everything random, but the network's first weights.
+        precision: In which numbers a step computes.
+        ranks: Processes that share each batch.
+    """
+
+    data: ImageData
+    recipe: Recipe
+    seed: int = 0
+    precision: Precision = EXACT
+    ranks: Ranks = field(default=ALONE)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the training runs."""
+        return self.data.train_images.device
+
+
+class Session:
+    """The moving parts of a training, and the one step that moves them.
+
+    Args:
+        module: The network, on the device of the data; trained in place.
+        setting: What stays the same.
+
+    Attributes:
+        position: The next step to make.
+        results: One for each epoch done.
+        average: Moving average of the weights, if the recipe has one.
+        optimizer: With its momentum.
+        loss_sum: Over the pictures of this epoch so far, those of this process, float64.
+        choices_before: What each mask chose when this epoch began.
+        training_seconds: That the steps of this epoch took so far.
+    """
+
+    def __init__(self, module: nn.Module, setting: Setting) -> None:
+        self.module, self.setting = module, setting
+        self.position, self.results = Position(), list[EpochResult]()
+        setting.precision.place(module)
+        decay = setting.recipe.ema_decay
+        self.average = Average(module, decay) if decay else None
+        if setting.ranks.count > 1:
+            share_batch_norms(module)
+        self.batches = Batches(
+            setting.data, setting.recipe, setting.seed, setting.ranks.rank, setting.ranks.count
+        )
+        self.optimizer = _optimizer(module, setting.recipe)
+        self.choices_before = masks.choices(module)
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=setting.device)
+        self.training_seconds = 0.0
+        self._order: Tensor | None = None
+        self._network: nn.Module | None = None
+
+    @property
+    def best_module(self) -> nn.Module:
+        """The network to test and to keep: the average of the weights, or the weights."""
+        return self.average.module if self.average else self.module
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every epoch is."""
+        return self.position.epoch > self.setting.recipe.epochs
+
+    @property
+    def shown_count(self) -> int:
+        """Pictures shown in this epoch so far, by all processes."""
+        shown = self.position.step * self.setting.recipe.batch_size
+        return min(shown, len(self.setting.data.train_labels))
+
+    def enter_epoch(self) -> None:
+        """Prepare this epoch, at its start or wherever the training goes on in it."""
+        recipe, epoch = self.setting.recipe, self.position.epoch
+        if not recipe.learns_masks(epoch):
+            masks.freeze_masks(self.module)
+        if self.position.step == 0:
+            self.choices_before = masks.choices(self.module)
+            self.loss_sum.zero_()
+            self.training_seconds = 0.0
+            if recipe.restarts_after_warmup and epoch - 1 == recipe.warmup_epochs:
+                self.optimizer.state.clear()
+        self._order = self.batches.order(epoch)
+        self._network = self._parallel()
+        self._network.train()
+
+    def _parallel(self) -> nn.Module:
+        """Wrap the network for its ranks, which note what is learned: anew when masks freeze."""
+        if self.setting.ranks.count == 1:
+            return self.module
+        self._network = None
+        # Shared batch norms keep the buffers of all ranks equal.
+        return DistributedDataParallel(self.module, broadcast_buffers=False)
+
+    def step(self) -> None:
+        """Show one batch and move the weights."""
+        start = time.monotonic()
+        self._learn()
+        self.training_seconds += time.monotonic() - start
+
+    def _learn(self) -> None:
+        assert self._network is not None  # noqa: S101 - enter_epoch made them
+        assert self._order is not None  # noqa: S101
+        setting, recipe = self.setting, self.setting.recipe
+        batch = self.batches.at(self.position, self._order)
+        with setting.precision.autocast(setting.device):
+            scores = self._network(setting.precision.laid_out(batch.images))
+        wide = scores.float() if scores.dtype == torch.bfloat16 else scores
+        loss = F.cross_entropy(
+            wide, batch.labels, label_smoothing=recipe.label_smoothing, reduction="sum"
+        )
+        self.optimizer.zero_grad()
+        # Ranks average their gradients: this makes it the mean over the whole batch.
+        mean = loss * (setting.ranks.count / batch.whole_count)
+        mean.backward()  # type: ignore[no-untyped-call]
+        self._move()
+        self.loss_sum += loss.detach()
+
+    def _move(self) -> None:
+        steps_per_epoch, position = self.batches.steps_per_epoch, self.position
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.setting.recipe, position, steps_per_epoch)
+        self.optimizer.step()
+        if self.average:
+            steps_done = (position.epoch - 1) * steps_per_epoch + position.step + 1
+            self.average.update(self.module, steps_done)
+        self.position = Position(position.epoch, position.step + 1)
+
+    def leave_epoch(self) -> EpochResult:
+        """Test the network and begin the next epoch.
+
+        Returns:
+            What the epoch gave, also kept in ``results``.
+        """
+        setting, data = self.setting, self.setting.data
+        correct = count_correct(
+            self.best_module, data, precision=setting.precision, ranks=setting.ranks
+        )
+        result = EpochResult(
+            epoch=self.position.epoch,
+            mean_loss=float(setting.ranks.sum(self.loss_sum)) / len(data.train_labels),
+            test_accuracy=correct / len(data.test_labels),
+            changed_choices_count=masks.count_changed(
+                self.choices_before, masks.choices(self.module)
+            ),
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            training_seconds=self.training_seconds,
+            images_per_second=len(data.train_labels) / self.training_seconds,
+        )
+        self.results.append(result)
+        self.position = Position(self.position.epoch + 1)
+        return result
