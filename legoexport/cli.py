@@ -13,6 +13,7 @@ from legoexport.errors import LegoExportError
 
 # One line each, so that listing them imports none of them: most need torch.
 COMMANDS = {
+    "train": "Train a LegoNet on pictures.",
     "legofy": "Fit a LegoNet to a trained dense network, as a start for training.",
     "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
     "targets": "List what convert can compile for, and what each target means.",
