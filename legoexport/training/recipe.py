@@ -91,7 +91,6 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
         "published": Recipe(schedule="cosine", decays_masks=True, restarts_after_warmup=True),
         "short": Recipe(
             epochs=20,
-            learning_rate=0.2,
             schedule="one_cycle",
             nesterov=True,
             label_smoothing=0.1,
