@@ -58,6 +58,8 @@ WINOGRAD_LOWERINGS = (
 CONVOLUTION_LOWERINGS = ("grouped_dense_merge", "dense")
 
 Choice = Literal["time", "work", "order"]
+# What a plan that was not measured is to save.
+OBJECTIVES = ("latency", "memory", "size")
 
 
 @dataclass(frozen=True)

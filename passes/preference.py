@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import onnx_ir as ir
 
@@ -20,10 +19,7 @@ from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings import Site, find_lowering
 from legoexport.passes.lowerings.cost import FOOTPRINTS
 from legoexport.passes.plan import Plan, why_not
-from legoexport.target import Target
-
-Objective = Literal["latency", "memory", "size"]
-OBJECTIVES: tuple[str, ...] = get_args(Objective)
+from legoexport.target import OBJECTIVES, Target
 
 # A layer leaves the lowering that its target prefers only to save more than this: below it, what
 # the model says is noise, and so is what there is to gain.
@@ -62,6 +58,8 @@ def preferred_plan(sites: Iterable[Site], target: Target, preference: Preference
         UsageError: Every lowering of ``target`` declines a layer.
     """
     able = {site: _able(site, target) for site in sites}
+    if not able:
+        return Plan({})
     objective = preference.objective
     chooser = CHOOSERS[target.choice if objective == "latency" else objective]
     return Plan({site.layer: name for site, name in chooser(able, preference.threads).items()})

@@ -44,7 +44,7 @@ class Subject:
             CheckFailed: Nothing of the model is placed on the provider.
         """
         path, latency = self.client.path, summarize(latencies_ms)
-        peak_bytes = self.client.ask("memory")["peak_bytes"]  # before a profile adds to it
+        memory = self.memory()  # before a profile adds to it
         tell(f"looking where {path.name} runs")
         wanted = self.options.profile
         runs_count = self._profiled_runs_count(latency.mean_ms) if wanted else PLACEMENT_RUNS_COUNT
@@ -58,12 +58,17 @@ class Subject:
             batch_size=self.options.batch_size,
             latency=latency,
             session_creation_ms=self.loaded["session_ms"],
-            memory=Memory(self.loaded["before_bytes"], self.loaded["after_bytes"], peak_bytes),
+            memory=memory,
             file_size_bytes=file_size_bytes(path),
             placement=placement,
             profile=profile if wanted else None,
             runtime=self.engine.runtime,
         )
+
+    def memory(self) -> Memory:
+        """Return what the process held and holds."""
+        peak_bytes = self.client.ask("memory")["peak_bytes"]
+        return Memory(self.loaded["before_bytes"], self.loaded["after_bytes"], peak_bytes)
 
     def profile(self) -> Profile:
         """Take runs apart for about the duration; nothing can be measured after."""

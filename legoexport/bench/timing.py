@@ -24,6 +24,13 @@ class Memory:
     after_load_bytes: int | None
     peak_bytes: int | None
 
+    @property
+    def own_peak_bytes(self) -> int | None:
+        """The peak less what the process held without a model."""
+        if self.peak_bytes is None or self.before_load_bytes is None:
+            return None
+        return self.peak_bytes - self.before_load_bytes
+
 
 @dataclass(frozen=True)
 class Timing:

@@ -11,7 +11,7 @@ from legoexport.commands import convert_options as parse
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.report import step_progress
 from legoexport.runtimes import HERE
-from legoexport.target import TARGETS
+from legoexport.target import OBJECTIVES, TARGETS
 
 
 @click.command("convert")
@@ -48,8 +48,14 @@ from legoexport.target import TARGETS
     type=click.Path(path_type=Path),
     help="Also write the same function as a dense network.",
 )
+@click.option(
+    "--objective",
+    default="latency",
+    type=click.Choice(OBJECTIVES),
+    help="What the plan saves: latency, memory after load, or size of the file; latency.",
+)
 @click.option("--tune", is_flag=True, help="Measure lowerings here and take the fastest plan.")
-@click.option("--threads", default="1", metavar="N[,N]", help="Thread counts that --tune serves.")
+@click.option("--threads", default="1", metavar="N[,N]", help="Thread counts that the plan serves.")
 @click.option("--budget", default=60.0, metavar="SECONDS", help="Time --tune may measure; 60.")
 @click.option(
     "--runtime",
@@ -75,6 +81,7 @@ def command(
     save_stages: Path | None,
     max_size: str | None,
     dense_twin: Path | None,
+    objective: str,
     threads: str,
     budget: float,
     runtime: str,
@@ -89,13 +96,15 @@ def command(
     """
     as_ort = parse.is_ort(out, file_format)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)
-    tuning = parse.tuning(threads, budget, runtime, plan_file or prefer) if tune else None
-    options = parse.compile_options(target_name, opset, batch, plan_file, prefer)
+    wish = parse.preference(objective, threads)
+    tuning = parse.tuning(wish, budget, runtime, plan_file or prefer) if tune else None
+    options = parse.compile_options(target_name, opset, batch, plan_file, prefer, wish)
     for path in (out, save_plan, dense_twin):
         check_writable(path)
 
     from legoexport import convert as stages
     from legoexport import packaging
+    from legoexport.bench.memory import measure_beside
     from legoexport.commands.summary import Outcome, print_summary
 
     with step_progress() as progress:
@@ -129,5 +138,8 @@ def command(
         write_bytes(dense_twin, twin_bytes)
     if save_plan:
         write_bytes(save_plan, conversion.compiled.plan.to_json().encode())
-    outcome = Outcome(conversion, loaded, options, out, len(twin_bytes), packed)
+    with step_progress() as progress:
+        progress("measuring memory")
+        memory = measure_beside(out, twin_bytes, parse.batch_size(batch) or 1)
+    outcome = Outcome(conversion, loaded, options, out, len(twin_bytes), packed, *memory)
     print_summary(outcome, as_json=as_json)

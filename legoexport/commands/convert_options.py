@@ -11,6 +11,7 @@ from legoexport.runtimes import find_runtime
 from legoexport.target import Target, find_target
 
 if TYPE_CHECKING:
+    from legoexport.passes.preference import Preference
     from legoexport.stages import CompileOptions
     from legoexport.tune import TuneOptions
 
@@ -24,6 +25,7 @@ def compile_options(
     batch: str | None,
     plan_file: Path | None,
     prefer: str | None,
+    preference: Preference,
 ) -> CompileOptions:
     """Return what ``--target``, ``--opset``, ``--batch``, ``--plan`` and ``--prefer`` ask for.
 
@@ -40,27 +42,45 @@ def compile_options(
     if plan_file is not None:
         plan = Plan.from_json(_read_text(plan_file), source=str(plan_file))
     dynamic_batch = None if batch is None else batch_size(batch) is None
-    return CompileOptions(target, opset, dynamic_batch, plan)
+    return CompileOptions(target, opset, dynamic_batch, plan, preference)
 
 
-def tuning(threads: str, budget: float, runtime: str, plan: object) -> TuneOptions:
-    """Return what ``--threads``, ``--budget`` and ``--runtime`` ask for.
+def preference(objective: str, threads: str) -> Preference:
+    """Return what ``--objective`` and ``--threads`` ask for.
 
     Raises:
-        UsageError: A value is not legal, or ``--plan`` or ``--prefer`` gives a plan already.
+        UsageError: ``threads`` are no positive numbers.
     """
+    from legoexport.passes.preference import Preference
+
+    try:
+        counts = tuple(int(count) for count in threads.split(","))
+    except ValueError:
+        raise UsageError("--threads", received=threads, legal="such as 1 or 1,4") from None
+    return Preference(objective, counts)
+
+
+def tuning(preference: Preference, budget: float, runtime: str, plan: object) -> TuneOptions:
+    """Return what ``--budget`` and ``--runtime`` ask for.
+
+    Raises:
+        UsageError: A value is not legal, ``--plan`` or ``--prefer`` gives a plan already, or
+            ``--objective`` asks for what is not measured.
+    """
+    if preference.objective != "latency":
+        raise UsageError(
+            "--tune measures latency",
+            received=f"--objective {preference.objective}",
+            next_step="leave one out",
+        )
     if plan is not None:
         raise UsageError(
             "--tune finds a plan; --plan and --prefer give one", next_step="leave one out"
         )
     from legoexport.tune import TuneOptions
 
-    try:
-        counts = tuple(int(count) for count in threads.split(","))
-    except ValueError:
-        raise UsageError("--threads", received=threads, legal="such as 1 or 1,4") from None
     find_runtime(runtime)
-    return TuneOptions(counts, budget, runtime)
+    return TuneOptions(preference.threads, budget, runtime)
 
 
 def _read_text(path: Path) -> str:

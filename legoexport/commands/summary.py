@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from legoexport.bench.timing import Memory
 from legoexport.commands import inventory_view as view
 from legoexport.convert import Conversion
 from legoexport.freeze import LayerAudit
@@ -34,6 +35,8 @@ class Outcome:
         out: The file that was written.
         dense_twin_size_bytes: Size of the same function as a dense network.
         package: The file in ORT format, where that was asked for.
+        memory: Of a process that loads and runs the file, on one CPU thread.
+        dense_twin_memory: The same for the dense network.
     """
 
     conversion: Conversion
@@ -42,6 +45,8 @@ class Outcome:
     out: Path
     dense_twin_size_bytes: int
     package: Package | None
+    memory: Memory
+    dense_twin_memory: Memory
 
 
 def print_summary(outcome: Outcome, *, as_json: bool) -> None:
@@ -65,6 +70,7 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
     print_text("")
     print_table("What it costs", view.TOTAL_COLUMNS, view.total_rows(inventory))
     print_text("")
+    print_text(f"memory   {_memory(outcome)}")
     print_text(f"wrote    {_written(outcome)}")
 
 
@@ -86,6 +92,13 @@ def _placement(outcome: Outcome) -> list[str]:
     here = placements_here(model_bytes, outcome.options.target.providers)
     placed = ", ".join(f"{name} {count} nodes" for name, count in here.items())
     return [*map(str, check_partitions(model_bytes)), f"{placed} of this onnxruntime"]
+
+
+def _memory(outcome: Outcome) -> str:
+    own, twin = outcome.memory.own_peak_bytes, outcome.dense_twin_memory.own_peak_bytes
+    if own is None or twin is None:
+        return "not told by this system"
+    return f"{format_bytes(own)} at most to load and run it, the dense twin {format_bytes(twin)}"
 
 
 def _written(outcome: Outcome) -> str:
@@ -147,6 +160,8 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "size_bytes": len(model_bytes) if package is None else package.size_bytes,
         "ort": None if package is None else package.to_json(),
         "dense_twin_size_bytes": outcome.dense_twin_size_bytes,
+        "memory": asdict(outcome.memory),
+        "dense_twin_memory": asdict(outcome.dense_twin_memory),
         "plan": dict(conversion.compiled.plan.lowerings),
         "tuned": None if conversion.tuned is None else conversion.tuned.to_json(),
         "passes": list(conversion.compiled.stages),

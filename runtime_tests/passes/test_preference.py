@@ -1,0 +1,115 @@
+"""The plan without measuring: legal for every objective, and best by its own measure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from legoexport.errors import UsageError
+from legoexport.passes.cost_model import FLOAT_BYTES, MEASURED, machine_with
+from legoexport.passes.lowerings import LOWERINGS, Site
+from legoexport.passes.lowerings.cost import FOOTPRINTS
+from legoexport.passes.plan import Plan
+from legoexport.passes.preference import (
+    NODE_BYTES,
+    Preference,
+    held_bytes,
+    preferred_plan,
+    stored_bytes,
+)
+from legoexport.target import CPU, OBJECTIVES
+from runtime_tests.layers import lowered, random_frozen
+
+FEW = replace(CPU, lowerings=("grouped", "fragment_batch", "winograd_rows_7", "dense"))
+
+
+def site(layer: str, channels: int, outputs: int, size: int, kernel: int = 3) -> Site:
+    frozen = random_frozen(
+        np.random.default_rng(0),
+        m=max(1, outputs // 2),
+        n=outputs,
+        fragment_channels=channels // 2,
+        kernel=(kernel, kernel),
+        padding=(kernel // 2, kernel // 2),
+    )
+    return Site(layer, frozen, (size, size))
+
+
+SITES = st.builds(
+    site,
+    st.just("layer"),
+    st.sampled_from([2, 16, 64]),
+    st.sampled_from([2, 16, 64]),
+    st.integers(1, 40),
+    st.sampled_from([1, 3]),
+)
+SOME_SITES = st.lists(SITES, min_size=1, max_size=3).map(
+    lambda sites: [replace(one, layer=f"layer{i}") for i, one in enumerate(sites)]
+)
+
+
+def test_every_lowering_has_a_footprint() -> None:
+    assert set(FOOTPRINTS) == set(LOWERINGS)
+
+
+@settings(deadline=None, max_examples=25)
+@given(SOME_SITES, st.sampled_from(OBJECTIVES), st.sampled_from([(1,), (4,), (1, 4)]))
+def test_the_plan_fits_whatever_it_saves(
+    sites: list[Site], objective: str, threads: tuple[int, ...]
+) -> None:
+    preferred_plan(sites, CPU, Preference(objective, threads)).check(sites, CPU)
+
+
+@settings(deadline=None, max_examples=25)
+@given(SOME_SITES)
+def test_no_other_plan_needs_less_memory(sites: list[Site]) -> None:
+    def needed(plan: Plan) -> int:
+        chosen = [(one, plan.lowerings[one.layer]) for one in sites]
+        widest = max(FLOAT_BYTES * FOOTPRINTS[name](one).alive for one, name in chosen)
+        return widest + sum(held_bytes(one, name) for one, name in chosen)
+
+    found = preferred_plan(sites, FEW, Preference("memory"))
+    able = [[n for n in FEW.lowerings if LOWERINGS[n].declines(one) is None] for one in sites]
+    layers = [one.layer for one in sites]
+    others = [Plan(dict(zip(layers, names, strict=True))) for names in product(*able)]
+    assert needed(found) == min(map(needed, others))
+
+
+@settings(deadline=None, max_examples=25)
+@given(SITES)
+def test_no_other_lowering_stores_less(place: Site) -> None:
+    chosen = preferred_plan([place], CPU, Preference("size")).lowerings["layer"]
+    able = [name for name in CPU.lowerings if LOWERINGS[name].declines(place) is None]
+    assert stored_bytes(place, chosen) == min(stored_bytes(place, name) for name in able)
+
+
+@pytest.mark.parametrize("name", LOWERINGS)
+def test_stored_bytes_are_those_of_the_file(name: str) -> None:
+    place = site("layer", 16, 16, 12)
+    model = lowered(place.frozen, 12, 12, name)
+    held = {value.name: value.const_value.nbytes for value in model.graph.initializers.values()}
+    tables = sum(held.values()) - held["layer.lego"]
+    assert stored_bytes(place, name) == tables + NODE_BYTES * model.graph.num_nodes()
+
+
+def test_a_network_without_lego_layers_has_an_empty_plan() -> None:
+    for objective in OBJECTIVES:
+        assert preferred_plan([], CPU, Preference(objective)) == Plan({})
+
+
+def test_constants_are_those_of_the_nearest_measured_count_of_threads() -> None:
+    assert [machine_with(count) for count in MEASURED] == list(MEASURED.values())
+    assert machine_with(max(MEASURED) + 1) == MEASURED[max(MEASURED)]
+
+
+@pytest.mark.parametrize(
+    "preference", [("speed", (1,)), ("latency", ()), ("latency", (0,))], ids=str
+)
+def test_senseless_preferences_are_refused(preference: tuple[str, tuple[int, ...]]) -> None:
+    with pytest.raises(UsageError):
+        Preference(*preference)
