@@ -1,0 +1,92 @@
+"""The plans that are tried: one lowering wherever it serves, and changes of one kind of layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from legoexport.errors import UsageError
+from legoexport.passes.lowerings import Site
+from legoexport.passes.plan import Plan, why_not
+from legoexport.stages import Prepared
+from legoexport.target import Target
+
+YARDSTICK = "dense"
+# Milliseconds of a layer by (lowering, layer), at one number of threads.
+LayerTimes = Mapping[tuple[str, str], float]
+
+
+def uniform_plans(prepared: Prepared) -> dict[str, Plan]:
+    """Return for each lowering of the target the plan that uses it wherever it serves.
+
+    Layers that a lowering declines get the first one that serves them.
+
+    Raises:
+        UsageError: The network has no Lego layer, or the target does not allow ``dense``.
+    """
+    target, sites = prepared.options.target, prepared.sites
+    if not sites or YARDSTICK not in target.lowerings:
+        raise UsageError("there is nothing to tune", received=f"{len(sites)} Lego layers")
+    plans = {}
+    for name in target.lowerings:
+        if any(why_not(name, site, target) is None for site in sites):
+            order = (name, *target.lowerings)
+            chosen = {site.layer: _first_that_serves(order, site, target) for site in sites}
+            plans[name] = Plan(chosen)
+    return plans
+
+
+def _first_that_serves(names: Iterable[str], site: Site, target: Target) -> str:
+    return next(name for name in names if why_not(name, site, target) is None)
+
+
+def kinds(sites: Iterable[Site]) -> tuple[tuple[str, ...], ...]:
+    """Group the layers that do the same work: same tables' shapes, geometry and map."""
+    groups: dict[object, list[str]] = {}
+    for site in sites:
+        frozen = site.frozen
+        geometry = (frozen.stride, frozen.padding, frozen.dilation)
+        key = (frozen.lego.shape, frozen.index.shape, geometry, site.input_size)
+        groups.setdefault(key, []).append(site.layer)
+    return tuple(tuple(layers) for layers in groups.values())
+
+
+def combine(plans: Mapping[str, Plan], times: Mapping[int, LayerTimes]) -> Plan:
+    """Take for each layer the lowering with the least time over all thread counts."""
+    shares = share_of_dense(times)
+    layers = plans[YARDSTICK].lowerings
+    chosen = {layer: min(plans, key=lambda name: shares[name, layer]) for layer in layers}
+    return Plan({layer: plans[name].lowerings[layer] for layer, name in chosen.items()})
+
+
+def share_of_dense(times: Mapping[int, LayerTimes]) -> LayerTimes:
+    """Sum over thread counts each layer's time as a share of the dense model's total."""
+    totals = {
+        threads: sum(time_ms for (name, _), time_ms in of_layers.items() if name == YARDSTICK)
+        for threads, of_layers in times.items()
+    }
+    keys = next(iter(times.values()))
+    return {key: sum(times[threads][key] / totals[threads] for threads in times) for key in keys}
+
+
+def changes(
+    plan: Plan, plans: Mapping[str, Plan], shares: LayerTimes, sites: Iterable[Site]
+) -> list[Plan]:
+    """Return ``plan`` with one kind of layer changed, the most promising change first.
+
+    Args:
+        plan: Where to start from.
+        plans: The uniform plans.
+        shares: What each layer takes under each of them.
+        sites: The layers.
+    """
+    found: list[tuple[float, Plan]] = []
+    for layers in kinds(sites):
+        first = layers[0]
+        for name, uniform in plans.items():
+            serves = uniform.lowerings[first] == name != plan.lowerings[first]
+            if serves:
+                now = sum(shares[plan.lowerings[layer], layer] for layer in layers)
+                gain = now - sum(shares[name, layer] for layer in layers)
+                changed = {**plan.lowerings, **dict.fromkeys(layers, name)}
+                found.append((gain, Plan(changed)))
+    return [changed for _, changed in sorted(found, key=lambda one: -one[0])]

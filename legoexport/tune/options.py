@@ -1,0 +1,56 @@
+"""How to tune, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from legoexport.bench.statistics import RatioInterval
+from legoexport.errors import UsageError
+from legoexport.passes.plan import Plan
+from legoexport.runtimes import HERE
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How to tune.
+
+    Attributes:
+        threads: Thread counts that the plan is to serve; each weighs the same.
+        budget_s: Seconds to spend; a network that is slow to load or to run takes some more, for
+            no comparison is left half done.
+        runtime: Where to measure: ``cpu`` for this ONNX Runtime, or as ``bench --runtime`` has it.
+    """
+
+    threads: tuple[int, ...] = (1,)
+    budget_s: float = 60.0
+    runtime: str = HERE
+
+    def __post_init__(self) -> None:
+        if not self.threads or min(self.threads) < 1 or not self.budget_s > 0:
+            received = f"threads {self.threads}, {self.budget_s} s"
+            raise UsageError("threads and budget must be positive", received=received)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A plan and how it did.
+
+    Attributes:
+        plan: The fastest plan found.
+        name: What it started from: ``cost model``, ``mixed``, or the lowering of every layer; and
+            ``refined`` if a later change won.
+        speedups: Speed-up over the dense plan by number of threads.
+        seconds: What the tuning took.
+    """
+
+    plan: Plan
+    name: str
+    speedups: Mapping[int, RatioInterval]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the name and the speed-ups over the dense plan, by number of threads."""
+        speedups = {str(threads): asdict(speedup) for threads, speedup in self.speedups.items()}
+        return {"name": self.name, "speedups_over_dense": speedups, "seconds": self.seconds}
