@@ -5,7 +5,8 @@
 A round times each model in a process of its own: sessions that share one spin against each other.
 Printed are medians over rounds as multiples of the dense speed, and the largest error against
 float64 relative to the largest output. Isolated layers keep their weights in cache and pay for
-reordering that neighbours would share: judge a plan in the whole model.
+reordering that neighbours would share: judge a plan in the whole model. The last lines hold the cost
+model against what was measured: how much slower its choice is than the best lowering, on average.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from numpy.typing import NDArray
 
 from legoexport.frozen import FrozenLego
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
+from legoexport.passes.preference import Preference, preferred_plan
+from legoexport.target import CPU
 from runtime_tests.layers import lowered
 from runtime_tests.reference import split_transform_merge
 
@@ -44,6 +48,7 @@ def main() -> None:
     if arguments.worker:
         print(_median_seconds(arguments.worker, arguments.threads, arguments.seconds))
         return
+    slowdowns: dict[int, list[float]] = defaultdict(list)
     for channels, outputs, size, kernel in LAYERS:
         frozen = _layer(channels, outputs, kernel, arguments.fragments, arguments.ratio)
         x = np.random.default_rng(SEED).standard_normal((1, channels, size, size))
@@ -53,9 +58,18 @@ def main() -> None:
             errors = _errors(models, frozen, x.astype(np.float32))
         name = f"{channels}->{outputs}@{size} {kernel}x{kernel}"
         print(f"{name}, dense {1e3 * times['dense']:.3f} ms")
+        chosen = _chosen(frozen, size, arguments.threads)
+        slowdowns[kernel].append(times[chosen] / min(times.values()))
         for lowering, taken in sorted(times.items(), key=lambda item: item[1]):
             ratio, error = times["dense"] / taken, errors[lowering]
-            print(f"  {lowering:24} {ratio:5.2f}x   error {error:.1e}", flush=True)
+            mark = "  <- cost model" if lowering == chosen else ""
+            print(f"  {lowering:24} {ratio:5.2f}x   error {error:.1e}{mark}", flush=True)
+    for kernel, ratios in slowdowns.items():
+        mean, worst = np.mean(ratios), max(ratios)
+        print(
+            f"{kernel}x{kernel}, {arguments.threads} threads: the cost model's choice takes"
+            f" {mean:.3f} times as long as the best, at worst {worst:.2f}"
+        )
 
 
 def _arguments() -> argparse.Namespace:
@@ -80,6 +94,11 @@ def _layer(channels: int, outputs: int, kernel: int, o: int, ratio: float) -> Fr
         bias=np.zeros(outputs, np.float32),
         padding=(kernel // 2, kernel // 2),
     )
+
+
+def _chosen(frozen: FrozenLego, size: int, threads: int) -> str:
+    site = Site("layer", frozen, (size, size))
+    return preferred_plan([site], CPU, Preference(threads=(threads,))).lowerings["layer"]
 
 
 def _write_models(frozen: FrozenLego, size: int, folder: Path) -> dict[str, Path]:
