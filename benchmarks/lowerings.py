@@ -5,8 +5,8 @@
 A round times each model in a process of its own: sessions that share one spin against each other.
 Printed are medians over rounds as multiples of the dense speed, and the largest error against
 float64 relative to the largest output. Isolated layers keep their weights in cache and pay for
-reordering that neighbours would share: judge a plan in the whole model. The last lines hold the cost
-model against what was measured: how much slower its choice is than the best lowering, on average.
+reordering that neighbours would share: judge a plan in the whole model. The last lines hold the
+cost model against what was measured: how much slower its choice is than the best lowering.
 """
 
 from __future__ import annotations
