@@ -1,7 +1,8 @@
 """ORT format: the file that a reduced build of ONNX Runtime loads, by onnxruntime's own converter.
 
 The converter loads the model, optimizes it and saves what it has then. Constants are folded for
-good: weights that were computed from one stored bank are stored expanded.
+good: weights that were computed from one stored bank are stored expanded. It writes its tables in
+another order each time, so the same model does not give the same bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import io
 import logging
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +82,15 @@ def _convert(path: Path, *, fuse: bool) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the converter's account of its steps off the user's terminal."""
+    """Keep the converter's account of its steps off the user's terminal.
+
+    It also leaves the model that it reads operators from to the garbage collector to close.
+    """
     level = logging.root.manager.disable
     logging.disable(logging.INFO)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
             yield
     finally:
         logging.disable(level)

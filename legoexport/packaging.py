@@ -14,11 +14,9 @@ from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.ort_format import CONFIG_SUFFIX, OrtFormat, to_ort_format
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.verify import check_model
+from legoexport.passes.plan import why_not
+from legoexport.passes.preference import held_bytes
 from legoexport.target import Target
-
-# From the least growth to the most, as measured (docs/targets.md): only a convolution that takes
-# the bank itself for weight leaves nothing to expand.
-SMALLEST_FIRST = ("fragment_batch", "per_fragment", "grouped", "grouped_dense_merge", "dense")
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Package:
         ort: The file and what a reduced build needs for it.
         agreement: Its parity with PyTorch.
         onnx_size_bytes: Size of the ONNX file that it was made from.
-        smallest_lowering: The lowering of the target that folding makes grow least.
+        smallest_lowering: The lowering of the target that holds the fewest weights once folded.
     """
 
     ort: OrtFormat
@@ -87,7 +85,7 @@ def package(
         raise ParityFailed(
             "the model in ORT format does not compute what PyTorch computes", received=agreement
         )
-    smallest = next(name for name in SMALLEST_FIRST if name in target.lowerings)
+    smallest = _smallest(conversion, target)
     packed = Package(ort, agreement, len(conversion.model_bytes), smallest)
     if max_size_bytes is not None and packed.size_bytes > max_size_bytes:
         raise InvariantBroken(
@@ -105,3 +103,14 @@ def write(packed: Package, path: Path) -> Path:
     atomic.write_bytes(config_path, packed.ort.config(path.name).encode())
     atomic.write_bytes(path, packed.ort.model_bytes)
     return config_path
+
+
+def _smallest(conversion: Conversion, target: Target) -> str:
+    """Of the lowerings that serve every layer; ``dense`` always does."""
+    sites = [layer.site for layer in conversion.compiled.layers]
+    serving = [
+        name
+        for name in target.lowerings
+        if all(why_not(name, site, target) is None for site in sites)
+    ]
+    return min(serving, key=lambda name: sum(held_bytes(site, name) for site in sites))
