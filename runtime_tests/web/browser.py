@@ -104,6 +104,16 @@ class Browser:
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.call("GET", "/screenshot")))
 
+    def label(self, selector: str) -> str:
+        """The name by which a screen reader calls a control."""
+        return str(self.call("GET", f"/element/{self._find(selector)}/computedlabel"))
+
+    def prefer_dark(self) -> None:
+        """Let the device be set to dark."""
+        feature = {"name": "prefers-color-scheme", "value": "dark"}
+        command = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": [feature]}}
+        self.call("POST", "/goog/cdp/execute", command)
+
     def console(self) -> list[str]:
         """What the page complained about so far."""
         entries = self.call("POST", "/se/log", {"type": "browser"})
@@ -144,12 +154,13 @@ def driver() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def window(driver_address: str, *, phone: bool = True, dark: bool = False) -> Iterator[Browser]:
-    """Open a window with a profile of its own."""
-    arguments = [*ARGUMENTS, *(["--force-dark-mode"] if dark else ["--window-size=1200,900"])]
-    options: dict[str, Any] = {"args": arguments, "binary": shutil.which("chromium")}
-    if phone:
-        options["mobileEmulation"] = {"deviceMetrics": PHONE}
+def window(driver_address: str) -> Iterator[Browser]:
+    """Open a window as large as a phone, with a profile of its own."""
+    options = {
+        "args": ARGUMENTS,
+        "binary": shutil.which("chromium"),
+        "mobileEmulation": {"deviceMetrics": PHONE},
+    }
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
     made = request("POST", f"{driver_address}/session", {"capabilities": {"alwaysMatch": wanted}})
     browser = Browser(f"{driver_address}/session/{made['sessionId']}")

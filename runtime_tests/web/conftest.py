@@ -1,7 +1,9 @@
-"""A small classifier with its bundle, and a site of it with stand-ins for onnxruntime-web."""
+"""A small classifier with its bundle, a site with stand-ins for onnxruntime-web, and a phone."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,10 @@ from onnx import helper, numpy_helper
 from legoexport.parity.bundle import GoldenSet, save_bundle
 from legoexport.parity.runtime import RuntimeModel
 from legoexport.web import site
-from legoexport.web.packages import RUNTIME_FILES
+from legoexport.web.packages import RUNTIME_FILES, runtime_folder
 from legoexport.web.site import SiteOptions, build_site
+from runtime_tests.web.browser import Browser, driver, missing, window
+from runtime_tests.web.needs import skip_or_fail
 
 CLASSES = 5
 LIMIT = 1e-4
@@ -78,3 +82,18 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def built(tmp_path: Path, model: Path, bundle: Path, runtime: Path) -> Path:
     build_site(tmp_path / "site", SiteOptions(model, bundle))
     return tmp_path / "site"
+
+
+@pytest.fixture(scope="session")
+def driver_address() -> Iterator[str]:
+    npm = None if shutil.which("npm") else "npm not installed (Debian: apt-get install npm)"
+    skip_or_fail(missing() or npm)
+    runtime_folder()
+    with driver() as found:
+        yield found
+
+
+@pytest.fixture
+def phone(driver_address: str) -> Iterator[Browser]:
+    with window(driver_address) as opened:
+        yield opened

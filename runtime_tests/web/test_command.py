@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from legoexport.cli import main
-from legoexport.web import packages
 from legoexport.web.packages import LOCK_FILES, RUNTIME_FILES, runtime_folder, runtime_version
 
 
@@ -72,7 +71,7 @@ def pretend_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> N
     npm = folder / "npm"
     npm.write_text(f"#!/bin/sh\n{script}\n")
     npm.chmod(npm.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(packages.shutil, "which", lambda _: str(npm))
+    monkeypatch.setattr("shutil.which", lambda _: str(npm))
 
 
 def test_without_npm_it_says_what_to_install(

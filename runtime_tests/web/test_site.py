@@ -12,7 +12,6 @@ import pytest
 
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.parity.bundle import read_bundle, save_bundle
-from legoexport.web import folder as folder_module
 from legoexport.web.packages import RUNTIME_FILES
 from legoexport.web.pixels import Pixels, read_pixels
 from legoexport.web.site import PAGE, SiteOptions, build_site
@@ -128,7 +127,7 @@ def test_a_failure_while_writing_keeps_the_old_site(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder_module.shutil, "copyfile", full)
+    monkeypatch.setattr("shutil.copyfile", full)
     with pytest.raises(UsageError, match="No space left"):
         build_site(built, SiteOptions(model))
     assert contents(built) == before

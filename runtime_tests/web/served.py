@@ -1,0 +1,56 @@
+"""Sites with the real onnxruntime-web, served for a browser to open."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+
+from legoexport.web.server import LOOPBACK, MIME_TYPES, address, make_server
+
+CHECKED = "!['wait', undefined].includes(document.documentElement.dataset.state)"
+STATE = "return document.documentElement.dataset.state"
+
+
+class PlainHandler(SimpleHTTPRequestHandler):
+    """Any static server: the right types, none of the headers that isolation needs."""
+
+    extensions_map = MIME_TYPES
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def serving(site: Path, *, plain: bool = False) -> Iterator[str]:
+    """Serve a site while the block runs; yields its address."""
+    if plain:
+        server = ThreadingHTTPServer((LOOPBACK, 0), partial(PlainHandler, directory=str(site)))
+    else:
+        server = make_server(site, LOOPBACK, 0)
+    with server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield address(server)
+        server.shutdown()
+        thread.join()
+
+
+def change_golden(site: Path, change: Callable[[np.ndarray], None], *, sign: bool) -> None:
+    """Change the golden outputs of the first set; ``sign`` writes the digest that then fits."""
+    record = json.loads((site / "site.json").read_text())
+    values = np.frombuffer((site / "parity.bin").read_bytes(), "<f4").copy()
+    place = record["parity"]["sets"][0]["outputs"]
+    start = place["offset_bytes"] // 4
+    change(values[start : start + int(np.prod(place["shape"]))])
+    (site / "parity.bin").write_bytes(values.tobytes())
+    if sign:
+        record["parity"]["sha256"] = hashlib.sha256(values.tobytes()).hexdigest()
+        (site / "site.json").write_text(json.dumps(record))
