@@ -15,6 +15,7 @@ from legoexport.errors import LegoExportError
 COMMANDS = {
     "train": "Train a LegoNet on pictures.",
     "legofy": "Fit a LegoNet to a trained dense network, as a start for training.",
+    "sweep": "Train a grid of LegoNets, convert, measure and draw them.",
     "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
     "targets": "List what convert can compile for, and what each target means.",
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",

@@ -1,0 +1,114 @@
+"""``legoexport sweep``: a grid of LegoNets trained alike, converted, measured, and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from legoexport.commands.checkpoint_options import parse_settings
+from legoexport.errors import UsageError
+from legoexport.report import print_json, print_table, print_text
+from legoexport.training.recipe import PRESETS, choose
+
+if TYPE_CHECKING:
+    from legoexport.sweep.request import SweepRequest
+
+INTERRUPTED = 130
+SWITCH = {"on": True, "off": False}
+Value = TypeVar("Value")
+
+
+@click.command("sweep")
+@click.option("--arch", default="lego_digits", metavar="NAME", help="LegoNet; lego_digits.")
+@click.option("--o", "o_values", default="2,4", metavar="N[,N]", help="Fragments; 2,4.")
+@click.option(
+    "--m",
+    "m_ratios",
+    default="0.125,0.25,0.5",
+    metavar="R[,R]",
+    help="Lego filters per output channel; 0.125,0.25,0.5.",
+)
+@click.option("--coefficients", default="on,off", metavar="on,off", help="With, without, or both.")
+@click.option("--seeds", default="0", metavar="N[,N]", help="A training of each network for each.")
+@click.option("--data", "source", required=True, metavar="SOURCE", help="Pictures, as for train.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for checkpoints, files, table and figures.",
+)
+@click.option("--preset", default="short", type=click.Choice(list(PRESETS)), help="As for train.")
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Of every training.")
+@click.option("--recipe", "changes", multiple=True, metavar="KEY=VALUE", help="As for train.")
+@click.option("--device", metavar="NAME", help="To train on, such as cpu or cuda.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="To train with.")
+@click.option("--image-size", type=click.IntRange(min=1), metavar="N", help="Scale pictures to N.")
+@click.option("--bench-threads", default=1, type=click.IntRange(min=1), help="To measure with; 1.")
+@click.option("--bench-seconds", default=5.0, metavar="S", help="To measure each file; 5.")
+@click.option("--train-only", is_flag=True, help="Leave measuring and drawing to a later call.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def command(
+    o_values: str,
+    m_ratios: str,
+    coefficients: str,
+    seeds: str,
+    preset: str,
+    epochs: int | None,
+    changes: tuple[str, ...],
+    *,
+    train_only: bool,
+    as_json: bool,
+    **options: object,
+) -> None:
+    """Train every combination and the dense twin, convert and measure each, draw the figures.
+
+    Stopped, the same command goes on where it was. Two calls with different --seeds may train into
+    one folder side by side; measure with a call by itself, while nothing else runs.
+    """
+    from legoexport.sweep.grid import Grid
+    from legoexport.sweep.request import SweepRequest
+
+    grid = Grid(
+        _values("--o", o_values, int),
+        _values("--m", m_ratios, float),
+        _values("--coefficients", coefficients, SWITCH.__getitem__),
+        _values("--seeds", seeds, int),
+    )
+    recipe = choose(preset, epochs=epochs, changes=parse_settings(changes))
+    request = SweepRequest(grid=grid, recipe=recipe, **options)  # type: ignore[arg-type]
+    _sweep(request, train_only=train_only, as_json=as_json)
+
+
+def _sweep(request: SweepRequest, *, train_only: bool, as_json: bool) -> None:
+    from legoexport.sweep.run import measure_all, train_all
+    from legoexport.sweep.table import COLUMNS, cells_of
+    from legoexport.training.loop import Interrupted
+
+    def tell(step: str) -> None:
+        click.echo(step, err=True)
+
+    try:
+        train_all(request, tell)
+    except Interrupted:
+        click.echo("stopped and saved; the same command goes on", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    if train_only:
+        return
+    swept = measure_all(request, tell)
+    if as_json:
+        print_json([asdict(row) for row in swept.table])
+        return
+    print_table(request.caption, COLUMNS, cells_of(swept.table))
+    print_text("wrote " + ", ".join(map(str, swept.files)))
+
+
+def _values(name: str, text: str, parse: Callable[[str], Value]) -> tuple[Value, ...]:
+    try:
+        return tuple(parse(part.strip()) for part in text.split(","))
+    except (ValueError, KeyError):
+        legal = "values with commas between, such as its default"
+        raise UsageError(f"sweep: {name}", received=text, legal=legal) from None

@@ -1,0 +1,149 @@
+"""What a sweep leaves on disk: a file for each finished step, so that it can go on after a stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from legoexport.atomic import write_bytes
+from legoexport.errors import UsageError
+from legoexport.sweep.grid import Cell
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a training gave.
+
+    Attributes:
+        correct_count: Held-out pictures that are classified correctly.
+        test_count: Held-out pictures.
+        training_seconds: That the steps took.
+    """
+
+    correct_count: int
+    test_count: int
+    training_seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of held-out pictures that are classified correctly."""
+        return self.correct_count / self.test_count
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a converted file costs.
+
+    Attributes:
+        parameters_count: Weights and coefficients that are stored.
+        size_bytes: Of the ONNX file.
+        latency_p50_ms: Median latency of one image.
+        threads: Of ONNX Runtime.
+        runtime: What ran it, with its version.
+    """
+
+    parameters_count: int
+    size_bytes: int
+    latency_p50_ms: float
+    threads: int
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of a sweep.
+
+    Attributes:
+        path: It; made when something is written.
+    """
+
+    path: Path
+
+    def checkpoint(self, cell: Cell) -> Path:
+        """Weights of a cell."""
+        return self.path / "cells" / f"{cell.name}.pt"
+
+    def model(self, cell: Cell) -> Path:
+        """The converted file of a cell."""
+        return self.path / "cells" / f"{cell.name}.onnx"
+
+    def hold_budget(self, budget: Mapping[str, object]) -> None:
+        """Note what every cell is trained with, or check that it is still the same.
+
+        Raises:
+            UsageError: The folder holds cells that were trained otherwise.
+        """
+        path = self.path / "budget.json"
+        (self.path / "cells").mkdir(parents=True, exist_ok=True)
+        budget = json.loads(json.dumps(budget))
+        if not path.exists():
+            _write(path, budget)
+        known = _read(path)
+        changed = [key for key in budget if known.get(key) != budget[key]]
+        if changed:
+            raise UsageError(
+                f"{self.path} holds cells that were trained otherwise",
+                received={key: budget[key] for key in changed},
+                legal={key: known.get(key) for key in changed},
+                next_step="give another --out, or the same budget",
+            )
+
+    def result(self, cell: Cell) -> CellResult | None:
+        """Return what a cell gave, or None if it is not finished."""
+        return _load(self._result_path(cell), CellResult)
+
+    def write_result(self, cell: Cell, result: CellResult) -> None:
+        """Note that a cell is finished."""
+        _write(self._result_path(cell), asdict(result))
+
+    def measurement(self, cell: Cell) -> Measurement | None:
+        """Return what a cell costs, or None if it was not measured."""
+        return _load(self._measurement_path(cell), Measurement)
+
+    def write_measurement(self, cell: Cell, measurement: Measurement) -> None:
+        """Note what a cell costs."""
+        _write(self._measurement_path(cell), asdict(measurement))
+
+    def _result_path(self, cell: Cell) -> Path:
+        return self.path / "cells" / f"{cell.name}.json"
+
+    def _measurement_path(self, cell: Cell) -> Path:
+        return self.path / "cells" / f"{cell.name}.measured.json"
+
+
+Record = TypeVar("Record", CellResult, Measurement)
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    write_bytes(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+    if not isinstance(record, dict):
+        raise _damaged(path, type(record).__name__)
+    return record
+
+
+def _load(path: Path, record_type: type[Record]) -> Record | None:
+    if not path.exists():
+        return None
+    record = _read(path)
+    try:
+        return record_type(**record)
+    except TypeError as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, received: object) -> UsageError:
+    return UsageError(
+        f"{path} is not as the sweep wrote it",
+        received=received,
+        next_step="delete it: the sweep then does that step again",
+    )

@@ -1,0 +1,60 @@
+"""What ``legoexport sweep`` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from legoexport.sweep.grid import Grid
+from legoexport.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """A sweep to carry out.
+
+    Attributes:
+        arch: Registry name of the LegoNet.
+        source: Of the pictures, as for train.
+        out: Folder for everything that comes of it.
+        grid: The networks.
+        recipe: How each is trained.
+        device: To train on; None: an accelerator if there is one.
+        threads: To train with; None as torch has it.
+        image_size: What compressed pictures are scaled to, in pixels; None as they are.
+        bench_threads: Of ONNX Runtime.
+        bench_seconds: For each file.
+    """
+
+    arch: str
+    source: str
+    out: Path
+    grid: Grid
+    recipe: Recipe
+    device: str | None = None
+    threads: int | None = None
+    image_size: int | None = None
+    bench_threads: int = 1
+    bench_seconds: float = 5.0
+
+    @property
+    def budget(self) -> dict[str, object]:
+        """What every cell of a folder has in common."""
+        return {
+            "arch": self.arch,
+            "data": self.source,
+            "image_size": self.image_size,
+            "recipe": asdict(self.recipe),
+        }
+
+    @property
+    def caption(self) -> str:
+        """The budget in words, for beside a figure."""
+        recipe, seeds_count = self.recipe, len(self.grid.seeds)
+        seeds = (
+            "1 seed" if seeds_count == 1 else f"mean and standard deviation of {seeds_count} seeds"
+        )
+        return (
+            f"{self.arch} on {Path(self.source).name}: {recipe.epochs} epochs of batch"
+            f" {recipe.batch_size}, {seeds}"
+        )

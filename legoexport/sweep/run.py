@@ -1,0 +1,85 @@
+"""A whole sweep: train every cell, then measure every cell, then draw."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from legoexport.errors import UsageError
+from legoexport.models.registry import ARCHITECTURES, find_architecture
+from legoexport.sweep.folder import Folder
+from legoexport.sweep.measure_cell import measure_cell
+from legoexport.sweep.request import SweepRequest
+from legoexport.sweep.table import Row, rows, write_csv
+from legoexport.sweep.train_cell import train_cell
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A finished sweep.
+
+    Attributes:
+        table: A row for each design, the dense twin first.
+        files: What was drawn and written, the CSV file last.
+    """
+
+    table: tuple[Row, ...]
+    files: tuple[Path, ...]
+
+
+def train_all(request: SweepRequest, tell: Tell = lambda _: None) -> None:
+    """Train every cell that is not finished; what was finished before is kept.
+
+    Raises:
+        UsageError: The folder holds cells of another budget, or the request does not fit together.
+        CheckFailed: A training diverged.
+        Interrupted: The user stopped it; the same request goes on.
+    """
+    _check(request)
+    folder, cells = Folder(request.out), request.grid.cells
+    folder.hold_budget(request.budget)
+    for number, cell in enumerate(cells, 1):
+        if folder.result(cell) is None:
+            tell(f"training {number} of {len(cells)}: {cell.name}")
+            folder.write_result(cell, train_cell(request, folder, cell))
+
+
+def measure_all(request: SweepRequest, tell: Tell = lambda _: None) -> Swept:
+    """Convert and measure every trained cell, one after the other, and draw the figures.
+
+    Raises:
+        CheckFailed: A file cannot be proved equal to its network.
+        UsageError: ONNX Runtime does not run a file.
+    """
+    folder, cells = Folder(request.out), request.grid.cells
+    for number, cell in enumerate(cells, 1):
+        known = folder.measurement(cell)
+        if known is None or known.threads != request.bench_threads:
+            tell(f"measuring {number} of {len(cells)}: {cell.name}")
+            folder.write_measurement(cell, measure_cell(request, folder, cell))
+    return _drawn(request, folder)
+
+
+def _drawn(request: SweepRequest, folder: Folder) -> Swept:
+    from legoexport.sweep import figures  # noqa: PLC0415 - needs the extra [sweep]
+
+    table = rows(folder, request.grid)
+    path, caption, threads = request.out, request.caption, request.bench_threads
+    drawn = figures.draw_parameters(path, table, caption)
+    drawn += figures.draw_deployment(path, table, caption, threads)
+    csv_path = path / "table.csv"
+    write_csv(csv_path, table)
+    return Swept(table, (*drawn, csv_path))
+
+
+def _check(request: SweepRequest) -> None:
+    """Find out before hours of training what would stop the sweep at its end."""
+    if not find_architecture(request.arch).is_lego:
+        legal = ", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego)
+        raise UsageError("sweep: --arch names a LegoNet", received=request.arch, legal=legal)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("the figures need matplotlib", next_step="pip install 'legoexport[sweep]'")

@@ -1,0 +1,107 @@
+"""The table of a sweep: a row for each design, over its seeds."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import TypeVar
+
+from legoexport.atomic import write_bytes
+from legoexport.report import format_bytes, format_count
+from legoexport.sweep.folder import CellResult, Folder, Measurement
+from legoexport.sweep.grid import Design, Grid
+
+Finished = TypeVar("Finished", CellResult, Measurement)
+COLUMNS = ("network", "accuracy", "beside dense", "parameters", "file", "latency")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One design.
+
+    Attributes:
+        design: The network.
+        seeds_count: Trainings.
+        accuracy: Mean share of held-out pictures that are classified correctly.
+        accuracy_std: Sample standard deviation over the seeds; None of a single one.
+        parameters_count: Weights and coefficients that are stored.
+        size_bytes: Of the ONNX file, median over the seeds (unused filters are not stored).
+        latency_ms: Median over the seeds of the median of one image.
+        latency_least_ms: Of the fastest of the seeds' files.
+        latency_most_ms: Of the slowest.
+    """
+
+    design: Design
+    seeds_count: int
+    accuracy: float
+    accuracy_std: float | None
+    parameters_count: int
+    size_bytes: int
+    latency_ms: float
+    latency_least_ms: float
+    latency_most_ms: float
+
+
+def rows(folder: Folder, grid: Grid) -> tuple[Row, ...]:
+    """Gather the table of a grid whose every cell is trained and measured."""
+    return tuple(_row(folder, grid, design) for design in grid.designs)
+
+
+def _row(folder: Folder, grid: Grid, design: Design) -> Row:
+    cells = [cell for cell in grid.cells if cell.design == design]
+    results = [_present(folder.result(cell)) for cell in cells]
+    costs = [_present(folder.measurement(cell)) for cell in cells]
+    accuracies = [result.accuracy for result in results]
+    latencies = [cost.latency_p50_ms for cost in costs]
+    return Row(
+        design=design,
+        seeds_count=len(cells),
+        accuracy=fmean(accuracies),
+        accuracy_std=stdev(accuracies) if len(cells) > 1 else None,
+        parameters_count=round(median(cost.parameters_count for cost in costs)),
+        size_bytes=round(median(cost.size_bytes for cost in costs)),
+        latency_ms=median(latencies),
+        latency_least_ms=min(latencies),
+        latency_most_ms=max(latencies),
+    )
+
+
+def _present(value: Finished | None) -> Finished:
+    assert value is not None  # noqa: S101 - the sweep finished every cell
+    return value
+
+
+def cells_of(table: Sequence[Row]) -> list[list[str]]:
+    """Return what people read, under ``COLUMNS``; the dense twin comes first."""
+    dense = table[0]
+    return [
+        [
+            row.design.name,
+            f"{row.accuracy:.2%}" + (f" +- {row.accuracy_std:.2%}" if row.accuracy_std else ""),
+            f"{100 * (row.accuracy - dense.accuracy):+.2f} points",
+            format_count(row.parameters_count),
+            format_bytes(row.size_bytes),
+            f"{row.latency_ms:.3f} ms",
+        ]
+        for row in table
+    ]
+
+
+def write_csv(path: Path, table: Sequence[Row]) -> None:
+    """Write the table with every digit, a column for each attribute."""
+    records = [{**asdict(row.design), **asdict(row)} for row in table]
+    for record, row in zip(records, table, strict=True):
+        record["design"] = row.design.name
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=_field_names(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    write_bytes(path, text.getvalue().encode())
+
+
+def _field_names(record: dict[str, object]) -> list[str]:
+    return ["design", *(name for name in record if name != "design")]

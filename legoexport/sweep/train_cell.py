@@ -1,0 +1,43 @@
+"""One training of a sweep."""
+
+from __future__ import annotations
+
+from legoexport.models.registry import find_architecture
+from legoexport.sweep.folder import CellResult, Folder
+from legoexport.sweep.grid import Cell
+from legoexport.sweep.request import SweepRequest
+from legoexport.training import state
+from legoexport.training.request import Request
+from legoexport.training.run import carry_out
+
+
+def train_cell(request: SweepRequest, folder: Folder, cell: Cell) -> CellResult:
+    """Train a cell, or go on where its training stopped, and write its checkpoint.
+
+    Raises:
+        UsageError: The network and the pictures do not fit together.
+        CheckFailed: The training diverged.
+    """
+    out = folder.checkpoint(cell)
+    trained = carry_out(
+        Request(
+            arch=arch_of(request, cell),
+            source=request.source,
+            out=out,
+            recipe=request.recipe,
+            hyperparameters=cell.design.hyperparameters,
+            seed=cell.seed,
+            device=request.device,
+            threads=request.threads,
+            image_size=request.image_size,
+            resumes=state.state_path(out).exists(),
+        )
+    )
+    seconds = sum(result.training_seconds for result in trained.results)
+    return CellResult(trained.correct_count, trained.test_count, seconds)
+
+
+def arch_of(request: SweepRequest, cell: Cell) -> str:
+    """Return the architecture of a cell: the LegoNet that was asked for, or its dense twin."""
+    architecture = find_architecture(request.arch)
+    return architecture.twin if cell.design.is_dense else architecture.name
