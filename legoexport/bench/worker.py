@@ -39,11 +39,11 @@ class Worker:
     def load(self, **settings: Any) -> dict[str, Any]:
         """Create the session, and time it (ms): read the file, optimize, pack the weights."""
         self._load = settings
-        before_bytes = _memory_bytes("VmRSS")
+        before_bytes = memory_bytes("VmRSS")
         start = time.perf_counter()
         self._session = _create_session(_session_options(**settings), **settings)
         session_ms = (time.perf_counter() - start) * 1e3
-        after_bytes = _memory_bytes("VmRSS")
+        after_bytes = memory_bytes("VmRSS")
         inputs = [[value.name, value.type, value.shape] for value in self._session.get_inputs()]
         sizes = {"before_bytes": before_bytes, "after_bytes": after_bytes}
         return {"session_ms": session_ms, "inputs": inputs, **sizes}
@@ -75,7 +75,7 @@ class Worker:
 
     def memory(self) -> dict[str, Any]:
         """Return the most memory (bytes) this process has held so far."""
-        return {"peak_bytes": _memory_bytes("VmHWM")}
+        return {"peak_bytes": memory_bytes("VmHWM")}
 
     def profile(self, folder: str, runs_count: int) -> dict[str, Any]:
         """Profile in ``folder``, in a session that replaces the first; the first run warms up.
@@ -122,7 +122,7 @@ def _create_session(options: Any, *, path: str, threads: int, provider: str) -> 
     return onnxruntime.InferenceSession(path, options, providers=providers, enable_fallback=0)
 
 
-def _memory_bytes(field: str) -> int | None:
+def memory_bytes(field: str) -> int | None:
     """Read ``VmRSS`` (now) or ``VmHWM`` (at most); only the latter is known outside Linux."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
