@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from legoexport.commands.checkpoint_options import parse_settings
 from legoexport.report import print_json, print_text
 from legoexport.training.recipe import PRESETS, choose
 from legoexport.training.request import SAVE_SECONDS, Request
+
+if TYPE_CHECKING:
+    from legoexport.training.run import Trained
 
 INTERRUPTED = 130
 
@@ -63,6 +67,21 @@ INTERRUPTED = 130
     metavar="S",
     help=f"Seconds between two saved states; {SAVE_SECONDS:g}.",
 )
+@click.option(
+    "--log", type=click.Path(path_type=Path), metavar="CSV", help="Row per epoch; OUT.csv."
+)
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write TensorBoard's log too, if it is installed.",
+)
+@click.option(
+    "--test-images",
+    type=click.Path(path_type=Path),
+    metavar="NPZ",
+    help="Write the test pictures as the network sees them, for verify --data.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON at the end.")
 def command(
     source: str,
@@ -94,18 +113,25 @@ def command(
 
 
 def _train(request: Request, *, as_json: bool) -> None:
+    from legoexport.training.distributed import joined
     from legoexport.training.loop import Interrupted
     from legoexport.training.run import carry_out
 
     try:
-        trained = carry_out(request)
+        with joined(request.device) as ranks:
+            trained = carry_out(request, ranks)
     except Interrupted:
         click.echo("stopped and saved; the same command with --resume goes on", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
+    if ranks.leads:
+        _print(trained, request.out, as_json=as_json)
+
+
+def _print(trained: Trained, out: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(trained), "test_accuracy": trained.test_accuracy})
     else:
         print_text(
             f"{trained.correct_count} of {trained.test_count} test pictures right"
-            f" ({trained.test_accuracy:.2%}): {request.out}"
+            f" ({trained.test_accuracy:.2%}): {out}"
         )

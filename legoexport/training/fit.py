@@ -10,6 +10,7 @@ from legoexport.errors import UsageError
 from legoexport.models.registry import complete
 from legoexport.training.data.images import ImageData
 from legoexport.training.ranks import Ranks
+from legoexport.training.recipe import Recipe
 from legoexport.training.request import Request
 
 
@@ -50,6 +51,22 @@ def fit_hyperparameters(request: Request, data: ImageData) -> dict[str, object]:
         if given != value:
             raise UsageError(f"{name} contradicts the pictures", received=given, legal=value)
     return complete(request.arch, {**fitting, **request.hyperparameters})
+
+
+def hold_batches(data: ImageData, recipe: Recipe, ranks: Ranks) -> None:
+    """Hold every batch, the last of an epoch too, to a picture for each process at least.
+
+    Raises:
+        UsageError: There is none.
+    """
+    count = len(data.train_labels)
+    fewest = min(recipe.batch_size, count % recipe.batch_size or recipe.batch_size)
+    if fewest < ranks.count:
+        raise UsageError(
+            "the smallest batch of an epoch has fewer pictures than there are processes",
+            received=f"{fewest} pictures, {ranks.count} processes",
+            next_step="--recipe batch_size=N with another N",
+        )
 
 
 def fingerprint(data: ImageData) -> str:

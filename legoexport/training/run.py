@@ -13,9 +13,11 @@ from legoexport.errors import UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build, find_architecture
 from legoexport.training import precision, state
+from legoexport.training.board import Board
+from legoexport.training.data.arrays import write_test_images
 from legoexport.training.data.source import Loaded, load
 from legoexport.training.evaluate import count_correct
-from legoexport.training.fit import choose_device, fingerprint, fit_hyperparameters
+from legoexport.training.fit import choose_device, fingerprint, fit_hyperparameters, hold_batches
 from legoexport.training.interrupt import Interrupt
 from legoexport.training.log import Progress, write_csv
 from legoexport.training.loop import Watch, run
@@ -93,8 +95,10 @@ class _Run:
         self.precision = precision.choose(self.device, mixed=request.mixed)
         self.identity = self._identity()
         data = loaded.data.to(self.device)
+        hold_batches(data, request.recipe, ranks)
         self.setting = Setting(data, request.recipe, request.seed, self.precision, ranks)
         self.progress = Progress(request.recipe, len(data.train_labels), console)
+        self.board = Board(request.tensorboard if ranks.leads else None)
         self.saved_at = time.monotonic()
 
     def carry_out(self) -> Trained:
@@ -104,6 +108,8 @@ class _Run:
             progress.say(self._heading())
             run(session, self._watch())
         trained = self._finish(session)
+        if self.request.test_images and self.setting.ranks.leads:
+            write_test_images(self.request.test_images, self.loaded.data)
         if self.setting.ranks.leads:
             state.state_path(self.request.out).unlink(missing_ok=True)
         return trained
@@ -157,6 +163,7 @@ class _Run:
     def _epoch(self, session: Session, result: EpochResult) -> None:
         self.progress.epoch(result)
         if self.setting.ranks.leads:
+            self.board.write(result)
             write_csv(self.request.csv_path, session.results)
             self._write_checkpoint(session, {"epochs_done": result.epoch})
 

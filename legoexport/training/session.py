@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 
 import torch
@@ -131,8 +132,11 @@ class Session:
         if self.setting.ranks.count == 1:
             return self.module
         self._network = None
-        # Shared batch norms keep the buffers of all ranks equal.
-        return DistributedDataParallel(self.module, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            # Its new name for the option is unknown to the torch versions before.
+            warnings.simplefilter("ignore", FutureWarning)
+            # Shared batch norms keep the buffers of all ranks equal.
+            return DistributedDataParallel(self.module, broadcast_buffers=False)
 
     def step(self) -> None:
         """Show one batch and move the weights."""

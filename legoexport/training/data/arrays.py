@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legoexport import atomic
 from legoexport.errors import UsageError
 from legoexport.training.data.images import ImageData
 
@@ -68,3 +70,15 @@ def _labels(path: Path, name: str, array: NDArray[np.generic]) -> Tensor:
             legal="whole numbers of shape (N,)",
         )
     return torch.from_numpy(array.reshape(-1).astype(np.int64))
+
+
+def write_test_images(path: Path, data: ImageData) -> None:
+    """Write the test pictures as a network sees them: ``images`` float32, ``labels`` int64.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    content = io.BytesIO()
+    images = data.normalised(data.test_images).cpu().numpy()
+    np.savez(content, images=images, labels=data.test_labels.cpu().numpy())
+    atomic.write_bytes(path, content.getvalue())
