@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
     "bench": "Measure the latency of an ONNX file, alone or beside another.",
     "web": "Build or serve a page that runs, proves and measures an ONNX file in a browser.",
+    "doctor": "Look for known trouble with an ONNX file on a target, before it happens.",
     "inspect": "Show the Lego layers of a checkpoint or ONNX file, and their totals.",
 }
 INTERRUPTED = 130

@@ -1,0 +1,118 @@
+"""``legoexport doctor``: what is known to go wrong with a file on a target, before it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from legoexport.errors import UsageError
+from legoexport.report import print_json, print_text
+from legoexport.target import TARGETS, find_target
+
+if TYPE_CHECKING:
+    import onnx
+
+    from legoexport.doctor.examine import Finding
+    from legoexport.target import Target
+
+NAMES_COUNT = 3
+WRONG_NUMBERS_CODE = 1
+
+
+@click.command("doctor")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--target",
+    "target_name",
+    help=f"Where it is to run: {', '.join(TARGETS)}; the one it was converted for unless given.",
+)
+@click.option(
+    "--runtime-version",
+    metavar="X.Y.Z",
+    help="The onnxruntime that is to run it; the one installed here unless given.",
+)
+@click.option("--no-sme", is_flag=True, help="The CPU has no Scalable Matrix Extension.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.pass_context
+def command(
+    context: click.Context,
+    model: Path,
+    target_name: str | None,
+    runtime_version: str | None,
+    *,
+    no_sme: bool,
+    as_json: bool,
+) -> None:
+    """Look for known trouble with MODEL, an ONNX file, on a target and a version of onnxruntime.
+
+    The exit code is 1 if something would give wrong numbers, and 0 otherwise.
+    """
+    import onnxruntime
+
+    from legoexport.doctor.cases import format_version, parse_version
+    from legoexport.doctor.examine import examine, gives_wrong_numbers
+
+    version = parse_version(runtime_version or onnxruntime.__version__)
+    content = _read(model)
+    target = _target(content, target_name)
+    findings = examine(content, target, version, has_sme=not no_sme)
+    wrong = gives_wrong_numbers(findings)
+    if as_json:
+        print_json(
+            {
+                "model": str(model),
+                "target": target.name,
+                "runtime_version": format_version(version),
+                "wrong_numbers": wrong,
+                "findings": [finding.to_json() for finding in findings],
+            }
+        )
+    else:
+        where = f"on target {target.name} with onnxruntime {format_version(version)}"
+        _print(model, where, findings)
+    context.exit(WRONG_NUMBERS_CODE if wrong else 0)
+
+
+def _print(model: Path, where: str, findings: tuple[Finding, ...]) -> None:
+    serious = [finding for finding in findings if finding.severity != "note"]
+    plural = "" if len(serious) == 1 else "s"
+    known = f"{len(serious)} known problem{plural}" if serious else "nothing known against it"
+    print_text(f"{model} {where}: {known}")
+    for finding in findings:
+        print_text("")
+        print_text(f"{finding.severity.upper()}: {finding.title} [{finding.id}]")
+        print_text(f"  {finding.explanation}")
+        if finding.nodes:
+            print_text(f"  at      {_names(finding.nodes)}")
+        for remedy in finding.remedies:
+            print_text(f"  do      {remedy}")
+        for source in finding.sources:
+            print_text(f"  source  {source}")
+
+
+def _names(nodes: tuple[str, ...]) -> str:
+    others = len(nodes) - NAMES_COUNT
+    return ", ".join(nodes[:NAMES_COUNT]) + (f" and {others} more" if others > 0 else "")
+
+
+def _target(content: onnx.ModelProto, name: str | None) -> Target:
+    from legoexport.provenance import read_stamp
+
+    return find_target(name or read_stamp(content).get("target", "cpu"))
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    from legoexport.parity.runtime import parse_model
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}", received=error.strerror) from None
+    if path.suffix == ".ort":
+        raise UsageError(
+            f"{path} is in ORT format, which says too little about its weights",
+            next_step="give the ONNX file that it was made from: convert with --out model.onnx",
+        )
+    return parse_model(content, str(path))

@@ -1,0 +1,1 @@
+"""Doctor: what is known to go wrong with a file on a target, before it does."""

@@ -1,0 +1,121 @@
+"""Cases: known-bad combinations of runtime version, operator and CPU, as data with sources."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from legoexport.errors import UsageError
+
+Version = tuple[int, int, int]
+Severity = Literal["wrong numbers", "fails", "slow", "note"]
+# The worst first: in this order they are reported.
+SEVERITIES: tuple[Severity, ...] = ("wrong numbers", "fails", "slow", "note")
+SME = "sme"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that is known to go wrong.
+
+    Attributes:
+        id: A short name that stays.
+        title: What goes wrong.
+        severity: How bad it is; see ``cases.toml``.
+        targets: Targets that it concerns.
+        trigger: Name of the function in ``triggers`` that finds it in a model.
+        explanation: Why it happens.
+        remedies: What to do instead, the best first.
+        sources: Addresses, files of ONNX Runtime, or what was measured.
+        first: The first version that has it, or None: all before ``fixed``.
+        fixed: The first version that has it no more, or None: none is known.
+        needs: ``sme`` where only CPUs with that extension have it.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    targets: tuple[str, ...]
+    trigger: str
+    explanation: str
+    remedies: tuple[str, ...]
+    sources: tuple[str, ...]
+    first: Version | None = None
+    fixed: Version | None = None
+    needs: str | None = None
+
+    def concerns(self, target: str, version: Version) -> bool:
+        """Return whether a runtime of this version has it on this target."""
+        since = self.first is None or version >= self.first
+        until = self.fixed is None or version < self.fixed
+        return target in self.targets and since and until
+
+
+@dataclass(frozen=True)
+class Release:
+    """What one release of ONNX Runtime, and those after it up to the next one, load.
+
+    Attributes:
+        version: The first release of which it is true.
+        opset: Highest opset of the default domain.
+        ir_version: Highest version of the file format.
+    """
+
+    version: Version
+    opset: int
+    ir_version: int
+
+
+def parse_version(text: str) -> Version:
+    """Read such as ``1.24`` or ``1.24.1``; what follows a third number is left out.
+
+    Raises:
+        UsageError: ``text`` is no version.
+    """
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    if found is None:
+        raise UsageError("no version of onnxruntime", received=text, legal="such as 1.24.1")
+    major, minor, patch = (int(number or 0) for number in found.groups())
+    return major, minor, patch
+
+
+def format_version(version: Version) -> str:
+    """Return such as ``1.24.1``."""
+    return ".".join(map(str, version))
+
+
+@cache
+def known_cases() -> tuple[Case, ...]:
+    """Return every case, the worst first."""
+    cases = [_case(fields) for fields in _read("cases.toml")["case"]]
+    return tuple(sorted(cases, key=lambda case: SEVERITIES.index(case.severity)))
+
+
+@cache
+def known_releases() -> tuple[Release, ...]:
+    """Return the releases at which something changed, oldest first."""
+    releases = [
+        Release(parse_version(fields["version"]), fields["opset"], fields["ir_version"])
+        for fields in _read("releases.toml")["release"]
+    ]
+    return tuple(sorted(releases, key=lambda release: release.version))
+
+
+def release_of(version: Version) -> Release | None:
+    """Return what ``version`` loads, or None if it is older than every release in the table."""
+    older = [release for release in known_releases() if release.version <= version]
+    return older[-1] if older else None
+
+
+def _case(fields: dict[str, Any]) -> Case:
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    versions = {name: parse_version(fields[name]) for name in ("first", "fixed") if name in fields}
+    return Case(**(fields | lists | versions))
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((resources.files("legoexport.doctor") / name).read_text())

@@ -1,0 +1,136 @@
+"""Triggers: what in a model sets off a known case; each returns the names of the nodes that do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+import onnx
+
+from legoexport.doctor.model import Convolution, FoldedModel, same
+
+Trigger = Callable[[FoldedModel], Sequence[str]]
+
+# KleidiAI's convolution takes kernels from 3x3 on, one image, one group, more than one filter.
+SME_KERNEL = 3
+# Numbers of a weight that the key of its cache looks at.
+HASHED_COUNT = 16
+# Floats of the buffer of zeros if the first convolution needs no more.
+ZEROS_COUNT = 256
+STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def convolutions_that_start_alike(model: FoldedModel) -> list[str]:
+    """SME convolutions of one shape whose first weights are equal and whose others are not."""
+    pairs = combinations(_sme_convolutions(model), 2)
+    return sorted({one.name for pair in pairs if _collide(*pair) for one in pair})
+
+
+def padded_convolutions_that_widen(model: FoldedModel) -> list[str]:
+    """Padded SME convolutions with more channels than the buffer of the first one has zeros."""
+    padded = [one for one in _sme_convolutions(model) if any(one.pads)]
+    if not padded:
+        return []
+    zeros_count = max(ZEROS_COUNT, -(-padded[0].channels // ZEROS_COUNT) * ZEROS_COUNT)
+    return [one.name for one in padded if one.channels > zeros_count]
+
+
+def convolutions_padded_unequally(model: FoldedModel) -> list[str]:
+    """Convolutions in one group with another padding along height than along width."""
+    return [
+        one.name
+        for one in model.convolutions
+        if one.group == 1 and one.pads[:2] == one.pads[2:] and one.pads[0] != one.pads[1]
+    ]
+
+
+def convolutions_padded_on_one_side(model: FoldedModel) -> list[str]:
+    """Convolutions with another padding before than after."""
+    return [one.name for one in model.convolutions if one.pads[:2] != one.pads[2:]]
+
+
+def dilated_groups(model: FoldedModel) -> list[str]:
+    """Dilated convolutions in groups of more than one channel."""
+    return [
+        one.name
+        for one in model.convolutions
+        if one.group > 1 and one.channels > 1 and set(one.dilations) != {1}
+    ]
+
+
+def half_convolutions(model: FoldedModel) -> list[str]:
+    """Convolutions in half precision."""
+    return [one.name for one in model.convolutions if one.weight.dtype == "float16"]
+
+
+def half_values(model: FoldedModel) -> list[str]:
+    """Inputs, outputs and weights in half precision."""
+    half = onnx.TensorProto.FLOAT16
+    ends = (*model.graph.input, *model.graph.output)
+    named = [value.name for value in ends if value.type.tensor_type.elem_type == half]
+    return named + [tensor.name for tensor in model.graph.initializer if tensor.data_type == half]
+
+
+def matrix_products(model: FoldedModel) -> list[str]:
+    """Products of matrices."""
+    return model.nodes("Gemm", "MatMul")
+
+
+def gathers(model: FoldedModel) -> list[str]:
+    """Gathers of maps: those of weights are folded."""
+    return model.nodes("Gather")
+
+
+def fused_operators(model: FoldedModel) -> list[str]:
+    """Operators outside the standard."""
+    return [node.name for node in model.graph.node if node.domain not in STANDARD_DOMAINS]
+
+
+def open_batch(model: FoldedModel) -> list[str]:
+    """Inputs, where the batch is open."""
+    return [value.name for value in model.graph.input] if model.has_open_batch else []
+
+
+def any_model(model: FoldedModel) -> list[str]:
+    """Every model."""
+    return [model.graph.name or "model"]
+
+
+def _sme_convolutions(model: FoldedModel) -> list[Convolution]:
+    if not model.may_run_one_image:
+        return []
+    return [
+        one
+        for one in model.convolutions
+        if one.group == 1
+        and len(set(one.pads)) == 1
+        and min(one.kernel) >= SME_KERNEL
+        and one.weight.shape[0] > 1
+    ]
+
+
+def _collide(first: Convolution, second: Convolution) -> bool:
+    if first.weight.shape != second.weight.shape or first.dilations != second.dilations:
+        return False
+    if not same(*(one.weight.ravel()[:HASHED_COUNT] for one in (first, second))):
+        return False
+    return not (same(first.weight, second.weight) and same(first.bias, second.bias))
+
+
+TRIGGERS: Mapping[str, Trigger] = {
+    trigger.__name__: trigger
+    for trigger in (
+        convolutions_that_start_alike,
+        padded_convolutions_that_widen,
+        convolutions_padded_unequally,
+        convolutions_padded_on_one_side,
+        dilated_groups,
+        half_convolutions,
+        half_values,
+        matrix_products,
+        gathers,
+        fused_operators,
+        open_batch,
+        any_model,
+    )
+}
