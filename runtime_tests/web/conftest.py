@@ -23,21 +23,24 @@ CLASSES = 5
 LIMIT = 1e-4
 
 
-def classifier(channels: int = 3, batch: int | str = "batch") -> bytes:
+def classifier(
+    channels: int = 3, batch: int | str = "batch", names: tuple[str, str] = ("image", "scores")
+) -> bytes:
     """A 1x1 convolution and a global mean: ``(batch, channels, 4, 6) -> (batch, 5)``."""
+    image, scores = names
     rng = np.random.default_rng(1)
     weight = rng.standard_normal((CLASSES, channels, 1, 1)).astype(np.float32)
     nodes = [
-        helper.make_node("Conv", ["image", "weight"], ["maps"]),
+        helper.make_node("Conv", [image, "weight"], ["maps"]),
         helper.make_node("GlobalAveragePool", ["maps"], ["means"]),
-        helper.make_node("Flatten", ["means"], ["scores"]),
+        helper.make_node("Flatten", ["means"], [scores]),
     ]
     kind = onnx.TensorProto.FLOAT
     graph = helper.make_graph(
         nodes,
         "classifier",
-        [helper.make_tensor_value_info("image", kind, [batch, channels, 4, 6])],
-        [helper.make_tensor_value_info("scores", kind, [batch, CLASSES])],
+        [helper.make_tensor_value_info(image, kind, [batch, channels, 4, 6])],
+        [helper.make_tensor_value_info(scores, kind, [batch, CLASSES])],
         [numpy_helper.from_array(weight, "weight")],
     )
     opsets = [helper.make_opsetid("", 17)]

@@ -1,0 +1,139 @@
+"""The code of docs/mobile.md: it runs, and its session options exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from runtime_tests.web.conftest import classifier
+from runtime_tests.web.needs import skip_or_fail
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "mobile.md").read_text()
+CAPI = Path(onnxruntime.__file__).parent / "capi"
+KEY = re.compile(r"""["`]((?:session|mlas)\.[a-z_.]+)["`]""")
+# Where Debian's libonnxruntime-dev puts them, and where install_runtimes.sh does on other machines.
+HEADER_FOLDERS = (
+    Path("/usr/include/onnxruntime"),
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    / "legoexport/onnxruntime-headers/usr/include/onnxruntime",
+)
+MAIN = """
+#include <cstdio>
+
+int main(int count, char** arguments) {
+  std::vector<float> image(3 * 4 * 6);
+  if (std::fread(image.data(), 4, image.size(), stdin) != image.size()) return 2;
+  try {
+    Ort::Env env;
+    Ort::Session session(env, arguments[1], lego_options(2, count > 2));
+    for (float score : scores(session, image, {1, 3, 4, 6})) std::printf("%.9g\\n", score);
+  } catch (const Ort::Exception& error) {
+    std::fprintf(stderr, "%s\\n", error.what());
+    return 1;
+  }
+}
+"""
+
+
+def snippet(language: str) -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(found)
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(7).standard_normal((1, 3, 4, 6)).astype(np.float32)
+
+
+@pytest.fixture
+def expected(image: np.ndarray, named: Path) -> np.ndarray:
+    session = onnxruntime.InferenceSession(named, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"input": image})[0])
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """A model with the names that convert gives."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(classifier(names=("input", "output")))
+    return path
+
+
+def test_the_python_snippet_runs(image: np.ndarray, named: Path, expected: np.ndarray) -> None:
+    np.save(named.parent / "image.npy", image)
+    command = [sys.executable, "-W", "error", "-c", snippet("python")]
+    done = subprocess.run(command, cwd=named.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{expected.argmax(1)}\n"
+
+
+def headers() -> Path | None:
+    return next((one for one in HEADER_FOLDERS if one.is_dir()), None)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The C++ snippet with a main function, linked with the library of the Python package."""
+    folder, compiler = headers(), shutil.which("g++")
+    skip_or_fail(None if compiler else "g++ not installed (Debian: apt-get install g++)")
+    skip_or_fail(None if folder else "no C++ headers: run runtime_tests/install_runtimes.sh")
+    assert compiler
+    source, made = tmp_path / "main.cpp", tmp_path / "program"
+    source.write_text(snippet("cpp") + MAIN)
+    (library,) = CAPI.glob("libonnxruntime.so.*")
+    warnings = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-isystem", str(folder))
+    link = (str(library), f"-Wl,-rpath,{CAPI}")
+    subprocess.run([compiler, *warnings, str(source), *link, "-o", str(made)], check=True)
+    # The library's own name has another version than its file.
+    (tmp_path / "libonnxruntime.so.1").symlink_to(library)
+    return made
+
+
+def run_program(
+    program: Path, *arguments: str, image: np.ndarray
+) -> subprocess.CompletedProcess[bytes]:
+    environment = os.environ | {"LD_LIBRARY_PATH": str(program.parent)}
+    return subprocess.run(
+        [str(program), *arguments],
+        input=image.tobytes(),
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.runtimes
+def test_the_cpp_snippet_computes_what_python_does(
+    image: np.ndarray, named: Path, expected: np.ndarray, program: Path
+) -> None:
+    done = run_program(program, str(named), image=image)
+    assert done.returncode == 0, done.stderr
+    found = np.array(done.stdout.split(), np.float32)
+    # The same library on the same machine; threads may split the sums.
+    np.testing.assert_allclose(found, expected[0], atol=1e-6)
+    done = run_program(program, str(named), "xnnpack", image=image)
+    assert done.returncode == 1
+    assert b"XNNPACK" in done.stderr
+
+
+def test_every_session_option_is_known_to_the_runtime() -> None:
+    keys = set(KEY.findall(PAGE))
+    assert len(keys) == 3
+    (library,) = CAPI.glob("onnxruntime_pybind11_state*.so")
+    content = library.read_bytes()
+    unknown = [key for key in keys if key.encode() + b"\0" not in content]
+    assert unknown == []
+
+
+def test_keys_are_accepted_in_silence_as_the_page_says(named: Path, image: np.ndarray) -> None:
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.no_such_key", "1")
+    onnxruntime.InferenceSession(named, options).run(None, {"input": image})
