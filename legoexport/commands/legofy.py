@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     metavar="SOURCE",
     help="Pictures, as for train: calibrates batch norm, and counts the accuracy.",
 )
-@click.option("--restarts", default=4, show_default=True, help="Seedings tried for each layer.")
+@click.option(
+    "--restarts",
+    default=4,
+    type=click.IntRange(min=1),
+    show_default=True,
+    help="Seedings tried for each layer.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the seedings.")
 @checkpoint_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

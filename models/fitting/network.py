@@ -42,7 +42,7 @@ def fit_network(
     if not layers:
         raise UsageError("the network to fill has no Lego layers")
     sources = {name: _dense_layer(dense, name, layer) for name, layer in layers.items()}
-    _copy_rest(lego, dense, set(layers))
+    _copy_rest(lego, dense)
     fits = []
     for name, layer in layers.items():
         progress(f"fitting {name}")
@@ -69,7 +69,9 @@ def _geometry(layer: nn.Conv2d | LegoConv2d) -> str:
 
 
 @torch.no_grad()
-def _copy_rest(lego: nn.Module, dense: nn.Module, fitted: set[str]) -> None:
+def _copy_rest(lego: nn.Module, dense: nn.Module) -> None:
+    every = lego.named_modules(remove_duplicate=False)  # a shared layer has a weight by each name
+    fitted = {name for name, each in every if isinstance(each, LegoConv2d)}
     own = {
         name: tensor
         for name, tensor in lego.state_dict().items()
