@@ -59,16 +59,18 @@ def dilated_groups(model: FoldedModel) -> list[str]:
 
 
 def half_convolutions(model: FoldedModel) -> list[str]:
-    """Convolutions in half precision."""
-    return [one.name for one in model.convolutions if one.weight.dtype == "float16"]
+    """Convolutions with weights in half precision, before an onnxruntime here casts them."""
+    half = set(half_values(model))
+    nodes = model.stamped.graph.node
+    return [node.name for node in nodes if node.op_type == "Conv" and half.intersection(node.input)]
 
 
 def half_values(model: FoldedModel) -> list[str]:
     """Inputs, outputs and weights in half precision."""
-    half = onnx.TensorProto.FLOAT16
-    ends = (*model.graph.input, *model.graph.output)
+    half, graph = onnx.TensorProto.FLOAT16, model.stamped.graph
+    ends = (*graph.input, *graph.output)
     named = [value.name for value in ends if value.type.tensor_type.elem_type == half]
-    return named + [tensor.name for tensor in model.graph.initializer if tensor.data_type == half]
+    return named + [tensor.name for tensor in graph.initializer if tensor.data_type == half]
 
 
 def matrix_products(model: FoldedModel) -> list[str]:

@@ -1,0 +1,150 @@
+"""Each trigger finds what it is for and nothing beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import helper
+
+from legoexport.doctor.model import FoldedModel
+from legoexport.doctor.triggers import TRIGGERS
+from legoexport.errors import UsageError
+from legoexport.frozen import FrozenLego
+from runtime_tests.doctor.graphs import Conv, chain, weight
+from runtime_tests.layers import lowered, random_frozen
+
+PADDED = {"pads": [1, 1, 1, 1]}
+
+
+def found(trigger: str, model: onnx.ModelProto) -> list[str]:
+    return list(TRIGGERS[trigger](FoldedModel(model)))
+
+
+def alike(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    first, second = weight(8, 8, 3, 3, seed=seed), weight(8, 8, 3, 3, seed=seed + 1)
+    second.ravel()[:16] = first.ravel()[:16]
+    return first, second
+
+
+def test_weights_that_share_their_first_sixteen_numbers_are_found() -> None:
+    first, second = alike()
+    both = ["conv_0", "conv_1"]
+    layers = [Conv(first, PADDED), Conv(second, PADDED)]
+    assert found("convolutions_that_start_alike", chain(layers)) == both
+    assert found("convolutions_that_start_alike", chain(layers, batch="b")) == both
+    biased = [Conv(first, PADDED), Conv(first, PADDED, weight(8))]
+    assert found("convolutions_that_start_alike", chain(biased)) == both
+
+
+@pytest.mark.parametrize("what", ["another start", "equal", "batch", "kernel", "pads", "dilation"])
+def test_what_the_sme_cache_tells_apart_is_not_found(what: str) -> None:
+    first, second = alike()
+    layers, batch = [Conv(first, PADDED), Conv(second, PADDED)], 1
+    if what == "another start":
+        second[0, 0, 0, 0] += 1
+    elif what == "equal":
+        layers = [Conv(first, PADDED)] * 2
+    elif what == "batch":
+        batch = 2
+    elif what == "kernel":
+        layers = [Conv(first[:, :, :1, :1]), Conv(second[:, :, :1, :1])]
+    elif what == "pads":
+        layers = [replace(layer, attributes={"pads": [1, 0, 1, 0]}) for layer in layers]
+    else:
+        layers[1] = replace(layers[1], attributes={"dilations": [2, 2], **PADDED})
+    assert found("convolutions_that_start_alike", chain(layers, batch=batch)) == []
+
+
+def fragments_that_begin_with_one_filter() -> FrozenLego:
+    """Two fragments, each of which uses three filters, the first of them the same."""
+    frozen = random_frozen(np.random.default_rng(0), o=2, m=6, n=8, padding=(1, 1))
+    index = np.array([[0, 1, 2, 0, 1, 2, 0, 1], [0, 3, 4, 0, 3, 4, 0, 3]])
+    return replace(frozen, index=index)
+
+
+def test_one_convolution_per_fragment_is_found_and_groups_are_not() -> None:
+    frozen = fragments_that_begin_with_one_filter()
+    named = {}
+    for lowering in ("per_fragment", "grouped", "fragment_batch", "dense"):
+        model = ir.to_proto(lowered(frozen, 8, 8, lowering))
+        named[lowering] = found("convolutions_that_start_alike", model)
+    convolutions = ["layer/transform/conv_0", "layer/transform/conv_1"]
+    assert named == {"per_fragment": convolutions, "grouped": [], "fragment_batch": [], "dense": []}
+
+
+def test_more_channels_than_the_buffer_of_zeros_holds() -> None:
+    layers = [Conv(weight(300, 8, 3, 3), PADDED), Conv(weight(4, 300, 3, 3), PADDED)]
+    assert found("padded_convolutions_that_widen", chain(layers)) == ["conv_1"]
+    assert found("padded_convolutions_that_widen", chain(layers[1:])) == []
+    bare = [replace(layer, attributes={}) for layer in layers]
+    assert found("padded_convolutions_that_widen", chain(bare)) == []
+
+
+def test_paddings() -> None:
+    filters = weight(4, 3, 3, 3)
+    unequal, one_sided = ({"pads": pads} for pads in ([0, 1, 0, 1], [0, 0, 1, 1]))
+    for attributes, expected in ((PADDED, []), (unequal, ["conv_0"]), (one_sided, [])):
+        model = chain([Conv(filters, attributes)])
+        assert found("convolutions_padded_unequally", model) == expected
+    grouped = {"group": 2, **unequal}
+    assert found("convolutions_padded_unequally", chain([Conv(filters, grouped)])) == []
+    assert found("convolutions_padded_on_one_side", chain([Conv(filters, one_sided)]))
+    assert not found("convolutions_padded_on_one_side", chain([Conv(filters, unequal)]))
+
+
+def test_dilated_groups_but_neither_depthwise_nor_ungrouped() -> None:
+    dilated = {"dilations": [2, 2]}
+    in_groups = Conv(weight(4, 3, 3, 3), {"group": 2, **dilated})
+    depthwise = Conv(weight(4, 1, 3, 3), {"group": 4, **dilated})
+    alone = Conv(weight(4, 3, 3, 3), dilated)
+    plain = Conv(weight(4, 3, 3, 3), {"group": 2})
+    names = [bool(found("dilated_groups", chain([one]))) for one in (in_groups, depthwise, alone)]
+    assert names == [True, False, False]
+    assert found("dilated_groups", chain([plain])) == []
+
+
+def test_half_precision() -> None:
+    half, single = (
+        chain([Conv(weight(4, 3, 3, 3).astype(np.float16))]),
+        chain([Conv(weight(4, 3, 3, 3))]),
+    )
+    assert found("half_convolutions", half) == ["conv_0"]
+    assert found("half_values", half)
+    assert not found("half_convolutions", single)
+    assert not found("half_values", single)
+
+
+def test_only_gathers_of_maps_are_found() -> None:
+    model = ir.to_proto(lowered(fragments_that_begin_with_one_filter(), 8, 8, "grouped"))
+    assert found("gathers", model) == ["layer/merge/gather"]
+
+
+def test_operators_of_the_network() -> None:
+    model = chain([Conv(weight(4, 3, 3, 3))])
+    assert found("any_model", model)
+    for trigger in ("matrix_products", "gathers", "fused_operators", "open_batch"):
+        assert found(trigger, model) == []
+    assert found("open_batch", chain([Conv(weight(4, 3, 3, 3))], batch="b")) == ["x0"]
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    model.graph.node[0].op_type, model.graph.node[0].domain = "FusedConv", "com.microsoft"
+    assert found("fused_operators", model) == ["conv_0"]
+
+
+def test_a_matrix_product_is_found() -> None:
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 2]) for name in "abc"]
+    node = helper.make_node("MatMul", ["a", "b"], ["c"], "product")
+    graph = helper.make_graph([node], "g", values[:2], values[2:])
+    imports = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    assert found("matrix_products", model) == ["product"]
+
+
+def test_a_model_that_does_not_load_is_explained() -> None:
+    model = chain([Conv(weight(4, 3, 3, 3))])
+    model.graph.node[0].input[1] = "nowhere"
+    with pytest.raises(UsageError, match="does not load"):
+        FoldedModel(model)
