@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from legoexport.models.checkpoint.allowed_globals import find_global
 from legoexport.models.checkpoint.pickle_machine import PickleMachine, StorageReader
 from legoexport.models.checkpoint.tensors import MalformedFileError
 
-_Instruction = Callable[[PickleMachine], None]
+Instruction = Callable[[PickleMachine], None]
 
 
 def read_pickle(data: bytes, start: int, read_storage: StorageReader) -> tuple[object, int]:
@@ -36,14 +36,31 @@ def read_pickle(data: bytes, start: int, read_storage: StorageReader) -> tuple[o
         MalformedFileError: It ends early, or holds what no checkpoint holds.
     """
     machine = PickleMachine(data, start, read_storage)
+    return follow(machine, INSTRUCTIONS), machine.position
+
+
+def follow(machine: PickleMachine, instructions: Mapping[bytes, Instruction]) -> object:
+    """Let a machine follow its pickle up to its end.
+
+    Args:
+        machine: At the beginning of the pickle.
+        instructions: All that it knows, by opcode.
+
+    Returns:
+        The value it describes.
+
+    Raises:
+        ForeignGlobalError: It asks for a name outside the vocabulary.
+        MalformedFileError: It ends early, or has an instruction that is not known.
+    """
     while (opcode := machine.take(1)) != pickle.STOP:
-        if opcode not in _INSTRUCTIONS:
-            raise MalformedFileError(f"pickle instruction {opcode!r}, which torch never writes")
-        _INSTRUCTIONS[opcode](machine)
-    return machine.pop(), machine.position
+        if opcode not in instructions:
+            raise MalformedFileError(f"pickle instruction {opcode!r}, which has no place here")
+        instructions[opcode](machine)
+    return machine.pop()
 
 
-def _skip(count: int) -> _Instruction:
+def _skip(count: int) -> Instruction:
     def take(machine: PickleMachine) -> None:
         machine.take(count)
 
@@ -54,7 +71,7 @@ def _float(machine: PickleMachine) -> None:
     machine.push(struct.unpack(">d", machine.take(8))[0])
 
 
-def _integer(layout: str) -> _Instruction:
+def _integer(layout: str) -> Instruction:
     return lambda machine: machine.push(machine.number(layout))
 
 
@@ -62,14 +79,14 @@ def _long(machine: PickleMachine) -> None:
     machine.push(int.from_bytes(machine.take(machine.number("<B")), "little", signed=True))
 
 
-def _text(layout: str) -> _Instruction:
+def _text(layout: str) -> Instruction:
     def push_text(machine: PickleMachine) -> None:
         machine.push(machine.take(machine.number(layout)).decode(errors="surrogatepass"))
 
     return push_text
 
 
-def _tuple(count: int) -> _Instruction:
+def _tuple(count: int) -> Instruction:
     return lambda machine: machine.push(machine.pop_many(count))
 
 
@@ -80,7 +97,7 @@ def _global(machine: PickleMachine) -> None:
 
 # In the order of the protocols that brought them: 1 and 2 are what torch.save writes, 4 what a
 # pickle_protocol argument may ask for.
-_INSTRUCTIONS: dict[bytes, _Instruction] = {
+INSTRUCTIONS: dict[bytes, Instruction] = {
     pickle.PROTO: _skip(1),
     pickle.NONE: lambda machine: machine.push(None),
     pickle.NEWTRUE: lambda machine: machine.push(value=True),

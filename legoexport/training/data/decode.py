@@ -36,8 +36,12 @@ class Decoder:
         Raises:
             UsageError: The file is no picture, or of another size than the others.
         """
-        from PIL import Image, ImageOps  # noqa: PLC0415 - only pictures need the extra
-
+        try:
+            from PIL import Image, ImageOps  # noqa: PLC0415 - only pictures need the extra
+        except ImportError:
+            raise UsageError(
+                "decoding pictures needs Pillow", next_step="pip install legoexport[train]"
+            ) from None
         try:
             with Image.open(io.BytesIO(content)) as opened:
                 self._hold_pixels(name, opened.size)

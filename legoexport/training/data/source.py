@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import time
 import zipfile
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from legoexport.errors import UsageError
 from legoexport.training.data.arrays import read_arrays
+from legoexport.training.data.cifar import is_cifar_folder, read_cifar_folder, read_cifar_tar
 from legoexport.training.data.decode import Decoder
 from legoexport.training.data.folder import read_folder, read_zip
 from legoexport.training.data.images import ImageData
@@ -59,15 +61,25 @@ def load(source: str, *, channels: int = 3, size: int | None = None) -> Loaded:
 def _read(source: str, decoder: Decoder) -> ImageData:
     path = Path(source)
     if source == DIGITS and not path.exists():
-        from legoexport.training.data import digits  # noqa: PLC0415 - needs the extra [demo]
-
-        return digits.load()
+        return _digits()
     if path.is_dir():
-        return read_folder(path, decoder)
+        return read_cifar_folder(path) if is_cifar_folder(path) else read_folder(path, decoder)
     if not path.is_file():
         raise UsageError(f"{source} does not exist", legal=LEGAL)
     if path.suffix == ".npz":
         return read_arrays(path)
     if zipfile.is_zipfile(path):
         return read_zip(path, decoder)
+    if tarfile.is_tarfile(path):
+        return read_cifar_tar(path)
     raise UsageError(f"{source} is nothing that can be read", legal=LEGAL)
+
+
+def _digits() -> ImageData:
+    try:
+        from legoexport.training.data import digits  # noqa: PLC0415 - needs the extra [demo]
+    except ImportError:
+        raise UsageError(
+            "the digits need scikit-learn", next_step="pip install legoexport[demo]"
+        ) from None
+    return digits.load()
