@@ -10,7 +10,7 @@ from legoexport.bench.client import COMMAND
 from legoexport.bench.options import BenchOptions
 from legoexport.bench.providers import find_provider
 from legoexport.errors import UsageError
-from legoexport.runtimes import HERE, find_runtime
+from legoexport.runtimes import HERE, find_runtimes
 from legoexport.runtimes.base import Engine, Timed
 
 
@@ -24,8 +24,8 @@ def find_engine(path: Path, options: BenchOptions) -> Engine:
     if options.runtime == HERE:
         provider = find_provider(options.provider)
         return Engine(COMMAND, provider, provider, f"onnxruntime {onnxruntime.__version__}")
-    runtime = find_runtime(options.runtime, options.threads)
-    if not isinstance(runtime, Timed):
+    runtime, *others = find_runtimes(options.runtime, options.threads)
+    if others or not isinstance(runtime, Timed):
         raise UsageError(
             "this runtime shows whether a file is right, not how fast it is",
             received=f"--runtime {options.runtime}",

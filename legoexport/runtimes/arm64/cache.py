@@ -1,0 +1,66 @@
+"""What is built once and kept: folders in the user's cache that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from legoexport.errors import UsageError
+
+MESSAGE_LINES = 6
+
+
+def cached(name: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder ``name`` of the cache; if it is not there, have it made first.
+
+    Args:
+        name: It must change with everything that the content depends on.
+        make: Fills the empty folder that it is given.
+
+    Raises:
+        UsageError: ``make`` fails, or the cache cannot be written.
+    """
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(root, "legoexport", name)
+    if not folder.is_dir():
+        try:
+            _make_in_place(folder, make)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {folder}",
+                received=error.strerror,
+                next_step="set XDG_CACHE_HOME to a writable folder",
+            ) from None
+    return folder
+
+
+def run_tool(command: Sequence[str], problem: str, next_step: str) -> None:
+    """Run a program that has to succeed.
+
+    Raises:
+        UsageError: It does not; the message is ``problem`` with what the program said last.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError as error:
+        received = f"{command[0]}: {error.strerror}"
+        raise UsageError(problem, received=received, next_step=next_step) from None
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-MESSAGE_LINES:]
+        raise UsageError(problem, received="\n".join(last), next_step=next_step)
+
+
+def _make_in_place(folder: Path, make: Callable[[Path], None]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as name:
+        made = Path(name, "made")
+        made.mkdir()
+        make(made)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # otherwise another process has just made the same
+                raise
