@@ -13,9 +13,9 @@ import readline from 'node:readline';
 
 const SEED = 0;
 const MESSAGES_COUNT = 4;
-// V8 runs WebAssembly as its quick compiler leaves it, up to three times slower, until the optimizing
-// one has gone over what is busy: after 0.2 to 0.6 s of work for VGG16 at 32 x 32, in Node 20.
-// Counted as processor time: other work on the machine must not cut it short.
+// V8 runs WebAssembly as its quick compiler leaves it, up to three times slower, until its
+// optimizing one has gone over what is busy: after 0.2 to 0.6 s of work for VGG16 at 32 x 32, in
+// Node 20. Counted as processor time: other work on the machine must not cut it short.
 const WARM_UP_MICROSECONDS = 1.5e6;
 
 // The library logs, and prints its profile, through console; stdout is for answers alone.
