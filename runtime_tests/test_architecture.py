@@ -129,6 +129,7 @@ def test_only_the_command_line_imports_commands(name: str) -> None:
         "legoexport",
         "legoexport.passes",
         *inside("legoexport.bench"),
+        *inside("legoexport.runtimes"),
         "legoexport.cli",
         "legoexport.inventory_onnx",
         *(f"legoexport.commands.{name}" for name in COMMANDS),
