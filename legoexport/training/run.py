@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -59,7 +60,7 @@ def carry_out(request: Request, ranks: Ranks = ALONE) -> Trained:
         CheckFailed: The training diverged.
         Interrupted: The user stopped it; its state is saved.
     """
-    _hold_state(request)
+    _hold_paths(request)
     if request.threads:
         torch.set_num_threads(request.threads)
     channels = find_architecture(request.arch).channels
@@ -69,7 +70,12 @@ def carry_out(request: Request, ranks: Ranks = ALONE) -> Trained:
         return _Run(request, loaded, ranks, console, interrupt).carry_out()
 
 
-def _hold_state(request: Request) -> None:
+def _hold_paths(request: Request) -> None:
+    """Find out before hours of training what would fail after them."""
+    written = (request.out, request.csv_path, request.test_images)
+    for folder in (file.parent for file in written if file):
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise UsageError(f"cannot write into {folder}", legal="a writable folder")
     path = state.state_path(request.out)
     if path.exists() and not request.resumes:
         raise UsageError(
