@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from legoexport.parity.bundle import save_bundle as write_bundle
 from legoexport.parity.judge import combine
 from legoexport.parity.runtime import RuntimeModel
 from legoexport.report import print_json, print_table, print_text, step_progress
-from legoexport.runtimes import HERE, MODULES, find_runtime
+from legoexport.runtimes import HERE, MODULES, find_runtimes
 from legoexport.runtimes.base import Feed, Replay, Runtime
+from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
 from legoexport.runtimes.view import PLACEMENT_COLUMNS, convolutions_line, placement_rows
 
 if TYPE_CHECKING:
@@ -56,6 +58,11 @@ FILES_COUNT = 2
     metavar="NAME[:VARIANT]",
     help=f"What gives the outputs that are judged: {', '.join(MODULES)}; {HERE}.",
 )
+@click.option(
+    "--runtime-version",
+    metavar="VERSION",
+    help="Release of ONNX Runtime for --runtime arm64, such as 1.24.1; the one installed here.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     files: tuple[Path, ...],
@@ -68,6 +75,7 @@ def command(
     bundle: Path | None,
     threads: int,
     runtime: str,
+    runtime_version: str | None,
     *,
     per_layer: bool,
     as_json: bool,
@@ -75,19 +83,22 @@ def command(
     """Check that MODEL computes what CHECKPOINT computes, as a whole and layer by layer.
 
     With --runtime the outputs are those of another runtime; layers are walked here in any case.
+    arm64 stands for arm64:cortex-a72, arm64:neoverse-n1 and arm64:max, which has SME; each is
+    emulated with qemu. On an arm64 machine it is that machine.
 
     The exit code is 0 if it does, 1 if it does not (the layer and the pass at fault are named), and
     2 if the check could not be made.
     """
+    runtimes = find_runtimes(runtime, threads, runtime_version)
     if bundle is not None:
         others = (arch, settings, factory, input_size, data, per_layer, save_bundle)
         if len(files) != 1 or any(others):
             legal = "verify --bundle DIR MODEL [--threads N] [--runtime NAME] [--json]"
             raise UsageError("a bundle is checked by itself", legal=legal)
-        _replay(bundle, _read(files[0]), find_runtime(runtime, threads), as_json=as_json)
+        _replay(bundle, _read(files[0]), runtimes, as_json=as_json)
         return
     path, model_path = _two(files)
-    elsewhere = None if runtime == HERE else find_runtime(runtime, threads)
+    elsewhere = () if runtime == HERE else runtimes
     if save_bundle is not None:
         check_vacant(save_bundle)
     model_bytes = _read(model_path)
@@ -117,7 +128,7 @@ def _verify(
     data: Path | None,
     threads: int,
     save_bundle: Path | None,
-    elsewhere: Runtime | None,
+    elsewhere: Sequence[Runtime],
 ) -> Verification:
     from legoexport.parity.subject import prepare
     from legoexport.parity.verification import golden_sets, verify
@@ -152,37 +163,39 @@ def _print(found: Verification, *, per_layer: bool, as_json: bool) -> None:
         print_text(view.layers_line(found.layers))
     for note in found.notes:
         print_text(f"note: {note}")
-    _print_where(found.replay)
+    _print_where(found.replays)
     print_text(str(found.agreement))
 
 
-def _replay(bundle: Path, model_bytes: bytes, runtime: Runtime, *, as_json: bool) -> None:
+def _replay(
+    bundle: Path, model_bytes: bytes, runtimes: Sequence[Runtime], *, as_json: bool
+) -> None:
     sets = read_bundle(bundle, model_bytes)
+    feeds = [Feed(one.images, one.batch_size) for one in sets]
     with step_progress() as progress:
-        progress(f"running {runtime.name}")
-        replay = runtime.run(model_bytes, [Feed(one.images, one.batch_size) for one in sets])
-    agreements = judge_golden(sets, replay.outputs)
+        replays = run_each(runtimes, model_bytes, feeds, progress)
+    judged = [judge_golden(sets, replay.outputs) for replay in replays]
+    agreements = by_set_and_runtime(runtimes, judged)
     whole = combine(agreements)
     if as_json:
         by_set = {name: one.to_json() for name, one in agreements.items()}
         verdict = {"passed": whole.passed, "agreement": whole.to_json(), "sets": by_set}
-        print_json(verdict | replay.to_json())
+        print_json(verdict | replays_json(replays))
     else:
         rows = view.agreement_rows(agreements)
         print_table("Outputs against the bundle", view.AGREEMENT_COLUMNS, rows)
-        _print_where(replay)
+        _print_where(replays)
         print_text(str(whole))
     if not whole.passed:
         raise ParityFailed("the model does not give the golden outputs of the bundle")
 
 
-def _print_where(replay: Replay | None) -> None:
-    if replay is None:
-        return
-    if replay.placement:
-        print_table("Where it ran", PLACEMENT_COLUMNS, placement_rows(replay.placement))
-        print_text(convolutions_line(replay.placement))
-    print_text(f"outputs of {replay.runtime}")
+def _print_where(replays: Sequence[Replay]) -> None:
+    for replay in replays:
+        if replay.placement:
+            print_table("Where it ran", PLACEMENT_COLUMNS, placement_rows(replay.placement))
+            print_text(convolutions_line(replay.placement))
+        print_text(f"outputs of {replay.runtime}")
 
 
 def _read(path: Path) -> bytes:

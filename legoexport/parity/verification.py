@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from legoexport.parity.verify import judge_outputs, judge_sets
 from legoexport.parity.walk import first_failure, walk
 from legoexport.provenance import read_stamp
 from legoexport.runtimes.base import Feed, Replay, Runtime
+from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
 
 Progress = Callable[[str], None]
 
@@ -40,14 +41,14 @@ class Verification:
         layers: One for each Lego layer in the order of the graph.
         notes: What the reader should know either way.
         diagnosis: What is wrong and where it came from; empty if all is well.
-        replay: What another runtime computed and where, if the outputs judged are not from here.
+        replays: What other runtimes computed and where, if the outputs judged are not from here.
     """
 
     agreements: Mapping[str, Agreement]
     layers: tuple[LayerAgreement, ...]
     notes: tuple[str, ...]
     diagnosis: tuple[str, ...]
-    replay: Replay | None = None
+    replays: tuple[Replay, ...] = ()
 
     @property
     def agreement(self) -> Agreement:
@@ -68,21 +69,21 @@ class Verification:
             "layers": [layer.to_json() for layer in self.layers],
             "notes": list(self.notes),
             "diagnosis": list(self.diagnosis),
-            **({} if self.replay is None else self.replay.to_json()),
+            **replays_json(self.replays),
         }
 
 
 def verify(
     subject: Subject,
     progress: Progress = lambda _: None,
-    elsewhere: Runtime | None = None,
+    elsewhere: Sequence[Runtime] = (),
 ) -> Verification:
     """Judge the whole, walk the layers, and where a check fails find out why.
 
     Args:
         subject: The model and its network.
         progress: Called with the step under way.
-        elsewhere: What gives the outputs that are judged; None for ONNX Runtime in this process,
+        elsewhere: What gives the outputs that are judged; if empty, ONNX Runtime in this process,
             where layers are walked in any case.
 
     Raises:
@@ -91,27 +92,28 @@ def verify(
         CheckFailed: PyTorch itself gives NaN or infinite values, or the runtime stops.
     """
     progress("judging the outputs")
-    replay = None if elsewhere is None else _run(subject, elsewhere)
-    agreements = _judge(subject, replay)
+    replays = _run(subject, elsewhere, progress)
+    judged = [_judge(subject, replay) for replay in replays]
+    agreements = by_set_and_runtime(elsewhere, judged) if judged else _judge(subject, None)
     notes = tuple(note for note in (subject.note,) if note)
     if not subject.records:
-        return Verification(agreements, (), (NO_LAYERS_NOTE, *notes), (), replay)
+        return Verification(agreements, (), (NO_LAYERS_NOTE, *notes), (), replays)
     progress("walking the layers")
     example = torch.zeros(subject.runtime.fixed_batch_size or 1, *subject.runtime.input_shape)
     network = freeze(subject.module, example)
     emitted = emitted_layers(network, example)
     expected = expected_layers(subject.model, subject.records, emitted)
     layers = walk(subject.model, expected, subject.inputs[0], subject.threads)
-    found = Verification(agreements, layers, notes, (), replay)
+    found = Verification(agreements, layers, notes, (), replays)
     if found.passed:
         return found
     progress("looking for the cause")
     return replace(found, diagnosis=_diagnose(subject, network, expected, found))
 
 
-def _run(subject: Subject, runtime: Runtime) -> Replay:
+def _run(subject: Subject, runtimes: Sequence[Runtime], progress: Progress) -> tuple[Replay, ...]:
     feeds = [Feed(one.images, one.batch_size) for one in subject.inputs]
-    return runtime.run(subject.model_bytes, feeds)
+    return run_each(runtimes, subject.model_bytes, feeds, progress)
 
 
 def _judge(subject: Subject, replay: Replay | None) -> dict[str, Agreement]:
@@ -123,6 +125,8 @@ def _judge(subject: Subject, replay: Replay | None) -> dict[str, Agreement]:
 
 def golden_sets(subject: Subject, verification: Verification) -> list[GoldenSet]:
     """Return what a bundle needs to repeat the judgement of the outputs."""
+    # Limits come from PyTorch alone, so those of the first runtime are those of all.
+    first = list(verification.agreements.values())[: len(subject.inputs)]
     return [
         GoldenSet(
             name=one.name,
@@ -132,9 +136,7 @@ def golden_sets(subject: Subject, verification: Verification) -> list[GoldenSet]
             images=one.images,
             outputs=reference.float64.astype(np.float32),
         )
-        for one, reference, agreement in zip(
-            subject.inputs, subject.references, verification.agreements.values(), strict=True
-        )
+        for one, reference, agreement in zip(subject.inputs, subject.references, first, strict=True)
     ]
 
 
@@ -148,9 +150,11 @@ def _diagnose(
     if failure is not None:
         symptom = describe_layer(failure)
         is_right = layer_check(expected[found.layers.index(failure)])
-    elif found.replay is not None and combine(_judge(subject, None)).passed:
+    elif found.replays and combine(_judge(subject, None)).passed:
         here = f"onnxruntime {onnxruntime.__version__}"
-        return OUTSIDE_NOTE, f"the file is right on {here} here: {found.replay.runtime} errs"
+        wrong = [one for one in found.replays if not combine(_judge(subject, one)).passed]
+        errs = "; ".join(f"{one.runtime} errs" for one in wrong)
+        return OUTSIDE_NOTE, f"the file is right on {here} here: {errs}"
     elif _is_right_unoptimized(subject):
         return OUTSIDE_NOTE, f"only ONNX Runtime {onnxruntime.__version__}'s optimizer errs here"
     else:

@@ -126,7 +126,7 @@ def test_an_open_batch_does_not_pass_on_xnnpack(
 def test_a_runtime_that_errs_is_named(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(verify, "find_runtime", lambda *_: ErringRuntime())
+    monkeypatch.setattr(verify, "find_runtimes", lambda *_: (ErringRuntime(),))
     assert exit_code("verify", files.checkpoint, files.model, "--runtime", "erring") == 1
     said = capsys.readouterr().err
     assert "the file is right on onnxruntime" in said
@@ -141,7 +141,7 @@ def test_a_bundle_shows_a_runtime_that_errs(
 ) -> None:
     bundle = tmp_path / "bundle"
     assert exit_code("verify", files.checkpoint, files.model, "--save-bundle", bundle) == 0
-    monkeypatch.setattr(verify, "find_runtime", lambda *_: ErringRuntime())
+    monkeypatch.setattr(verify, "find_runtimes", lambda *_: (ErringRuntime(),))
     assert exit_code("verify", "--bundle", bundle, files.model, "--runtime", "erring") == 1
     assert "outputs of erring 1.0" in capsys.readouterr().out
 
