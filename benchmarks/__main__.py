@@ -1,0 +1,91 @@
+"""Measure, and write docs/benchmarks.md.
+
+    python -m benchmarks [PART...] [--budget MINUTES] [--network NAME] [--again]
+
+Parts are networks, peers, layers and curves; all of them unless named. What is in
+``benchmarks/results`` is not measured again unless the passes changed since, or ``--again`` is
+given. ``python -m benchmarks.render`` writes the document alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+
+import click
+
+from benchmarks.files import ROOT, source_fingerprint
+from benchmarks.labels import OTHERS
+from benchmarks.networks import NETWORKS
+from benchmarks.parts import PARTS, Session
+from benchmarks.records import Taken
+from benchmarks.render import write_document
+from benchmarks.settings import DEFAULT_BUDGET_MIN, settings_for
+from benchmarks.store import RESULTS
+from legoexport.errors import LegoExportError
+from legoexport.machine import describe
+
+
+@click.command("benchmarks")
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
+@click.option("--budget", default=DEFAULT_BUDGET_MIN, help="Minutes of a full run; 25.")
+@click.option("--threads", type=click.IntRange(min=1), help="The larger count; all cores.")
+@click.option(
+    "--network", "names", multiple=True, type=click.Choice(list(NETWORKS)), help="Only this one."
+)
+@click.option("--again", is_flag=True, help="Forget what the parts measured before.")
+def command(
+    parts: tuple[str, ...],
+    budget: float,
+    threads: int | None,
+    names: tuple[str, ...],
+    *,
+    again: bool,
+) -> None:
+    """Measure PARTS, or all of them, and write docs/benchmarks.md."""
+    os.chdir(ROOT)  # workers are modules of this package
+    machine = describe()
+    session = Session(
+        settings_for(budget, threads or machine.default_threads),
+        Taken(_today(), machine.to_json(), _versions(), _typed(), source_fingerprint()),
+        tell=_tell,
+        networks=names or tuple(NETWORKS),
+    )
+    for part in parts or PARTS:
+        if again:
+            (RESULTS / f"{part}.json").unlink(missing_ok=True)
+        PARTS[part](session)
+    write_document()
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _typed() -> str:
+    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("torch", *OTHERS):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _tell(step: str) -> None:
+    click.echo(f"{datetime.now(UTC):%H:%M:%S} {step}", err=True)
+
+
+if __name__ == "__main__":
+    try:
+        command()
+    except LegoExportError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)

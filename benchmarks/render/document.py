@@ -1,0 +1,109 @@
+"""docs/benchmarks.md: tables and pictures of what was measured, and the words beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.labels import DENSE
+from benchmarks.records import Profile, Race, Record, Taken
+from benchmarks.render import tables
+from benchmarks.store import RESULTS, profiles, races
+from legoexport.atomic import write_bytes
+from legoexport.report import format_bytes
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+TEXTS = ROOT / "benchmarks" / "text"
+FIGURES = "figures"
+
+
+def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
+    """Write the document and its pictures from the records in ``results``; parts may be missing."""
+    # matplotlib takes a second to import, which a run that measures nothing new should not wait.
+    from benchmarks.render import curves_picture, parts_picture, tradeoff  # noqa: PLC0415
+
+    networks, peers, curves = (
+        races(part, results).records for part in ("networks", "peers", "curves")
+    )
+    layers, figures = profiles(results).records, document.parent / FIGURES
+    if networks:
+        tradeoff.draw(networks, peers, figures / "tradeoff.svg")
+    if layers:
+        parts_picture.draw_networks(layers, figures / "parts.svg")
+        parts_picture.draw_layers(_most_telling(layers), figures / "layers.svg")
+    if curves:
+        curves_picture.draw(curves, figures / "curves.svg")
+    sections = _sections(networks, peers, layers, curves)
+    write_bytes(document, ("\n\n".join(sections) + "\n").encode())
+
+
+def _sections(
+    networks: Sequence[Race],
+    peers: Sequence[Race],
+    layers: Sequence[Profile],
+    curves: Sequence[Race],
+) -> Iterator[str]:
+    yield _text("introduction")
+    yield from _machines([*networks, *peers, *layers, *curves])
+    if networks:
+        yield from ("## Networks", _text("networks"), tables.network_table(networks))
+        yield from _footnotes(networks, "networks")
+        yield from ("Size on disk, and memory that loading adds:", tables.cost_table(networks))
+        yield "![Latency against file size](figures/tradeoff.svg)"
+    if peers:
+        yield from ("## Other runtimes", _text("peers"), tables.peer_table(peers))
+        yield from _footnotes(peers, "peers")
+    if layers:
+        yield from ("## Where the time goes", _text("layers"), tables.part_table(layers))
+        yield _command(layers, "layers")
+        yield "![Time by part](figures/parts.svg)"
+        yield "![Time by layer](figures/layers.svg)"
+    if curves:
+        yield from ("## As work grows", _text("curves"), "![Speed-up](figures/curves.svg)")
+        yield from _footnotes(curves, "curves")
+
+
+def _most_telling(layers: Sequence[Profile]) -> Profile:
+    """Return the profile of the first network's Lego file, on the fewest threads."""
+    ours = [profile for profile in layers if profile.label != DENSE]
+    return min(ours or layers, key=lambda profile: profile.threads)
+
+
+def _machines(records: Sequence[Record]) -> Iterator[str]:
+    for taken in _distinct([record.taken for record in records]):
+        machine = taken.machine
+        cores = f"{machine['physical_cores']} cores, {machine['logical_cores']} threads"
+        memory = machine["memory_bytes"]
+        has = [machine["cpu_model"], machine["architecture"], cores, machine["os"]]
+        if memory is not None:
+            has.append(format_bytes(memory))
+        versions = {"Python": machine["python"], "ONNX Runtime": machine["onnxruntime"]}
+        runs = [f"{name} {version}" for name, version in {**versions, **taken.versions}.items()]
+        yield f"Measured {taken.date} on {', '.join(has)}; {', '.join(runs)}."
+
+
+def _distinct(taken: Sequence[Taken]) -> list[Taken]:
+    """Return one of each day and machine."""
+    kept: dict[str, Taken] = {}
+    for one in taken:
+        kept.setdefault(f"{one.date} {one.machine} {one.versions}", one)
+    return list(kept.values())
+
+
+def _footnotes(records: Sequence[Race], part: str) -> Iterator[str]:
+    error = tables.worst_error_ratio(records)
+    yield f"{_command(records, part)} Largest difference of outputs: {error:.1e} of their range."
+    absent = tables.absent_list(records)
+    if absent:
+        yield absent
+
+
+def _command(records: Sequence[Record], part: str) -> str:
+    commands = sorted({record.taken.command for record in records})
+    typed = ", ".join(f"`{command}`" for command in commands)
+    return f"Taken by {typed}; this part alone: `python -m benchmarks {part}`."
+
+
+def _text(name: str) -> str:
+    return (TEXTS / f"{name}.md").read_text().strip()

@@ -1,0 +1,116 @@
+"""Tables of races, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.labels import DEFAULT, DENSE, NAIVE, OTHERS, TUNED
+from benchmarks.records import Entry, Profile, Race
+from legoexport.bench.statistics import RatioInterval
+from legoexport.report import format_bytes
+
+NOTHING = "-"
+PARTS = {"transform": "transform", "merge": "merge", "reorder": "movement", "": "outside"}
+
+
+def network_table(races: Sequence[Race]) -> str:
+    """Return latencies, and the speed-up of the tuned file over the others."""
+    header = ("network", "threads", "dense, ms", "naive, ms", "default, ms", "tuned, ms")
+    ratios = ("tuned over dense", "tuned over naive", "default over dense")
+    rows = []
+    for race in races:
+        labels = (DENSE, NAIVE, DEFAULT, TUNED)
+        latencies = [_latency(race.find(label)) for label in labels]
+        pairs = ((TUNED, DENSE), (TUNED, NAIVE), (DEFAULT, DENSE))
+        speedups = [_speedup(race, fast, slow) for fast, slow in pairs]
+        rows.append([race.subject, str(race.threads), *latencies, *speedups])
+    return markdown((*header, *ratios), rows)
+
+
+def cost_table(races: Sequence[Race]) -> str:
+    """Return size on disk and memory after load, one row a network."""
+    labels = (DENSE, NAIVE, DEFAULT, TUNED)
+    header = ["network", *(f"{label}: file / loaded" for label in labels)]
+    first = {race.subject: race for race in reversed(races)}
+    rows = [
+        [subject, *(_cost(race.find(label)) for label in labels)]
+        for subject, race in reversed(first.items())
+    ]
+    return markdown(header, rows)
+
+
+def peer_table(races: Sequence[Race]) -> str:
+    """Return latencies elsewhere, and the speed-up of our tuned file over the dense one there."""
+    labels = [f"{name}, {form}" for name in OTHERS for form in (DENSE, TUNED)]
+    header = ["network", "threads", "ONNX Runtime, tuned, ms", *(f"{one}, ms" for one in labels)]
+    over = [f"ours over {name}, dense" for name in OTHERS]
+    rows = []
+    for race in races:
+        latencies = [_latency(race.find(label)) for label in (TUNED, *labels)]
+        speedups = [_speedup(race, TUNED, f"{name}, {DENSE}") for name in OTHERS]
+        rows.append([race.subject, str(race.threads), *latencies, *speedups])
+    return markdown([*header, *over], rows)
+
+
+def absent_list(races: Sequence[Race]) -> str:
+    """Return a line for every model that was not timed, with its reason; empty if there is none."""
+    lines = [
+        f"- {race.subject}, {race.threads} threads: {one.label} was not timed: {one.reason}"
+        for race in races
+        for one in race.absent
+    ]
+    return "\n".join(lines)
+
+
+def worst_error_ratio(races: Sequence[Race]) -> float:
+    """Return the largest difference from the reference that any timed model showed."""
+    return max(entry.error_ratio for race in races for entry in race.entries)
+
+
+def part_table(profiles: Sequence[Profile]) -> str:
+    """Return milliseconds by part of the Lego layers; the rest is outside of them."""
+    rows = []
+    for profile in profiles:
+        sums = part_sums_ms(profile)
+        cells = [f"{sums[part]:.2f}" for part in PARTS]
+        total = f"{sum(sums.values()):.2f}"
+        rows.append([profile.subject, profile.label, str(profile.threads), *cells, total])
+    columns = [f"{name}, ms" for name in PARTS.values()]
+    return markdown(("network", "file", "threads", *columns, "all, ms"), rows)
+
+
+def part_sums_ms(profile: Profile) -> dict[str, float]:
+    """Return the time of each of ``PARTS``; what folds at load takes none."""
+    sums = dict.fromkeys(PARTS, 0.0)
+    for time in profile.times:
+        sums[time.part if time.part in sums else ""] += time.time_ms
+    return sums
+
+
+def interval(ratio: RatioInterval) -> str:
+    """Return such as ``2.03x [1.98, 2.10]``."""
+    return f"{ratio.estimate_ratio:.2f}x [{ratio.low_ratio:.2f}, {ratio.high_ratio:.2f}]"
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; numbers are for the reader to compare, so all but names are set right."""
+    marks = ["---", *["---:" for _ in columns[1:]]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (columns, marks, *rows))
+
+
+def _latency(entry: Entry | None) -> str:
+    return NOTHING if entry is None else f"{entry.latency_ms:.3g}"
+
+
+def _speedup(race: Race, fast: str, slow: str) -> str:
+    faster, slower = race.find(fast), race.find(slow)
+    if faster is None or slower is None:
+        return NOTHING
+    return interval(race.speedup(faster, slower))
+
+
+def _cost(entry: Entry | None) -> str:
+    if entry is None:
+        return NOTHING
+    loaded = NOTHING if entry.loaded_bytes is None else format_bytes(entry.loaded_bytes)
+    return f"{format_bytes(entry.file_size_bytes)} / {loaded}"

@@ -1,0 +1,63 @@
+"""Records on disk: one JSON file for each part, complete after every measurement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from benchmarks.records import Profile, Race, read_profile, read_race
+from legoexport.atomic import write_bytes
+from legoexport.errors import UsageError
+
+RESULTS = Path(__file__).with_name("results")
+R = TypeVar("R", Race, Profile)
+
+
+class Store(Generic[R]):
+    """The records of one part, by key, in the order they were first taken.
+
+    Args:
+        path: The file; none yet is an empty store.
+        read: Makes a record of its JSON.
+
+    Raises:
+        UsageError: The file holds something else.
+    """
+
+    def __init__(self, path: Path, read: Callable[[Mapping[str, Any]], R]) -> None:
+        self.path = path
+        self._records: dict[str, R] = {}
+        if path.exists():
+            try:
+                records = [read(value) for value in json.loads(path.read_text())]
+            except (ValueError, TypeError, KeyError) as error:
+                raise UsageError(f"{path} holds no records", received=repr(error)) from None
+            self._records = {record.key: record for record in records}
+
+    @property
+    def records(self) -> tuple[R, ...]:
+        """All of them."""
+        return tuple(self._records.values())
+
+    def holds(self, key: str, source: str) -> bool:
+        """Whether there is a record of that key, taken with the same passes."""
+        return key in self._records and self._records[key].taken.source == source
+
+    def add(self, record: R) -> None:
+        """Put a record in the place of an older one of its key, and write the file."""
+        self._records[record.key] = record
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps([one.to_json() for one in self.records], indent=1, allow_nan=False)
+        write_bytes(self.path, (content + "\n").encode())
+
+
+def races(part: str, folder: Path = RESULTS) -> Store[Race]:
+    """Return the races of a part, such as ``networks``."""
+    return Store(folder / f"{part}.json", read_race)
+
+
+def profiles(folder: Path = RESULTS) -> Store[Profile]:
+    """Return the profiles."""
+    return Store(folder / "layers.json", read_profile)

@@ -1,0 +1,1 @@
+"""Workers of other runtimes, each with the protocol of ``legoexport/bench/worker.py``."""
