@@ -65,11 +65,8 @@ def find_network(path: Path, layout: Layout, request: Request) -> Network:
     recorded = layout.hyperparameters if name == layout.arch else {}
     arguments = {**recorded, **request.hyperparameters}
     if request.model:
-        network = _user_network(path, name, arguments, request.input_size)
-    else:
-        network = _registered_network(path, name, arguments, request.input_size)
-    _check_lego(path, name, network.module, dense=request.dense)
-    return network
+        return _user_network(path, name, arguments, request)
+    return _registered_network(path, name, arguments, request)
 
 
 def _network_name(path: Path, layout: Layout, request: Request) -> str:
@@ -93,7 +90,7 @@ def _network_name(path: Path, layout: Layout, request: Request) -> str:
 
 
 def _registered_network(
-    path: Path, arch: str, arguments: Mapping[str, object], size: tuple[int, int] | None
+    path: Path, arch: str, arguments: Mapping[str, object], request: Request
 ) -> Network:
     try:
         with torch.device("meta"):
@@ -105,21 +102,23 @@ def _registered_network(
             received=error,
             next_step="check the name and the hyperparameters (--arch, --set)",
         ) from error
-    height, width = size or own_size
+    _check_lego(path, arch, module, dense=request.dense)
+    height, width = request.input_size or own_size
     return Network(module, arch, arguments, (channels, height, width))
 
 
 def _user_network(
-    path: Path, factory: str, arguments: Mapping[str, object], size: tuple[int, int] | None
+    path: Path, factory: str, arguments: Mapping[str, object], request: Request
 ) -> Network:
-    if size is None:
+    if request.input_size is None:
         raise CheckpointError(
             f"{path}: the input size of a network from {factory} must be given",
             legal="height and width in pixels",
             next_step="add --input-size H W",
         )
     module = make_network(path, factory, arguments)
-    return Network(module, factory, arguments, (input_channels(module), *size))
+    _check_lego(path, factory, module, dense=request.dense)
+    return Network(module, factory, arguments, (input_channels(module), *request.input_size))
 
 
 def _check_lego(path: Path, arch: str, module: nn.Module, *, dense: bool) -> None:
