@@ -122,7 +122,10 @@ function acceptPictures() {
   const assumed = "Colours are scaled to [-1, 1] because the page was built without --mean and --std. If training did otherwise, answers are wrong.";
   view.note("pixels-note", pixels.stated ? null : assumed);
   byId("file").addEventListener("change", ({ target }) => takeFile(target.files[0]));
-  byId("invert").addEventListener("change", () => picture && classify());
+  byId("invert").addEventListener("change", () => {
+    picture = picture && { ...picture };
+    classify();
+  });
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();
@@ -146,6 +149,7 @@ function offerPad(shape) {
 function clear() {
   pad?.clear();
   picture = null;
+  byId("answer").setAttribute("aria-busy", "false");
   byId("pad-hint").hidden = false;
   view.clearAnswer();
 }
@@ -167,14 +171,17 @@ async function takeFile(file) {
 /** Classify the picture with the current session, as soon as that has been proved. */
 async function classify() {
   const session = current;
-  if (!picture || session.verdict.state === "wait") return;
+  const asked = picture;
+  if (!asked || session.verdict.state === "wait") return;
+  byId("answer").setAttribute("aria-busy", "true");
   const { model, pixels, labels } = site.description;
-  const inverted = byId("invert").checked && !picture.drawn;
-  const planes = inverted ? picture.planes.map((value) => 1 - value) : picture.planes;
+  const inverted = byId("invert").checked && !asked.drawn;
+  const planes = inverted ? asked.planes.map((value) => 1 - value) : asked.planes;
   byId("seen").hidden = false;
   show(byId("seen-canvas"), planes, model.input_shape);
   const scores = await session.engine.ask("classify", { picture: normalize(planes, pixels) });
-  if (session === current) {
-    view.showAnswer(scores, labels, session.name, session.verdict.state !== "bad");
-  }
+  // Meanwhile there may be another picture or none, or another session.
+  if (session !== current || asked !== picture) return;
+  view.showAnswer(scores, labels, session.name, session.verdict.state !== "bad");
+  byId("answer").setAttribute("aria-busy", "false");
 }

@@ -5,7 +5,7 @@
 const BLOCK = 4;
 // Chosen on the demo's digits: a third of the frame is ink, as in its data, and digits fill the
 // height so far that the round ends of lines are cut.
-const PEN_SHARE = 5.5 / 32;
+const PEN_SHARE = 6 / 32;
 const HEIGHT_SHARE = 34 / 32;
 const WIDTH_SHARE = 28 / 32;
 const VISIBLE_PEN_SHARE = 0.075;
