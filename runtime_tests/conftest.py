@@ -11,6 +11,8 @@ from typing import NoReturn
 import pytest
 
 from legoexport.errors import UsageError
+from legoexport.runtimes import find_runtimes
+from legoexport.runtimes.each import Prepared
 from legoexport.runtimes.web.install import installed
 from legoexport.runtimes.web.node import find_tool, node_version
 
@@ -32,5 +34,16 @@ def needs_node() -> None:
     try:
         node_version(find_tool("node"))
         installed()
+    except UsageError as error:
+        missing(error)
+
+
+@pytest.fixture(scope="session")
+def needs_arm64() -> None:
+    """qemu is there, and so is the arm64 ONNX Runtime, fetched by the first test that asks."""
+    try:
+        for runtime in find_runtimes("arm64"):
+            assert isinstance(runtime, Prepared)
+            runtime.prepare(lambda _: None)
     except UsageError as error:
         missing(error)
