@@ -174,4 +174,8 @@ def _leave_out(
 ) -> None:
     if is_reference:
         raise error
-    absent.append(Absent(runner.label, " ".join(str(error).split())))
+    absent.append(Absent(runner.label, _one_line(error)))
+
+
+def _one_line(error: LegoExportError) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,16 @@ def new_figure(
 def colour_of(label: str) -> str:
     """Return the colour of a model; other runtimes have one each, whatever they run."""
     return PEER_COLOURS.get(label.partition(",")[0], COLOURS.get(label, BLACK))
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Return heights near ``heights`` that are at least ``gap`` apart, in the same order."""
+    placed: dict[int, float] = {}
+    last = -inf
+    for i in sorted(range(len(heights)), key=lambda i: heights[i]):
+        last = max(heights[i], last + gap)
+        placed[i] = last
+    return [placed[i] for i in range(len(heights))]
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -42,11 +42,12 @@ def cost_table(races: Sequence[Race]) -> str:
 def peer_table(races: Sequence[Race]) -> str:
     """Return latencies elsewhere, and the speed-up of our tuned file over the dense one there."""
     labels = [f"{name}, {form}" for name in OTHERS for form in (DENSE, TUNED)]
-    header = ["network", "threads", "ONNX Runtime, tuned, ms", *(f"{one}, ms" for one in labels)]
-    over = [f"ours over {name}, dense" for name in OTHERS]
+    columns = ["ONNX Runtime, dense", "ONNX Runtime, tuned", *labels]
+    header = ["network", "threads", *(f"{short_label(one)}, ms" for one in columns)]
+    over = [f"ONNX Runtime, tuned, over {name}, dense" for name in OTHERS]
     rows = []
     for race in races:
-        latencies = [_latency(race.find(label)) for label in (TUNED, *labels)]
+        latencies = [_latency(race.find(label)) for label in (DENSE, TUNED, *labels)]
         speedups = [_speedup(race, TUNED, f"{name}, {DENSE}") for name in OTHERS]
         rows.append([race.subject, str(race.threads), *latencies, *speedups])
     return markdown([*header, *over], rows)
@@ -55,7 +56,7 @@ def peer_table(races: Sequence[Race]) -> str:
 def absent_list(races: Sequence[Race]) -> str:
     """Return a line for every model that was not timed, with its reason; empty if there is none."""
     lines = [
-        f"- {race.subject}, {race.threads} threads: {one.label} was not timed: {one.reason}"
+        f"- {race.subject}, threads {race.threads}: {one.label} was not timed: {one.reason}"
         for race in races
         for one in race.absent
     ]
@@ -85,6 +86,11 @@ def part_sums_ms(profile: Profile) -> dict[str, float]:
     for time in profile.times:
         sums[time.part if time.part in sums else ""] += time.time_ms
     return sums
+
+
+def short_label(label: str) -> str:
+    """Return ``MNN, tuned`` for our tuned file in MNN."""
+    return label.replace(f", {TUNED}", ", tuned")
 
 
 def interval(ratio: RatioInterval) -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from benchmarks.labels import DENSE, NAIVE, TUNED
+from benchmarks.labels import DEFAULT, DENSE, NAIVE, TUNED
 from benchmarks.records import Entry, Race
-from benchmarks.render.style import colour_of, new_figure, save
+from benchmarks.render.style import colour_of, new_figure, save, spread
+from benchmarks.render.tables import short_label
 
 COLUMNS_COUNT = 2
-SHORT = {DENSE: "dense, ORT", NAIVE: "naive, ORT", "legoexport": "legoexport"}
+SHORT = {DENSE: "dense", NAIVE: "naive export"}
+GAP = 0.085  # between labels, of the largest latency
 INCH_ROW = 2.9
 
 
@@ -45,29 +47,28 @@ def _panel(ax: Axes, subject: str, entries: Sequence[Entry]) -> None:
     ax.set_title(subject)
     ax.set_xlabel("size of the file, MB")
     ax.set_ylabel("latency, ms")
-    placed: list[float] = []
-    highest = max(entry.latency_ms for entry in entries)
-    for entry in sorted(entries, key=lambda entry: entry.latency_ms):
-        x, y = entry.file_size_bytes / 1e6, entry.latency_ms
-        is_ours = entry.label.startswith("legoexport")
-        ax.scatter(x, y, s=46 if is_ours else 30, color=colour_of(entry.label), zorder=3)
-        text_y = _free(y, placed, highest * 0.075)
-        placed.append(text_y)
-        ax.annotate(
-            SHORT.get(entry.label, entry.label.replace(f", {TUNED}", ", ours")),
-            (x, y),
-            xytext=(1.03, text_y),
-            textcoords=("axes fraction", "data"),
-            va="center",
-            color=colour_of(entry.label),
-            fontweight="bold" if is_ours else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour_of(entry.label), "lw": 0.5},
-            annotation_clip=False,
-        )
+    latencies_ms = [entry.latency_ms for entry in entries]
+    heights = spread(latencies_ms, GAP * max(latencies_ms))
+    for entry, height in zip(entries, heights, strict=True):
+        _point(ax, entry, height)
     ax.set_xlim(0, 1.08 * max(entry.file_size_bytes for entry in entries) / 1e6)
-    ax.set_ylim(0, max(1.08 * highest, placed[-1]))
+    ax.set_ylim(0, max(1.08 * max(latencies_ms), *heights))
 
 
-def _free(y: float, placed: Sequence[float], gap: float) -> float:
-    """Return the height for a label near ``y`` that leaves ``gap`` to the one placed last."""
-    return max(y, placed[-1] + gap) if placed else y
+def _point(ax: Axes, entry: Entry, height: float) -> None:
+    """Draw a model, hollow where it is dense, and its name at ``height`` beside the panel."""
+    place, colour = (entry.file_size_bytes / 1e6, entry.latency_ms), colour_of(entry.label)
+    is_ours = entry.label in (DEFAULT, TUNED)
+    inside = "white" if entry.label.endswith(DENSE) else colour
+    ax.scatter(*place, s=50 if is_ours else 32, facecolor=inside, edgecolor=colour, zorder=3)
+    ax.annotate(
+        SHORT.get(entry.label, short_label(entry.label)),
+        place,
+        xytext=(1.05, height),
+        textcoords=("axes fraction", "data"),
+        va="center",
+        color=colour,
+        fontweight="bold" if is_ours else "normal",
+        arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "relpos": (0, 0.5)},
+        annotation_clip=False,
+    )

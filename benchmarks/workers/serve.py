@@ -15,8 +15,6 @@ from typing import Any
 
 from legoexport.bench.worker import Worker, memory_bytes, serve
 
-INPUT = "input"
-
 
 class OtherWorker(Worker):
     """Answers requests about one model in another runtime.
@@ -27,13 +25,15 @@ class OtherWorker(Worker):
 
     def __init__(self, runtime: str) -> None:
         super().__init__()
-        self._create = import_module(f"benchmarks.workers.{runtime}").create_session
+        self._runtime = runtime
 
     def load(self, **settings: Any) -> dict[str, Any]:
         """Create the session, and time it (ms): ``path``, ``threads`` and ``shape`` are needed."""
+        # Here and not before: a library may print while it is imported, and stdout is for answers.
+        create = import_module(f"benchmarks.workers.{self._runtime}").create_session
         before_bytes = memory_bytes("VmRSS")
         start = time.perf_counter()
-        self._session = self._create(settings["path"], settings["threads"], settings["shape"])
+        self._session = create(settings["path"], settings["threads"], settings["shape"])
         session_ms = (time.perf_counter() - start) * 1e3
         sizes = {"before_bytes": before_bytes, "after_bytes": memory_bytes("VmRSS")}
         return {"session_ms": session_ms, **sizes}
