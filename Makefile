@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-runtimes test-heavy lint demo clean
+.PHONY: help setup test test-runtimes test-heavy lint demo bench clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /' | column -t -s:
@@ -40,6 +40,14 @@ lint: setup  ## Check style, format and types
 
 demo: setup  ## Train, convert, verify and benchmark a small LegoNet; results in demo/
 	$(BIN)/python -m legoexport.demo
+
+# Minutes of a full run; PARTS names some of: networks peers layers curves.
+BUDGET ?= 25
+PARTS ?=
+
+bench: setup  ## Measure whole networks beside other runtimes, and write docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet -e '.[bench]' -c constraints.txt
+	$(BIN)/python -m benchmarks --budget $(BUDGET) $(PARTS)
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) demo build dist *.egg-info .coverage
