@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 START_TIMEOUT_S = 30
 CALL_TIMEOUT_S = 60
 WAIT_TIMEOUT_S = 120
@@ -135,12 +136,16 @@ class Browser:
         return str(found[ELEMENT_KEY])
 
 
-def missing() -> str | None:
+def find_browser() -> str | None:
+    """Path of Chromium, by the names that distributions give it."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def missing_programs() -> str | None:
     """What to install before a browser can be driven, or None."""
-    absent = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
-    if not absent:
+    if find_browser() and shutil.which("chromedriver"):
         return None
-    return f"{' and '.join(absent)} not installed (Debian: apt-get install chromium-driver)"
+    return "Chromium with chromedriver is not installed (Debian: apt-get install chromium-driver)"
 
 
 @contextlib.contextmanager
@@ -166,7 +171,7 @@ def window(driver_address: str) -> Iterator[Browser]:
     """Open a window as large as a phone, with a profile of its own."""
     options = {
         "args": ARGUMENTS,
-        "binary": shutil.which("chromium"),
+        "binary": find_browser(),
         "mobileEmulation": {"deviceMetrics": PHONE},
     }
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +10,14 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from legoexport.errors import UsageError
 from legoexport.parity.bundle import GoldenSet, save_bundle
 from legoexport.parity.runtime import RuntimeModel
 from legoexport.web import site
 from legoexport.web.packages import RUNTIME_FILES, runtime_folder
 from legoexport.web.site import SiteOptions, build_site
-from runtime_tests.web.browser import Browser, driver, missing, window
-from runtime_tests.web.needs import skip_or_fail
+from runtime_tests.conftest import missing
+from runtime_tests.web.browser import Browser, driver, missing_programs, window
 
 CLASSES = 5
 LIMIT = 1e-4
@@ -89,9 +89,12 @@ def built(tmp_path: Path, model: Path, bundle: Path, runtime: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def driver_address() -> Iterator[str]:
-    npm = None if shutil.which("npm") else "npm not installed (Debian: apt-get install npm)"
-    skip_or_fail(missing() or npm)
-    runtime_folder()
+    if problem := missing_programs():
+        missing(problem)
+    try:
+        runtime_folder()
+    except UsageError as error:
+        missing(error)
     with driver() as found:
         yield found
 

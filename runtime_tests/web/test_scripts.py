@@ -13,7 +13,7 @@ import pytest
 
 from legoexport.parity.judge import measure
 from legoexport.web.site import PAGE
-from runtime_tests.web.needs import skip_or_fail
+from runtime_tests.conftest import missing
 
 LIMIT = 1e-3
 
@@ -21,9 +21,7 @@ LIMIT = 1e-3
 @pytest.fixture(autouse=True)
 def node() -> str:
     path = shutil.which("node")
-    skip_or_fail(None if path else "node not installed (Debian: apt-get install nodejs)")
-    assert path
-    return path
+    return path or missing("Node.js is not installed (Debian: apt-get install nodejs)")
 
 
 def script(node: str, body: str, values: object) -> Any:
