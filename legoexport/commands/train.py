@@ -58,6 +58,12 @@ INTERRUPTED = 130
 @click.option("--amp/--no-amp", "mixed", default=None, help="bfloat16; where the device has it.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
 @click.option("--image-size", type=click.IntRange(min=1), metavar="N", help="Scale pictures to N.")
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Checkpoint to begin with, such as one from legofy; random weights unless given.",
+)
 @click.option("--resume", "resumes", is_flag=True, help="Go on where an earlier run stopped.")
 @click.option(
     "--save-every",

@@ -30,6 +30,7 @@ class Request:
         save_seconds: Between two saved states; 0 saves after every step.
         log: CSV file; None: beside ``out``.
         tensorboard: Folder for TensorBoard; None: none.
+        start: Checkpoint of this network to begin with; None: weights drawn at random.
         test_images: ``.npz`` file for the test pictures as the network sees them; None: none.
     """
 
@@ -48,6 +49,7 @@ class Request:
     log: Path | None = None
     tensorboard: Path | None = None
     test_images: Path | None = None
+    start: Path | None = None
 
     @property
     def csv_path(self) -> Path:

@@ -26,6 +26,7 @@ from legoexport.training.ranks import ALONE, Ranks
 from legoexport.training.request import Request
 from legoexport.training.results import EpochResult
 from legoexport.training.session import Session, Setting
+from legoexport.training.start import find_start
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class _Run:
         console: Console,
         interrupt: Interrupt,
     ) -> None:
+        self.start, request = find_start(request)
         self.request, self.loaded, self.interrupt = request, loaded, interrupt
         self.hyperparameters = fit_hyperparameters(request, loaded.data)
         self.device = choose_device(request.device, ranks)
@@ -123,6 +125,7 @@ class _Run:
     def _begin(self) -> Session:
         torch.manual_seed(self.request.seed)
         module = build(self.request.arch, **self.hyperparameters).to(self.device)
+        self.start.load(module)
         session = Session(module, self.setting)
         if self.request.resumes:
             state.restore(state.state_path(self.request.out), session, self.identity)
@@ -136,6 +139,7 @@ class _Run:
             "seed": self.request.seed,
             "bfloat16": self.precision.bfloat16,
             "data": fingerprint(self.loaded.data),
+            "start_sha256": self.start.sha256,
         }
 
     def _heading(self) -> str:
