@@ -11,6 +11,11 @@ from torch.utils.hooks import RemovableHandle
 
 from legoexport.models.lego_arguments import Size, as_pair, check_fragments, count_filters
 
+# Multiply-adds saved per value of the intermediate maps, from which the split form is faster
+# forward and backward: measured for VGG16's layers on x86 with AVX-512 and AMX, batch 128, float32
+# and bfloat16. Below 450 it gives 0.7 to 1.2 times the speed, above 640 it gives 1.4 to 2.9 times.
+SPLIT_PAYS_FROM = 600
+
 
 class LegoConv2d(nn.Module):
     """Convolution whose filters are assembled from m shared Lego filters (LegoNet, Eq. 3-5).
@@ -21,7 +26,8 @@ class LegoConv2d(nn.Module):
 
     The forward pass assembles the equal dense weight and runs one convolution. Splitting,
     transforming and merging as the paper draws it is the same function with the same gradients, in
-    o times as many kernels and with all intermediate maps kept for the backward pass.
+    o times as many kernels and with all intermediate maps kept for the backward pass; where it
+    saves enough multiplications for that, training on a CPU takes it.
 
     Args:
         in_channels: Input channels c, a multiple of ``o``.
@@ -160,7 +166,29 @@ class LegoConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(b, c, h, w)`` to ``(b, n, h', w')``."""
+        if (
+            self.training
+            and torch.is_grad_enabled()
+            and x.device.type == "cpu"
+            and self._split_pays()
+        ):
+            return self._merged(x)
         return F.conv2d(x, self.weight(), self.bias, self.stride, self.padding, self.dilation)
+
+    def _split_pays(self) -> bool:
+        """Whether the split form saves enough multiply-adds for each intermediate map it keeps."""
+        patch = self.in_channels * math.prod(self.kernel_size)
+        merged = self.m * (patch + self.out_channels * self.o)
+        return self.out_channels * patch - merged >= SPLIT_PAYS_FROM * self.o * self.m
+
+    def _merged(self, x: Tensor) -> Tensor:
+        """Split, transform, merge: the merge is a 1x1 convolution by masks and coefficients."""
+        with torch.autocast(self.lego.device.type, enabled=False):
+            table = self.mask() if self.coefficients is None else self.mask() * self.coefficients
+        geometry = (self.stride, self.padding, self.dilation)
+        maps = [F.conv2d(part, self.lego, None, *geometry) for part in x.chunk(self.o, dim=1)]
+        merge = table.transpose(0, 1).reshape(self.out_channels, -1, 1, 1)
+        return F.conv2d(torch.cat(maps, dim=1), merge, self.bias)
 
     def extra_repr(self) -> str:
         """Describe the layer in ``print(module)``."""
