@@ -1,0 +1,89 @@
+"""The document is made from records alone, whichever of them there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.labels import DEFAULT, DENSE, GROUPED
+from benchmarks.records import LayerTime, Profile, Race
+from benchmarks.render import tables, write_document
+from benchmarks.render.style import spread
+from benchmarks.store import profiles, races
+
+
+@pytest.fixture
+def results(make_race: Callable[..., Race], profile: Profile, tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    for part in ("networks", "peers"):
+        races(part, folder).add(make_race())
+        races(part, folder).add(make_race(threads=4))
+    dense = replace(profile, label=DENSE, times=(LayerTime("other", "", 20.0),))
+    for record in (profile, dense):
+        profiles(folder).add(record)
+    for name in ("size 32", "size 64", "batch 1", "n/m 1", "n/m 2", "threads 1"):
+        race = make_race(name)
+        direct = replace(race.entries[1], label=GROUPED)
+        entries = (race.entries[0], direct, race.entries[2])
+        assert race.entries[2].label == DEFAULT
+        races("curves", folder).add(replace(race, entries=entries, absent=()))
+    return folder
+
+
+def test_tables_hold_latency_ratio_and_interval(results: Path, tmp_path: Path) -> None:
+    document = tmp_path / "docs" / "benchmarks.md"
+    document.parent.mkdir()
+    write_document(results, document)
+    text = document.read_text()
+    row = "| Net@32 | 1 | 16.4 | 12.3 | 8.2 | 4.1 | 4.00x [4.00, 4.00] | 3.00x [3.00, 3.00]"
+    assert row in text
+    assert "| Net@32 | 4 |" in text
+    assert "A processor" in text
+    assert "`python -m benchmarks`" in text
+    assert "OpenVINO is not installed" in text
+    assert "| 5.00 | 2.00 | 1.00 | 0.75 | 8.75 |" in text
+    for name in ("tradeoff", "parts", "layers", "curves"):
+        assert f"figures/{name}.svg" in text
+        assert (document.parent / "figures" / f"{name}.svg").stat().st_size > 1000
+
+
+def test_the_same_records_give_the_same_bytes(results: Path, tmp_path: Path) -> None:
+    written = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_document(results, folder / "benchmarks.md")
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        written.append([path.read_bytes() for path in files])
+    assert written[0] == written[1]
+
+
+def test_parts_not_measured_yet_are_left_out(
+    make_race: Callable[..., Race], tmp_path: Path
+) -> None:
+    races("peers", tmp_path).add(make_race())
+    write_document(tmp_path, tmp_path / "benchmarks.md")
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert "## Other runtimes" in text
+    assert "## Networks" not in text
+    assert "figures/" not in text
+
+
+def test_a_model_that_was_not_timed_is_a_dash(make_race: Callable[..., Race]) -> None:
+    row = tables.peer_table([make_race()]).splitlines()[-1]
+    latencies = "| 16.4 | 4.1 | 6.15 | - | - | - |"
+    assert row.endswith(f"{latencies} 1.50x [1.50, 1.50] | - |")
+
+
+def test_the_worst_error_is_the_largest(make_race: Callable[..., Race]) -> None:
+    race = make_race()
+    worse = replace(race, entries=(replace(race.entries[0], error_ratio=3e-5),))
+    assert tables.worst_error_ratio([race, worse, race]) == pytest.approx(3e-5)
+
+
+def test_labels_keep_their_order_and_their_distance() -> None:
+    assert spread([3.0, 1.0, 1.5], 1.0) == [3.0, 1.0, 2.0]
+    assert spread([], 1.0) == []
