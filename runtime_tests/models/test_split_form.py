@@ -58,7 +58,8 @@ def test_both_forms_agree(
             assert split[name] is None
         else:
             torch.testing.assert_close(split[name], wanted, rtol=0, atol=TOLERANCE)
-    assert not torch.equal(split["y"], torch.zeros_like(split["y"]))
+    assert split["y"] is not None
+    assert split["y"].abs().max() > 0
 
 
 def test_wide_layers_split_and_narrow_ones_do_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,9 +89,9 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         load(str(tmp_path / name))
 
 
-def arrays(**changes: np.ndarray) -> dict[str, np.ndarray]:
+def arrays(**changes: np.ndarray) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    good = {
+    good: dict[str, Any] = {
         "train_images": rng.integers(0, 256, (5, 4, 4, 3)).astype(np.uint8),
         "train_labels": np.array([0, 1, 2, 0, 1]),
         "test_images": rng.integers(0, 256, (2, 4, 4, 3)).astype(np.uint8),
