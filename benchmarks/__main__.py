@@ -50,7 +50,7 @@ def command(
     machine = describe()
     session = Session(
         settings_for(budget, threads or machine.default_threads),
-        Taken(_today(), machine.to_json(), _versions(), _typed(), source_fingerprint()),
+        Taken(_today(), machine.to_json(), _versions(), _typed(), source_fingerprint(), budget),
         tell=_tell,
         networks=names or tuple(NETWORKS),
     )

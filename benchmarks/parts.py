@@ -89,7 +89,7 @@ def layers(session: Session) -> None:
         for label in (DENSE, TUNED):
             for threads in session.settings.threads:
                 profile = Profile(network.title, label, threads, (), session.taken)
-                if not store.holds(profile.key, session.taken.source):
+                if not store.holds(profile.key, session.taken):
                     session.tell(f"layers: {profile.key}")
                     files = session.files(network)
                     path = files.dense() if label == DENSE else files.tuned()
@@ -141,7 +141,7 @@ def _race(
 ) -> None:
     store = races(part, session.results)
     race = Race(subject, course.threads, course.shape[0], (), (), session.taken)
-    if store.holds(race.key, session.taken.source):
+    if store.holds(race.key, session.taken):
         return
     session.tell(f"{part}: {race.key}")
     entries, absent = run_race(runners, course, session.tell)

@@ -24,6 +24,7 @@ class Taken:
         versions: Of the runtimes beside ONNX Runtime.
         command: What was typed.
         source: Fingerprint of the passes that made the files.
+        budget_min: Minutes of a full run, which decide how long each model was measured.
     """
 
     date: str
@@ -31,6 +32,12 @@ class Taken:
     versions: Mapping[str, str]
     command: str
     source: str
+    budget_min: float
+
+    def repeats(self, other: Taken) -> bool:
+        """Whether it would measure the same as ``other`` did, with no more care."""
+        same = (self.source, self.machine) == (other.source, other.machine)
+        return same and self.budget_min <= other.budget_min
 
 
 @dataclass(frozen=True)

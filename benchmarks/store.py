@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from benchmarks.records import Profile, Race, read_profile, read_race
+from benchmarks.records import Profile, Race, Taken, read_profile, read_race
 from legoexport.atomic import write_bytes
 from legoexport.errors import UsageError
 
@@ -41,13 +41,18 @@ class Store(Generic[R]):
         """All of them."""
         return tuple(self._records.values())
 
-    def holds(self, key: str, source: str) -> bool:
-        """Whether there is a record of that key, taken with the same passes."""
-        return key in self._records and self._records[key].taken.source == source
+    def holds(self, key: str, taken: Taken) -> bool:
+        """Whether there is a record of that key that ``taken`` would only repeat."""
+        return key in self._records and taken.repeats(self._records[key].taken)
 
     def add(self, record: R) -> None:
-        """Put a record in the place of an older one of its key, and write the file."""
-        self._records[record.key] = record
+        """Put a record in the place of an older one of its key, and write the file.
+
+        Records of other machines are dropped: a table must not compare machines unawares.
+        """
+        machine = record.taken.machine
+        kept = {key: one for key, one in self._records.items() if one.taken.machine == machine}
+        self._records = kept | {record.key: record}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps([one.to_json() for one in self.records], indent=1, allow_nan=False)
         write_bytes(self.path, (content + "\n").encode())

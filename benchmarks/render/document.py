@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.labels import DENSE
 from benchmarks.records import Profile, Race, Record, Taken
 from benchmarks.render import tables
+from benchmarks.render.words import extremes
 from benchmarks.store import RESULTS, profiles, races
 from legoexport.atomic import write_bytes
 from legoexport.report import format_bytes
@@ -45,22 +46,27 @@ def _sections(
     curves: Sequence[Race],
 ) -> Iterator[str]:
     yield _text("introduction")
-    yield from _machines([*networks, *peers, *layers, *curves])
     if networks:
-        yield from ("## Networks", _text("networks"), tables.network_table(networks))
+        yield from ("## Networks", _text("networks"), *_where(networks))
+        yield tables.network_table(networks)
         yield from _footnotes(networks, "networks")
         yield from ("Size on disk, and memory that loading adds:", tables.cost_table(networks))
         yield "![Latency against file size](figures/tradeoff.svg)"
     if peers:
-        yield from ("## Other runtimes", _text("peers"), tables.peer_table(peers))
+        yield from ("## Other runtimes", _text("peers"), *_where(peers))
+        yield tables.peer_table(peers)
         yield from _footnotes(peers, "peers")
     if layers:
-        yield from ("## Where the time goes", _text("layers"), tables.part_table(layers))
+        yield from ("## Where the time goes", _text("layers"), *_where(layers))
+        yield tables.part_table(layers)
         yield _command(layers, "layers")
         yield "![Time by part](figures/parts.svg)"
         yield "![Time by layer](figures/layers.svg)"
     if curves:
-        yield from ("## As work grows", _text("curves"), "![Speed-up](figures/curves.svg)")
+        yield from ("## As work grows", _text("curves"), *_where(curves))
+        yield "![Speed-up](figures/curves.svg)"
+        yield extremes(curves)
+        yield _text("bends")
         yield from _footnotes(curves, "curves")
 
 
@@ -70,7 +76,7 @@ def _most_telling(layers: Sequence[Profile]) -> Profile:
     return min(ours or layers, key=lambda profile: profile.threads)
 
 
-def _machines(records: Sequence[Record]) -> Iterator[str]:
+def _where(records: Sequence[Record]) -> Iterator[str]:
     for taken in _distinct([record.taken for record in records]):
         machine = taken.machine
         cores = f"{machine['physical_cores']} cores, {machine['logical_cores']} threads"

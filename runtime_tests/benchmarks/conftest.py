@@ -28,7 +28,7 @@ MakeRace = Callable[..., Race]
 
 @pytest.fixture
 def taken() -> Taken:
-    return Taken("2026-01-02", MACHINE, {"torch": "2.13.0"}, "python -m benchmarks", "abc")
+    return Taken("2026-01-02", MACHINE, {"torch": "2.13.0"}, "python -m benchmarks", "abc", 25.0)
 
 
 @pytest.fixture

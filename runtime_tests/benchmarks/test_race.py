@@ -24,7 +24,7 @@ def scaled_by(factor: float, path: Path) -> Path:
     """Write a model that multiplies its input."""
     value = helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 2, 4, 4])
     output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, 2, 4, 4])
-    by = numpy_helper.from_array(np.float32([factor]), "factor")
+    by = numpy_helper.from_array(np.array([factor], np.float32), "factor")
     node = helper.make_node("Mul", ["input", "factor"], ["output"])
     graph = helper.make_graph([node], "scaled", [value], [output], [by])
     opset = helper.make_opsetid("", 17)
@@ -84,7 +84,7 @@ def test_without_a_reference_there_is_no_race(tmp_path: Path) -> None:
 
 
 def test_outputs_are_compared_by_the_range_of_the_reference() -> None:
-    reference = np.float32([[0.0, -100.0]])
+    reference = np.array([[0.0, -100.0]], np.float32)
     assert checked_error_ratio("x", reference + np.float32(0.01), reference) < 2e-4
     for wrong in (reference + np.float32(1), reference * np.float32("nan"), reference[:, :1]):
         with pytest.raises(CheckFailed, match="something else"):

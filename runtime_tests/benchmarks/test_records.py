@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,20 +49,40 @@ def test_a_slower_moment_that_all_share_leaves_the_ratio_alone(
     assert race.find("nothing") is None
 
 
-def test_the_store_knows_what_other_passes_measured(
+@pytest.mark.parametrize(
+    "other",
+    [{"source": "other passes"}, {"budget_min": 50.0}, {"machine": {"cpu_model": "Another"}}],
+)
+def test_what_would_be_measured_otherwise_is_not_held(
+    make_race: Callable[..., Race], taken: Taken, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    store, race = races("networks", tmp_path), make_race()
+    assert not store.holds(race.key, taken)
+    store.add(race)
+    assert races("networks", tmp_path).holds(race.key, taken)
+    assert not races("networks", tmp_path).holds(race.key, replace(taken, **other))
+    assert store.holds(race.key, replace(taken, budget_min=2.0, date="2026-02-03"))
+
+
+def test_the_store_replaces_and_keeps_its_order(
+    make_race: Callable[..., Race], taken: Taken, tmp_path: Path
+) -> None:
+    store, race, second = races("networks", tmp_path), make_race(), make_race(threads=4)
+    store.add(race)
+    store.add(second)
+    newer = replace(race, taken=replace(taken, source="other passes"))
+    races("networks", tmp_path).add(newer)
+    assert races("networks", tmp_path).records == (newer, second)
+
+
+def test_a_table_never_mixes_machines(
     make_race: Callable[..., Race], taken: Taken, tmp_path: Path
 ) -> None:
     store, race = races("networks", tmp_path), make_race()
-    assert not store.holds(race.key, "abc")
-    store.add(race)
     store.add(make_race(threads=4))
-    again = races("networks", tmp_path)
-    assert again.records == (race, make_race(threads=4))
-    assert again.holds(race.key, "abc")
-    assert not again.holds(race.key, "other passes")
-    newer = replace(race, taken=replace(taken, source="other passes"))
-    again.add(newer)
-    assert races("networks", tmp_path).records == (newer, make_race(threads=4))
+    elsewhere = replace(race, taken=replace(taken, machine={"cpu_model": "Another"}))
+    store.add(elsewhere)
+    assert races("networks", tmp_path).records == (elsewhere,)
 
 
 def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:

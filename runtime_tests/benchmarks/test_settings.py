@@ -52,6 +52,7 @@ def test_the_naive_form_computes_the_layer(*, coefficients: bool, stride: int) -
     layer = LegoConv2d(
         6, 8, 3, o=3, m=4, stride=stride, padding=1, coefficients=coefficients
     ).double()
+    assert layer.bias is not None
     torch.nn.init.normal_(layer.bias)
     x = torch.randn(2, 6, 7, 5, dtype=torch.double)
     # Sums of 54 products in double precision, in another order.
