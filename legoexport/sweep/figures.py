@@ -14,7 +14,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from legoexport.atomic import write_bytes
 from legoexport.report import format_count
@@ -23,6 +24,10 @@ from legoexport.sweep.table import Row
 FORMATS = ("png", "svg")
 PIXELS_PER_INCH = 150
 # Okabe and Ito's colours, told apart with any colour vision; a fragment count each.
+MARKERS = ("^", "o", "s", "P", "v")
+DENSE_MARKER = "*"
+# Within a decade or two, ticks at these multiples stay apart.
+TICKS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 DENSE_COLOUR = "#444444"
 
@@ -42,6 +47,61 @@ class Axis:
 
 PARAMETERS = Axis("parameters (weights + coefficients)", lambda row: row.parameters_count)
 FILE_SIZE = Axis("ONNX file, MB", lambda row: row.size_bytes / 1e6)
+
+
+@dataclass(frozen=True)
+class Style:
+    """A colour for each o, a marker for each m, hollow and dashed without coefficients.
+
+    Attributes:
+        lines: o and coefficients of each line.
+        m_ratios: Of the points, ascending.
+    """
+
+    lines: tuple[tuple[int, bool], ...]
+    m_ratios: tuple[float, ...]
+
+    @classmethod
+    def of(cls, table: Sequence[Row]) -> Style:
+        """Return the style that tells all rows apart."""
+        designs = [row.design for row in table]
+        lines = {(d.o, d.coefficients) for d in designs if d.o and d.coefficients is not None}
+        m_ratios = {d.m_ratio for d in designs if d.m_ratio is not None}
+        return cls(
+            tuple(sorted(lines, key=lambda each: (each[0], not each[1]))), tuple(sorted(m_ratios))
+        )
+
+    def colour(self, row: Row) -> str:
+        """Return the colour of a point and its line."""
+        if row.design.is_dense:
+            return DENSE_COLOUR
+        o_values = sorted({o for o, _ in self.lines})
+        return COLOURS[o_values.index(row.design.o or 0) % len(COLOURS)]
+
+    def marker(self, row: Row) -> str:
+        """Return the marker of a point."""
+        if row.design.m_ratio is None:
+            return DENSE_MARKER
+        return MARKERS[self.m_ratios.index(row.design.m_ratio) % len(MARKERS)]
+
+    def keys(self) -> list[Line2D]:
+        """Return what the legend shows."""
+        o_values = sorted({o for o, _ in self.lines})
+        lines = [
+            Line2D(
+                *([], []),
+                color=COLOURS[o_values.index(o) % len(COLOURS)],
+                linestyle="-" if coefficients else "--",
+                label=f"o={o}, {'with' if coefficients else 'without'} coefficients",
+            )
+            for o, coefficients in self.lines
+        ]
+        markers = {f"m={m:g}": MARKERS[i % len(MARKERS)] for i, m in enumerate(self.m_ratios)}
+        points = [
+            Line2D([], [], color=DENSE_COLOUR, linestyle="none", marker=marker, label=label)
+            for label, marker in {**markers, "dense twin": DENSE_MARKER}.items()
+        ]
+        return [*lines, *points]
 
 
 def latency_axis(threads: int) -> Axis:
@@ -67,28 +127,35 @@ def _draw(stem: Path, table: Sequence[Row], axes: Sequence[Axis], caption: str) 
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "legoexport", "font.size": 10}):
         figure = Figure(figsize=(1 + 5.5 * len(axes), 4.8), layout="constrained")
         FigureCanvasAgg(figure)
+        style = Style.of(table)
         panels = figure.subplots(1, len(axes), sharey=True, squeeze=False)[0]
         for panel, axis in zip(panels, axes, strict=True):
-            _panel(panel, table, axis)
-        panels[0].set_ylabel("accuracy on held-out pictures, %")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+            _panel(panel, table, axis, style)
+        panels[0].set_ylabel(f"accuracy on {table[0].test_count:,} held-out pictures, %")
+        columns = 3 if len(axes) == 1 else 4
+        figure.legend(
+            handles=style.keys(), loc="outside upper center", ncols=columns, frameon=False
+        )
         figure.supxlabel(caption, fontsize=8, color=DENSE_COLOUR)
         return tuple(_save(figure, stem, suffix) for suffix in FORMATS)
 
 
-def _panel(panel: Axes, table: Sequence[Row], axis: Axis) -> None:
-    lego = [row for row in table if not row.design.is_dense]
-    o_values = sorted({row.design.o or 0 for row in lego})
-    for o, colour in zip(o_values, COLOURS * len(o_values), strict=False):
-        for coefficients in (True, False):
-            line = [r for r in lego if (r.design.o, r.design.coefficients) == (o, coefficients)]
-            if line:
-                _line(panel, line, axis, colour)
+def _panel(panel: Axes, table: Sequence[Row], axis: Axis, style: Style) -> None:
+    for o, coefficients in style.lines:
+        line = [r for r in table if (r.design.o, r.design.coefficients) == (o, coefficients)]
+        panel.plot(
+            [axis.value(row) for row in line],
+            [100 * row.accuracy for row in line],
+            color=style.colour(line[0]),
+            linestyle="-" if coefficients else "--",
+        )
     for row in table:
+        _point(panel, row, axis, style)
         if row.design.is_dense:
-            _dense(panel, row, axis)
+            panel.axhline(100 * row.accuracy, color=DENSE_COLOUR, linewidth=0.6, linestyle=":")
     panel.set_xscale("log")
+    panel.margins(x=0.08)
+    panel.xaxis.set_major_locator(LogLocator(subs=TICKS))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_xlabel(axis.label)
@@ -96,52 +163,22 @@ def _panel(panel: Axes, table: Sequence[Row], axis: Axis) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _line(panel: Axes, line: Sequence[Row], axis: Axis, colour: str) -> None:
-    design = line[0].design
-    panel.errorbar(
-        [axis.value(row) for row in line],
-        [100 * row.accuracy for row in line],
-        yerr=_spread(line),
-        color=colour,
-        linestyle="-" if design.coefficients else "--",
-        marker="o",
-        markerfacecolor=colour if design.coefficients else "white",
-        capsize=2.5,
-        linewidth=1.5,
-        elinewidth=0.8,
-        label=f"o={design.o}, {'with' if design.coefficients else 'without'} coefficients",
-    )
-    if design.coefficients:
-        for row in line:
-            panel.annotate(
-                f"m={row.design.m_ratio:g}",
-                (axis.value(row), 100 * row.accuracy),
-                xytext=(0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-                color=colour,
-            )
-
-
-def _dense(panel: Axes, row: Row, axis: Axis) -> None:
-    panel.axhline(100 * row.accuracy, color=DENSE_COLOUR, linewidth=0.6, linestyle=":")
-    panel.errorbar(
+def _point(panel: Axes, row: Row, axis: Axis, style: Style) -> None:
+    spread = None if row.accuracy_std is None else [100 * row.accuracy_std]
+    colour, is_hollow = style.colour(row), row.design.coefficients is False
+    _, caps, bars = panel.errorbar(
         [axis.value(row)],
         [100 * row.accuracy],
-        yerr=_spread([row]),
-        color=DENSE_COLOUR,
-        marker="s",
+        yerr=spread,
+        color=colour,
         linestyle="none",
+        marker=style.marker(row),
+        markerfacecolor="white" if is_hollow else colour,
         capsize=2.5,
         elinewidth=0.8,
-        label="dense twin",
     )
-
-
-def _spread(line: Sequence[Row]) -> list[float] | None:
-    spread = [row.accuracy_std for row in line]
-    return None if None in spread else [100 * (each or 0.0) for each in spread]
+    for part in (*caps, *bars):
+        part.set_alpha(0.45)
 
 
 def _short(value: float) -> str:

@@ -26,6 +26,7 @@ class Row:
     Attributes:
         design: The network.
         seeds_count: Trainings.
+        test_count: Held-out pictures.
         accuracy: Mean share of held-out pictures that are classified correctly.
         accuracy_std: Sample standard deviation over the seeds; None of a single one.
         parameters_count: Weights and coefficients that are stored.
@@ -37,6 +38,7 @@ class Row:
 
     design: Design
     seeds_count: int
+    test_count: int
     accuracy: float
     accuracy_std: float | None
     parameters_count: int
@@ -60,6 +62,7 @@ def _row(folder: Folder, grid: Grid, design: Design) -> Row:
     return Row(
         design=design,
         seeds_count=len(cells),
+        test_count=results[0].test_count,
         accuracy=fmean(accuracies),
         accuracy_std=stdev(accuracies) if len(cells) > 1 else None,
         parameters_count=round(median(cost.parameters_count for cost in costs)),
