@@ -58,7 +58,8 @@ class Files:
 
     def default(self) -> Path:
         """Return what the default plan gives, for both thread counts."""
-        return self._converted("default.onnx", "--threads", self._threads)
+        twin = ("--dense-twin", str(self._folder / "dense.onnx"))
+        return self._converted("default.onnx", "--threads", self._threads, *twin)
 
     def dense(self) -> Path:
         """Return the dense twin, converted the same way."""
@@ -96,8 +97,7 @@ class Files:
         if not out.exists():
             checkpoint = str(self._made("checkpoint.pt"))
             command = [sys.executable, "-m", "legoexport", "convert", checkpoint, "--out", str(out)]
-            twin = ["--dense-twin", str(self._folder / "dense.onnx")]
-            _run([*command, *twin, *self._source(), *options])
+            _run([*command, *self._source(), *options])
         return out
 
     def _source(self) -> Iterator[str]:

@@ -20,7 +20,7 @@ from benchmarks.settings import Settings
 from benchmarks.store import RESULTS, profiles, races
 from legoexport.errors import CheckFailed
 
-PROFILE_S = 2.0
+PROFILE_S = 1.0
 
 
 @dataclass(frozen=True)
