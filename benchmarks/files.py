@@ -19,7 +19,7 @@ from legoexport.errors import CheckFailed
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "benchmarks"
 # What decides the graph of a converted file.
-DECIDING = ("passes", "legoexport/tune")
+DECIDING = ("passes", "models", "legoexport/tune", "legoexport/freeze.py", "legoexport/emit.py")
 MESSAGE_LINES = 6
 CONVERT = "from MNN.tools import mnnconvert; import sys; mnnconvert.convert(sys.argv)"
 
@@ -59,7 +59,7 @@ class Files:
     def default(self) -> Path:
         """Return what the default plan gives, for both thread counts."""
         twin = ("--dense-twin", str(self._folder / "dense.onnx"))
-        return self._converted("default.onnx", "--threads", self._threads, *twin)
+        return self._converted(f"default-{self._threads}.onnx", "--threads", self._threads, *twin)
 
     def dense(self) -> Path:
         """Return the dense twin, converted the same way."""
@@ -69,9 +69,10 @@ class Files:
     def tuned(self) -> Path:
         """Return one file, tuned on this machine for both thread counts."""
         budget = f"{self._settings.tune_s:g}"
-        plan = str(self._folder / "plan.json")
+        name = f"tuned-{budget}s-{self._threads}"
+        plan = str(self._folder / f"{name}.json")
         options = ("--tune", "--budget", budget, "--threads", self._threads, "--save-plan", plan)
-        return self._converted("tuned.onnx", *options)
+        return self._converted(f"{name}.onnx", *options)
 
     def preferring(self, lowering: str) -> Path:
         """Return what comes of one lowering wherever it serves."""
@@ -114,7 +115,9 @@ class Files:
 
 
 def _deciding_files() -> list[Path]:
-    return sorted(path for folder in DECIDING for path in (ROOT / folder).rglob("*.py"))
+    folders = [path for path in map(ROOT.joinpath, DECIDING) if path.is_dir()]
+    files = [path for path in map(ROOT.joinpath, DECIDING) if path.is_file()]
+    return sorted([*files, *(path for folder in folders for path in folder.rglob("*.py"))])
 
 
 def _run(command: list[str]) -> None:
