@@ -40,7 +40,10 @@ def test_weights_that_share_their_first_sixteen_numbers_are_found() -> None:
     assert found("convolutions_that_start_alike", chain(biased)) == both
 
 
-@pytest.mark.parametrize("what", ["another start", "equal", "batch", "kernel", "pads", "dilation"])
+TOLD_APART = ["another start", "equal", "batch", "kernel", "pads", "dilation", "groups"]
+
+
+@pytest.mark.parametrize("what", TOLD_APART)
 def test_what_the_sme_cache_tells_apart_is_not_found(what: str) -> None:
     first, second = alike()
     layers, batch = [Conv(first, PADDED), Conv(second, PADDED)], 1
@@ -52,6 +55,9 @@ def test_what_the_sme_cache_tells_apart_is_not_found(what: str) -> None:
         batch = 2
     elif what == "kernel":
         layers = [Conv(first[:, :, :1, :1]), Conv(second[:, :, :1, :1])]
+    elif what == "groups":
+        both = [np.tile(one, (2, 1, 1, 1)) for one in (first, second)]
+        layers = [Conv(one, {"group": 2, **PADDED}) for one in both]
     elif what == "pads":
         layers = [replace(layer, attributes={"pads": [1, 0, 1, 0]}) for layer in layers]
     else:
