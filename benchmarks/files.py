@@ -25,7 +25,7 @@ CONVERT = "from MNN.tools import mnnconvert; import sys; mnnconvert.convert(sys.
 
 
 def source_fingerprint() -> str:
-    """Return what changes with the passes and the tuning: files of another are made anew."""
+    """Return what changes with the passes and the tuning: and the files made with them."""
     digest = hashlib.sha256()
     for path in _deciding_files():
         digest.update(path.read_bytes())
@@ -83,8 +83,8 @@ class Files:
         out = model.with_suffix(".mnn")
         if not out.exists():
             # convert(), not main(): that one also reports to MNN's servers.
-            options = f"-f ONNX --modelFile {model} --MNNModel {out} --bizCode benchmark"
-            _run([sys.executable, "-c", CONVERT, *shlex.split(options)])
+            paths = ["--modelFile", str(model), "--MNNModel", str(out)]
+            _run([sys.executable, "-c", CONVERT, "-f", "ONNX", *paths, "--bizCode", "benchmark"])
             if not out.exists():
                 raise CheckFailed(f"MNN's converter wrote nothing for {model.name}")
         return out
