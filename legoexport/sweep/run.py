@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from legoexport.errors import UsageError
-from legoexport.models.registry import ARCHITECTURES, find_architecture
+from legoexport.models.registry import ARCHITECTURES, build, find_architecture
 from legoexport.sweep.folder import Folder
 from legoexport.sweep.measure_cell import measure_cell
 from legoexport.sweep.request import SweepRequest
@@ -81,5 +83,8 @@ def _check(request: SweepRequest) -> None:
     if not find_architecture(request.arch).is_lego:
         legal = ", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego)
         raise UsageError("sweep: --arch names a LegoNet", received=request.arch, legal=legal)
+    for design in request.grid.designs[1:]:
+        with torch.device("meta"):
+            build(request.arch, **design.hyperparameters)
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("the figures need matplotlib", next_step="pip install 'legoexport[sweep]'")

@@ -1,0 +1,179 @@
+"""Sweeps that stop and go on, and one that is real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from legoexport.cli import main
+from legoexport.errors import CheckFailed, UsageError
+from legoexport.models.checkpoint import read_checkpoint
+from legoexport.sweep import run
+from legoexport.sweep.folder import CellResult, Folder, Measurement
+from legoexport.sweep.grid import Cell, Grid
+from legoexport.sweep.request import SweepRequest
+from legoexport.training.loop import Interrupted
+from legoexport.training.recipe import Recipe
+
+GRID = Grid((2, 4), (0.5,), (True,), (0, 1))
+
+
+def request(out: Path, **changes: Any) -> SweepRequest:
+    values: dict[str, Any] = {"arch": "lego_digits", "source": "digits", "grid": GRID}
+    return SweepRequest(out=out, **values | {"recipe": Recipe()} | changes)
+
+
+class Workshop:
+    """Stands in for training and measuring, and may fail at one of the cells."""
+
+    def __init__(self) -> None:
+        self.trained: list[str] = []
+        self.measured: list[str] = []
+        self.failing: str | None = None
+
+    def train(self, request: SweepRequest, folder: Folder, cell: Cell) -> CellResult:
+        del request, folder
+        if cell.name == self.failing:
+            raise Interrupted
+        self.trained.append(cell.name)
+        return CellResult(90, 100, 1.0)
+
+    def measure(self, request: SweepRequest, folder: Folder, cell: Cell) -> Measurement:
+        del folder
+        if cell.name == self.failing:
+            raise CheckFailed("it does not run")
+        self.measured.append(cell.name)
+        return Measurement(1000, 4000, 0.5, request.bench_threads, "onnxruntime")
+
+
+@pytest.fixture
+def workshop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    workshop = Workshop()
+    monkeypatch.setattr(run, "train_cell", workshop.train)
+    monkeypatch.setattr(run, "measure_cell", workshop.measure)
+    return workshop
+
+
+def test_a_stopped_sweep_goes_on_where_it_was(workshop: Workshop, tmp_path: Path) -> None:
+    names = [cell.name for cell in GRID.cells]
+    workshop.failing = names[3]
+    with pytest.raises(Interrupted):
+        run.train_all(request(tmp_path))
+    assert workshop.trained == names[:3]
+    workshop.failing = None
+    run.train_all(request(tmp_path))
+    assert workshop.trained == names
+    workshop.failing = names[2]
+    with pytest.raises(CheckFailed):
+        run.measure_all(request(tmp_path))
+    workshop.failing = None
+    run.measure_all(request(tmp_path))
+    assert workshop.measured == names
+    assert workshop.trained == names
+
+
+def test_a_larger_grid_trains_what_is_new(workshop: Workshop, tmp_path: Path) -> None:
+    run.train_all(request(tmp_path))
+    workshop.trained.clear()
+    grid = Grid((2, 4), (0.5,), (True,), (0, 1, 2))
+    run.train_all(request(tmp_path, grid=grid))
+    assert workshop.trained == [cell.name for cell in grid.cells if cell.seed == 2]
+
+
+def test_another_number_of_threads_is_measured_again(workshop: Workshop, tmp_path: Path) -> None:
+    run.train_all(request(tmp_path))
+    run.measure_all(request(tmp_path))
+    run.measure_all(request(tmp_path, bench_threads=2))
+    assert len(workshop.measured) == 2 * len(GRID.cells)
+
+
+def test_another_recipe_needs_another_folder(workshop: Workshop, tmp_path: Path) -> None:
+    run.train_all(request(tmp_path))
+    with pytest.raises(UsageError, match="trained otherwise"):
+        run.train_all(request(tmp_path, recipe=Recipe(epochs=3)))
+
+
+def test_a_dense_network_is_no_subject(workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names a LegoNet"):
+        run.train_all(request(tmp_path, arch="digits"))
+    assert workshop.trained == []
+
+
+def sweep(*arguments: object) -> object:
+    try:
+        main(["sweep", *map(str, arguments)])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "pictures.npz"
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 10
+    images = rng.standard_normal((60, 1, 8, 8)).astype(np.float32) + labels[:, None, None, None]
+    np.savez(
+        path,
+        train_images=images,
+        train_labels=labels,
+        test_images=images[:20],
+        test_labels=labels[:20],
+    )
+    return path
+
+
+def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--o", 4, "--m", 0.125, "--coefficients", "off", "--data", pictures)
+    budget = ("--epochs", 1, "--threads", 1, "--bench-seconds", 0.05, "--out", tmp_path)
+    assert sweep(*arguments, *budget, "--train-only") == 0
+    assert not list(tmp_path.glob("*.png"))
+    capsys.readouterr()
+    assert sweep(*arguments, *budget, "--json") == 0
+    output = capsys.readouterr()
+    assert "training" not in output.err
+    dense, lego = json.loads(output.out)
+    cells = tmp_path / "cells"
+    for row, name in ((dense, "dense-seed0"), (lego, "o4-m0.125-plain-seed0")):
+        result = json.loads((cells / f"{name}.json").read_text())
+        assert row["accuracy"] == result["correct_count"] / 20
+        assert row["size_bytes"] == (cells / f"{name}.onnx").stat().st_size
+        onnx.checker.check_model(onnx.load(cells / f"{name}.onnx"))
+        assert row["latency_ms"] > 0
+        checkpoint = read_checkpoint(cells / f"{name}.pt", dense=name.startswith("dense"))
+        weights = checkpoint.module.named_parameters()
+        counted = sum(value.numel() for key, value in weights if not key.endswith("mask_logits"))
+        assert row["parameters_count"] == counted
+    assert lego["parameters_count"] < dense["parameters_count"] / 10
+    assert {"table.csv", "parameters.svg", "deployment.png"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--o", "two"], "--o"),
+        (["--m", "0.5,"], "--m"),
+        (["--coefficients", "yes"], "--coefficients"),
+        (["--seeds", "1,1"], "--seeds"),
+        (["--preset", "digits", "--recipe", "speed=9"], "speed"),
+        (["--o", "3"], "o must divide"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_explained(
+    arguments: list[str],
+    message: str,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert sweep("--data", pictures, "--out", tmp_path / "out", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.pt")), "found out before any training"
