@@ -111,19 +111,20 @@ def _make_all(runners: Sequence[Runner], absent: list[Absent], tell: Tell) -> li
 def _load_all(
     stack: ExitStack, started: Sequence[_Started], course: Course, absent: list[Absent]
 ) -> dict[str, Client]:
-    clients: dict[str, Client] = {}
+    # All at once: they import their runtimes side by side.
+    clients = [stack.enter_context(start_worker(one.path, one.runner.command)) for one in started]
+    loaded: dict[str, Client] = {}
     reference: Output | None = None
-    for one in started:
+    for one, client in zip(started, clients, strict=True):
         try:
-            client = stack.enter_context(start_worker(one.path, one.runner.command))
             output = _load(one, client, course)
             reference = output if reference is None else reference
             one.error_ratio = checked_error_ratio(one.runner.label, output, reference)
         except LegoExportError as error:
-            _leave_out(one.runner, error, absent, is_reference=not clients)
+            _leave_out(one.runner, error, absent, is_reference=not loaded)
         else:
-            clients[one.runner.label] = client
-    return clients
+            loaded[one.runner.label] = client
+    return loaded
 
 
 def _load(one: _Started, client: Client, course: Course) -> Output:

@@ -9,9 +9,9 @@ from legoexport.errors import UsageError
 
 DEFAULT_BUDGET_MIN = 25.0
 # Seconds at the default budget, in which a full run fits on 4 cores.
-TUNE_S = 30.0
+TUNE_S = 20.0
 MODEL_S = 1.8
-POINT_S = 0.8
+POINT_S = 0.6
 # An interval over restarts needs some; with a longer budget there are more.
 RESTARTS_COUNT = 3
 

@@ -79,7 +79,7 @@ def _most_telling(layers: Sequence[Profile]) -> Profile:
 def _where(records: Sequence[Record]) -> Iterator[str]:
     for taken in _distinct([record.taken for record in records]):
         machine = taken.machine
-        cores = f"{machine['physical_cores']} cores, {machine['logical_cores']} threads"
+        cores = f"cores: {machine['physical_cores']} physical, {machine['logical_cores']} logical"
         memory = machine["memory_bytes"]
         has = [machine["cpu_model"], machine["architecture"], cores, machine["os"]]
         if memory is not None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.labels import DENSE
 from benchmarks.records import Profile
-from benchmarks.render.style import PART_COLOURS, new_figure, save
+from benchmarks.render.style import GREY, PART_COLOURS, new_figure, save
 from benchmarks.render.tables import PARTS, part_sums_ms
 
 INCH_BAR = 0.36
@@ -30,8 +30,13 @@ def draw_networks(profiles: Sequence[Profile], path: Path) -> None:
         total = scale * sum(sums.values())
         ax.text(total + 1, row, f"{total:.0f} %", va="center")
     ax.set_yticks(range(len(bars)), [profile.subject for profile in bars])
-    _finish(ax, "time of a run, % of the dense network's", "Where the time of the tuned file goes")
-    ax.axvline(100, color=PART_COLOURS[""], lw=1)
+    _finish(
+        ax,
+        "time of a run, % of the dense network's",
+        "Where the time of the tuned file goes, fewest threads",
+    )
+    ax.axvline(100, color=GREY, lw=1)
+    ax.text(99, -0.5, "dense", ha="right", va="top", color=GREY)
     save(figure, path)
 
 
@@ -53,7 +58,16 @@ def _bar(ax: Axes, row: int, widths: Sequence[float], *, named: bool) -> None:
     left = 0.0
     for (part, name), width in zip(PARTS.items(), widths, strict=True):
         label = name if named else None
-        ax.barh(row, width, left=left, height=0.72, color=PART_COLOURS[part], label=label)
+        ax.barh(
+            row,
+            width,
+            left=left,
+            height=0.72,
+            color=PART_COLOURS[part],
+            label=label,
+            edgecolor="white",
+            lw=0.5,
+        )
         left += width
 
 
