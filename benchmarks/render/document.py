@@ -16,7 +16,7 @@ from legoexport.report import format_bytes
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 TEXTS = ROOT / "benchmarks" / "text"
-FIGURES = "figures"
+FIGURES = "figures/benchmarks"
 
 
 def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
@@ -51,7 +51,7 @@ def _sections(
         yield tables.network_table(networks)
         yield from _footnotes(networks, "networks")
         yield from ("Size on disk, and memory that loading adds:", tables.cost_table(networks))
-        yield "![Latency against file size](figures/tradeoff.svg)"
+        yield _picture("Latency against file size", "tradeoff")
     if peers:
         yield from ("## Other runtimes", _text("peers"), *_where(peers))
         yield tables.peer_table(peers)
@@ -60,11 +60,11 @@ def _sections(
         yield from ("## Where the time goes", _text("layers"), *_where(layers))
         yield tables.part_table(layers)
         yield _command(layers, "layers")
-        yield "![Time by part](figures/parts.svg)"
-        yield "![Time by layer](figures/layers.svg)"
+        yield _picture("Time by part", "parts")
+        yield _picture("Time by layer", "layers")
     if curves:
         yield from ("## As work grows", _text("curves"), *_where(curves))
-        yield "![Speed-up](figures/curves.svg)"
+        yield _picture("Speed-up over dense", "curves")
         yield extremes(curves)
         yield _text("bends")
         yield from _footnotes(curves, "curves")
@@ -109,6 +109,10 @@ def _command(records: Sequence[Record], part: str) -> str:
     commands = sorted({record.taken.command for record in records})
     typed = ", ".join(f"`{command}`" for command in commands)
     return f"Taken by {typed}; this part alone: `python -m benchmarks {part}`."
+
+
+def _picture(what: str, name: str) -> str:
+    return f"![{what}]({FIGURES}/{name}.svg)"
 
 
 def _text(name: str) -> str:

@@ -47,8 +47,8 @@ def test_tables_hold_latency_ratio_and_interval(results: Path, tmp_path: Path) -
     assert "| 5.00 | 2.00 | 1.00 | 0.75 | 8.75 |" in text
     assert "- size, 1 thread, the default plan: 2.00x at size" in text
     for name in ("tradeoff", "parts", "layers", "curves"):
-        assert f"figures/{name}.svg" in text
-        assert (document.parent / "figures" / f"{name}.svg").stat().st_size > 1000
+        assert f"figures/benchmarks/{name}.svg" in text
+        assert (document.parent / "figures" / "benchmarks" / f"{name}.svg").stat().st_size > 1000
 
 
 def test_the_same_records_give_the_same_bytes(results: Path, tmp_path: Path) -> None:
