@@ -174,7 +174,7 @@ def _replay(
     feeds = [Feed(one.images, one.batch_size) for one in sets]
     with step_progress() as progress:
         replays = run_each(runtimes, model_bytes, feeds, progress)
-    judged = [judge_golden(sets, replay.outputs) for replay in replays]
+    judged = [judge_golden(sets, one.outputs, one.rounding_growth) for one in replays]
     agreements = by_set_and_runtime(runtimes, judged)
     whole = combine(agreements)
     if as_json:

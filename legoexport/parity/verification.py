@@ -120,18 +120,21 @@ def _judge(subject: Subject, replay: Replay | None) -> dict[str, Agreement]:
     inputs, references, growth = subject.inputs, subject.references, subject.growth
     if replay is None:
         return judge_sets(subject.runtime, inputs, references, growth=growth)
+    growth *= replay.rounding_growth
     return judge_outputs(inputs, references, replay.outputs, growth=growth)
 
 
 def golden_sets(subject: Subject, verification: Verification) -> list[GoldenSet]:
     """Return what a bundle needs to repeat the judgement of the outputs."""
-    # Limits come from PyTorch alone, so those of the first runtime are those of all.
+    # Limits come from PyTorch alone, so those of the first runtime, without what its own order of
+    # summation adds, are those of all.
     first = list(verification.agreements.values())[: len(subject.inputs)]
+    growth = verification.replays[0].rounding_growth if verification.replays else 1.0
     return [
         GoldenSet(
             name=one.name,
             batch_size=one.batch_size,
-            limit=agreement.limit,
+            limit=agreement.limit / growth,
             reference_max_abs_error=agreement.reference_max_abs_error,
             images=one.images,
             outputs=reference.float64.astype(np.float32),

@@ -71,11 +71,14 @@ class Replay:
         outputs: The model's first output for each feed, ``(N, ...)`` float32.
         placement: Every node with its provider; empty where the runtime does not tell.
         runtime: The runtime in words, with its version, such as for a report.
+        rounding_growth: How much more its order of summation may lose than sums in blocks do,
+            which is how PyTorch and ONNX Runtime's own kernels add; a factor on the limit.
     """
 
     outputs: tuple[NDArray[np.float32], ...]
     placement: tuple[PlacedNode, ...]
     runtime: str
+    rounding_growth: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Return the runtime, and the nodes where they ran, without the outputs."""

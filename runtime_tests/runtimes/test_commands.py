@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -59,13 +60,16 @@ def exit_code(*arguments: object) -> int:
 
 @dataclass(frozen=True)
 class ErringRuntime:
-    """This process, but every output is off by one."""
+    """This process, but every output is off."""
 
     name: str = "erring"
+    error: float = 1.0
+    rounding_growth: float = 1.0
 
     def run(self, model_bytes: bytes, feeds: Sequence[Feed]) -> Replay:
         here = CpuRuntime(1).run(model_bytes, feeds)
-        return Replay(tuple(outputs + 1 for outputs in here.outputs), (), "erring 1.0")
+        outputs = tuple(one + np.float32(self.error) for one in here.outputs)
+        return Replay(outputs, (), "erring 1.0", self.rounding_growth)
 
 
 @pytest.mark.usefixtures("needs_node")
@@ -144,6 +148,27 @@ def test_a_bundle_shows_a_runtime_that_errs(
     monkeypatch.setattr(verify, "find_runtimes", lambda *_: (ErringRuntime(),))
     assert exit_code("verify", "--bundle", bundle, files.model, "--runtime", "erring") == 1
     assert "outputs of erring 1.0" in capsys.readouterr().out
+
+
+def test_a_runtime_that_adds_in_its_own_order_gets_its_limit_and_no_more(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = {}
+    for growth in (1.0, 4.0):
+        runtimes = (ErringRuntime(error=0.0, rounding_growth=growth),)
+        monkeypatch.setattr(verify, "find_runtimes", lambda *_, found=runtimes: found)
+        bundle = tmp_path / f"bundle {growth}"
+        options = ("--runtime", "erring", "--save-bundle", bundle)
+        assert exit_code("verify", files.checkpoint, files.model, *options) == 0
+        sets[growth] = json.loads((bundle / "bundle.json").read_text())["sets"]
+    assert sets[1.0] == sets[4.0], "the limits of a bundle are for any runtime"
+    limit = min(one["limit"] for one in sets[1.0])
+    for growth, error, code in ((4.0, 2.5, 0), (1.0, 2.5, 1), (4.0, 20.0, 1)):
+        runtimes = (ErringRuntime(error=error * limit, rounding_growth=growth),)
+        monkeypatch.setattr(verify, "find_runtimes", lambda *_, found=runtimes: found)
+        options = ("--bundle", bundle, files.model, "--runtime", "erring")
+        assert exit_code("verify", *options) == code
+        assert exit_code("verify", files.checkpoint, files.model, *options[3:]) == code
 
 
 @pytest.mark.runtimes

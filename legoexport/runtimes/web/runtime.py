@@ -31,10 +31,12 @@ class WebRuntime:
     Attributes:
         name: ``wasm`` or ``xnnpack``, which is also what onnxruntime-web calls the provider.
         provider: ONNX Runtime's name of that execution provider.
+        rounding_growth: As ``Replay`` has it.
     """
 
     name: str
     provider: str
+    rounding_growth: float
 
     def run(self, model_bytes: bytes, feeds: Sequence[Feed]) -> Replay:
         """Run the model on every feed, as ``Runtime.run`` says.
@@ -54,7 +56,7 @@ class WebRuntime:
                 outputs = tuple(_outputs(client, folder, feed) for feed in feeds)
                 placement = _placement(client, folder)
         self._check_placement(placement)
-        return Replay(outputs, placement, f"{self.name} of {words}")
+        return Replay(outputs, placement, f"{self.name} of {words}", self.rounding_growth)
 
     def engine(self, path: Path) -> Engine:
         """Return what it takes to measure the model at ``path``, as ``Timed.engine`` says.
@@ -79,8 +81,8 @@ class WebRuntime:
         return f"onnxruntime-web {VERSION} in Node {node_version(find_tool('node'))}"
 
 
-def make(name: str, provider: str, variant: str | None, threads: int) -> WebRuntime:
-    """Return the runtime called ``name``.
+def check_plain(name: str, variant: str | None, threads: int) -> None:
+    """Hold that a runtime of one kind and one thread was asked for nothing else.
 
     Raises:
         UsageError: A variant or several threads were asked for.
@@ -88,7 +90,6 @@ def make(name: str, provider: str, variant: str | None, threads: int) -> WebRunt
     refuse_variant(name, variant)
     if threads != 1:
         raise UsageError(f"runtime {name} has one thread", received=f"--threads {threads}", legal=1)
-    return WebRuntime(name, provider)
 
 
 def _outputs(client: Client, folder: Path, feed: Feed) -> NDArray[np.float32]:

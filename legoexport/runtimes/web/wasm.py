@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from legoexport.runtimes.web import runtime
+from legoexport.runtimes.web.runtime import WebRuntime, check_plain
 
 
-def make(variant: str | None, threads: int) -> runtime.WebRuntime:
+def make(variant: str | None, threads: int) -> WebRuntime:
     """Return the runtime; it has one thread and no variants."""
-    return runtime.make("wasm", "CPUExecutionProvider", variant, threads)
+    check_plain("wasm", variant, threads)
+    return WebRuntime("wasm", "CPUExecutionProvider", rounding_growth=1.0)
