@@ -108,7 +108,14 @@ def test_the_bank_carries_the_size_and_the_coefficients_are_about_one() -> None:
 def test_masks_prefer_what_explains_more_and_can_still_change() -> None:
     torch.manual_seed(0)
     layer = LegoConv2d(8, 16, 3, o=2, m=8)
-    fit(layer, torch.randn(16, 8, 3, 3))
+    weight = torch.randn(16, 8, 3, 3)
+    fit(layer, weight)
+    bank = layer.lego.detach().double().flatten(1)
+    for i in range(2):
+        for n in range(16):
+            part = weight[n, 4 * i : 4 * i + 4].double().reshape(1, -1)
+            explained = torch.nn.functional.cosine_similarity(part, bank).square()
+            assert layer.mask_logits[i, n].argsort().tolist() == explained.argsort().tolist()
     assert layer.mask_logits.requires_grad
     # Those of a new layer have a standard deviation of 0.01: as close together as these.
     assert 0.002 < layer.mask_logits.detach().std().item() < 0.02
