@@ -89,7 +89,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
     {
         "paper": Recipe(),
         "published": Recipe(schedule="cosine", decays_masks=True, restarts_after_warmup=True),
-        # Half the paper's rate: VGG16's gradients are large at first, and a short climb has to be safe.
+        # Half the paper's rate: VGG16's first gradients are large, and a short climb must be safe.
         "short": Recipe(
             epochs=20,
             learning_rate=0.05,

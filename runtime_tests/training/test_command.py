@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
+import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +16,14 @@ import torch
 from rich.console import Console
 
 from legoexport.cli import main
+from legoexport.errors import UsageError
 from legoexport.models.checkpoint import read_checkpoint
+from legoexport.training.fit import hold_batches
 from legoexport.training.log import Progress, format_seconds
+from legoexport.training.ranks import Ranks
 from legoexport.training.recipe import PRESETS
 from legoexport.training.results import EpochResult
+from runtime_tests.training.tiny import tiny_data
 
 
 def run(*arguments: str) -> int:
@@ -97,6 +104,50 @@ def test_a_training_that_diverges_says_so(
     assert run(*digits(out, pictures), "--recipe", "learning_rate=1e30") == 1
     assert "diverged by epoch 1" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_batch_must_have_a_picture_for_each_process() -> None:
+    data, recipe = tiny_data(count=33), replace(PRESETS["paper"], batch_size=8)
+    hold_batches(data, recipe, Ranks(0, 1))
+    with pytest.raises(UsageError, match="2 processes"):
+        hold_batches(data, recipe, Ranks(0, 2))
+
+
+def test_tensorboard_is_asked_for_before_training(
+    tmp_path: Path,
+    pictures: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    out = tmp_path / "net.pt"
+    assert run(*digits(out, pictures), "--tensorboard", str(tmp_path / "board")) == 2
+    assert "pip install tensorboard" in capsys.readouterr().err
+
+
+def test_tensorboard_gets_every_number(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path / "board")
+
+        def add_scalar(self, name: str, value: float, epoch: int) -> None:
+            assert isinstance(value, (int, float))
+            points.append((name, epoch))
+
+        def flush(self) -> None:
+            points.append(("flush", 0))
+
+    board = types.SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
+    assert (
+        run(*digits(tmp_path / "net.pt", pictures), "--tensorboard", str(tmp_path / "board")) == 0
+    )
+    assert {("mean_loss", 1), ("test_accuracy", 2), ("changed_choices_count", 2)} <= set(points)
+    assert points[-1] == ("flush", 0)
 
 
 def result(epoch: int) -> EpochResult:
