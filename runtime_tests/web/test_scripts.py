@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,20 @@ def node() -> str:
     return path or missing("Node.js is not installed (Debian: apt-get install nodejs)")
 
 
+@pytest.fixture(autouse=True)
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell Node, as a browser knows by itself, that the scripts are modules; older ones must ask."""
+    folder = tmp_path / "page"
+    shutil.copytree(PAGE, folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    monkeypatch.chdir(folder)
+
+
 def script(node: str, body: str, values: object) -> Any:
     """Run ``body`` as a module with ``values`` in hand; return what it prints as JSON."""
     code = f"""
     import {{ readFileSync }} from "node:fs";
-    const from = (name) => import("{PAGE.as_uri()}/" + name);
+    const from = (name) => import(`file://${{process.cwd()}}/` + name);
     const values = JSON.parse(readFileSync(0, "utf8"));
     {body}
     """
