@@ -27,7 +27,7 @@ def node() -> str:
 
 @pytest.fixture(autouse=True)
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell Node, as a browser knows by itself, that the scripts are modules; older ones must ask."""
+    """Tell Node that the scripts are modules, which a browser knows from the page."""
     folder = tmp_path / "page"
     shutil.copytree(PAGE, folder)
     (folder / "package.json").write_text('{"type": "module"}')
