@@ -38,9 +38,11 @@ def serving(site: Path, *, plain: bool = False) -> Iterator[str]:
     with server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield address(server)
-        server.shutdown()
-        thread.join()
+        try:
+            yield address(server)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def change_golden(site: Path, change: Callable[[np.ndarray], None], *, sign: bool) -> None:
