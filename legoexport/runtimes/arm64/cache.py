@@ -49,8 +49,9 @@ def run_tool(command: Sequence[str], problem: str, next_step: str) -> None:
         received = f"{command[0]}: {error.strerror}"
         raise UsageError(problem, received=received, next_step=next_step) from None
     if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-MESSAGE_LINES:]
-        raise UsageError(problem, received="\n".join(last), next_step=next_step)
+        said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+        last = "\n".join(said.splitlines()[-MESSAGE_LINES:])
+        raise UsageError(problem, received=last, next_step=next_step)
 
 
 def _make_in_place(folder: Path, make: Callable[[Path], None]) -> None:
