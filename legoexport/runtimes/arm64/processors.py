@@ -6,8 +6,8 @@ import platform
 
 from legoexport.errors import UsageError
 
-# NEON alone, as in a phone of 2016; half precision and dot products, as in one of 2018; and all that
-# qemu 10.0 knows, SVE2 and SME among it, which sends ONNX Runtime to KleidiAI's kernels.
+# NEON alone, as in a phone of 2016; half precision and dot products, as in one of 2018; and all of
+# qemu 10.0, SVE2 and SME among it, which sends ONNX Runtime to KleidiAI's kernels.
 EMULATED = ("cortex-a72", "neoverse-n1", "max")
 # The same without SME: whether what is wrong on max is wrong because of SME.
 WITHOUT_SME = "max,sme=off"
