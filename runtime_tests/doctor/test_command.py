@@ -43,7 +43,7 @@ def test_wrong_numbers_end_with_one(per_fragment: Path) -> None:
     assert bad.exit_code == 1
     assert "WRONG NUMBERS" in bad.output
     assert "layer/transform/conv_0, layer/transform/conv_1" in bad.output
-    assert "--prefer grouped" in bad.output
+    assert "--prefer fragment_batch" in bad.output
     assert "https://github.com/microsoft/onnxruntime/pull/26834" in bad.output
 
 

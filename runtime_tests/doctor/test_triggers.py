@@ -40,7 +40,7 @@ def test_weights_that_share_their_first_sixteen_numbers_are_found() -> None:
     assert found("convolutions_that_start_alike", chain(biased)) == both
 
 
-TOLD_APART = ["another start", "equal", "batch", "kernel", "pads", "dilation", "groups"]
+TOLD_APART = ["another start", "equal", "batch", "kernel", "pads", "dilation"]
 
 
 @pytest.mark.parametrize("what", TOLD_APART)
@@ -55,9 +55,6 @@ def test_what_the_sme_cache_tells_apart_is_not_found(what: str) -> None:
         batch = 2
     elif what == "kernel":
         layers = [Conv(first[:, :, :1, :1]), Conv(second[:, :, :1, :1])]
-    elif what == "groups":
-        both = [np.tile(one, (2, 1, 1, 1)) for one in (first, second)]
-        layers = [Conv(one, {"group": 2, **PADDED}) for one in both]
     elif what == "pads":
         layers = [replace(layer, attributes={"pads": [1, 0, 1, 0]}) for layer in layers]
     else:
@@ -72,14 +69,30 @@ def fragments_that_begin_with_one_filter() -> FrozenLego:
     return replace(frozen, index=index)
 
 
-def test_one_convolution_per_fragment_is_found_and_groups_are_not() -> None:
+def test_groups_that_share_their_first_numbers_are_found() -> None:
+    first, second = alike()
+    grouped = {"group": 2, **PADDED}
+    both = Conv(np.concatenate([first, second]), grouped)
+    assert found("convolutions_that_start_alike", chain([both])) == ["conv_0"]
+    second[0, 0, 0, 0] += 1
+    apart = Conv(np.concatenate([first, second]), grouped)
+    assert found("convolutions_that_start_alike", chain([apart])) == []
+    depthwise = Conv(np.tile(first[:1, :1], (8, 1, 1, 1)), {"group": 8, **PADDED})
+    assert found("convolutions_that_start_alike", chain([depthwise])) == []
+
+
+def test_a_convolution_per_fragment_and_groups_are_found() -> None:
     frozen = fragments_that_begin_with_one_filter()
     named = {}
     for lowering in ("per_fragment", "grouped", "fragment_batch", "dense"):
         model = ir.to_proto(lowered(frozen, 8, 8, lowering))
         named[lowering] = found("convolutions_that_start_alike", model)
-    convolutions = ["layer/transform/conv_0", "layer/transform/conv_1"]
-    assert named == {"per_fragment": convolutions, "grouped": [], "fragment_batch": [], "dense": []}
+    assert named == {
+        "per_fragment": ["layer/transform/conv_0", "layer/transform/conv_1"],
+        "grouped": ["layer/transform/conv"],
+        "fragment_batch": [],
+        "dense": [],
+    }
 
 
 def test_more_channels_than_the_buffer_of_zeros_holds() -> None:
