@@ -78,16 +78,15 @@ class Folder:
         """
         path = self.path / "budget.json"
         (self.path / "cells").mkdir(parents=True, exist_ok=True)
-        budget = json.loads(json.dumps(budget))
         if not path.exists():
             _write(path, budget)
-        known = _read(path)
-        changed = [key for key in budget if known.get(key) != budget[key]]
+        asked, known = _flat(json.loads(json.dumps(budget))), _flat(_read(path))
+        changed = [key for key in asked | known if known.get(key) != asked.get(key)]
         if changed:
             raise UsageError(
                 f"{self.path} holds cells that were trained otherwise",
-                received={key: budget[key] for key in changed},
-                legal={key: known.get(key) for key in changed},
+                received=", ".join(f"{key}={asked.get(key)}" for key in changed),
+                legal=", ".join(f"{key}={known.get(key)}" for key in changed),
                 next_step="give another --out, or the same budget",
             )
 
@@ -129,6 +128,12 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise _damaged(path, type(record).__name__)
     return record
+
+
+def _flat(budget: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the budget with the values of its recipe beside the others."""
+    recipe = budget.get("recipe")
+    return {**budget, "recipe": None, **recipe} if isinstance(recipe, dict) else dict(budget)
 
 
 def _load(path: Path, record_type: type[Record]) -> Record | None:

@@ -111,9 +111,20 @@ def test_the_same_table_gives_the_same_files(folder: Folder, tmp_path: Path) -> 
 
 def test_another_budget_is_refused_and_the_same_is_not(folder: Folder) -> None:
     folder.hold_budget({"epochs": 3})
-    with pytest.raises(UsageError, match=r"trained otherwise[^$]*'epochs': 4[^$]*'epochs': 3"):
+    with pytest.raises(
+        UsageError, match=r"trained otherwise\n  received: epochs=4\n  legal: epochs=3"
+    ):
         folder.hold_budget({"epochs": 4})
     folder.hold_budget({"epochs": 3})
+
+
+def test_what_differs_in_a_recipe_is_named_alone(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.hold_budget({"data": "digits", "recipe": {"epochs": 3, "momentum": 0.9}})
+    with pytest.raises(UsageError, match=r"received: momentum=0.5\n  legal: momentum=0.9\n"):
+        folder.hold_budget({"data": "digits", "recipe": {"epochs": 3, "momentum": 0.5}})
+    with pytest.raises(UsageError, match=r"received: momentum=None\n  legal: momentum=0.9\n"):
+        folder.hold_budget({"data": "digits", "recipe": {"epochs": 3}})
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"correct_count": 1}'])
