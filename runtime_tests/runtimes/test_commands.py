@@ -166,9 +166,9 @@ def test_a_runtime_that_adds_in_its_own_order_gets_its_limit_and_no_more(
     for growth, error, code in ((4.0, 2.5, 0), (1.0, 2.5, 1), (4.0, 20.0, 1)):
         runtimes = (ErringRuntime(error=error * limit, rounding_growth=growth),)
         monkeypatch.setattr(verify, "find_runtimes", lambda *_, found=runtimes: found)
-        options = ("--bundle", bundle, files.model, "--runtime", "erring")
-        assert exit_code("verify", *options) == code
-        assert exit_code("verify", files.checkpoint, files.model, *options[3:]) == code
+        erring = ("--runtime", "erring")
+        assert exit_code("verify", "--bundle", bundle, files.model, *erring) == code
+        assert exit_code("verify", files.checkpoint, files.model, *erring) == code
 
 
 @pytest.mark.runtimes
