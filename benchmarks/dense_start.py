@@ -116,7 +116,8 @@ def main() -> None:
     before, dense = [lego for _, lego, _ in fits], [accuracy for _, _, accuracy in fits]
     rows.insert(0, ["0", "", "", _spread(before)])
     title = f"dense twin after {given.dense_epochs} epochs: {_spread(dense)}"
-    print_table(title, ("epochs", "learning rate", "from scratch", "from the fit"), rows)
+    columns = ("epochs", "learning rate", "from scratch", "from the fit")
+    print_table(title, columns, rows)
 
 
 def _row(
