@@ -121,9 +121,17 @@ ARM64 = Target(
     ir_version=IR_VERSION,
     dynamic_batch=True,
     allowed_ops=ALL_OPS,
-    # Grouped first: onnxruntime 1.24's SME kernels take ungrouped convolutions only, and give wrong
-    # numbers for those of per_fragment (see legoexport doctor).
-    lowerings=(*DIRECT_LOWERINGS[:-1], *WINOGRAD_LOWERINGS, "dense"),
+    # Fragments as batch: right on every version, where the SME kernels of onnxruntime 1.24 mistake
+    # one fragment for another in groups and in one convolution each (see legoexport doctor). It
+    # also stays smallest in ORT format.
+    lowerings=(
+        "fragment_batch",
+        "grouped",
+        "grouped_dense_merge",
+        "per_fragment",
+        *WINOGRAD_LOWERINGS,
+        "dense",
+    ),
     choice="order",
     providers=("CPUExecutionProvider",),
 )

@@ -39,11 +39,14 @@ def padded_convolutions_that_widen(model: FoldedModel) -> list[str]:
 
 
 def convolutions_padded_unequally(model: FoldedModel) -> list[str]:
-    """Convolutions in one group with another padding along height than along width."""
+    """Convolutions from 3x3 on, in one group, with another padding along height than along width."""
     return [
         one.name
         for one in model.convolutions
-        if one.group == 1 and one.pads[:2] == one.pads[2:] and one.pads[0] != one.pads[1]
+        if one.group == 1
+        and min(one.kernel) >= SME_KERNEL
+        and one.pads[:2] == one.pads[2:]
+        and one.pads[0] != one.pads[1]
     ]
 
 

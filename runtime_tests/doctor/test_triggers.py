@@ -111,6 +111,8 @@ def test_paddings() -> None:
         assert found("convolutions_padded_unequally", model) == expected
     grouped = {"group": 2, **unequal}
     assert found("convolutions_padded_unequally", chain([Conv(filters, grouped)])) == []
+    row = Conv(weight(4, 3, 1, 3), unequal)
+    assert found("convolutions_padded_unequally", chain([row])) == []
     assert found("convolutions_padded_on_one_side", chain([Conv(filters, one_sided)]))
     assert not found("convolutions_padded_on_one_side", chain([Conv(filters, unequal)]))
 

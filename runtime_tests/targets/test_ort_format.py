@@ -117,7 +117,7 @@ def convert(checkpoint: Path, *arguments: str) -> str:
 
 def test_the_command_writes_both_files_and_says_what_folding_did(checkpoint: Path) -> None:
     out = checkpoint.with_name("digits.ort")
-    text = convert(checkpoint, "--out", str(out), "--target", "arm64")
+    text = convert(checkpoint, "--out", str(out), "--target", "arm64", "--prefer", "grouped")
     assert "in ORT format: parity reached" in text
     assert "fragment_batch grows least here (--prefer fragment_batch)" in text
     assert "CoreML MLProgram 18 of 22 nodes in 5 partitions, without ai.onnx:Gather" in text

@@ -130,7 +130,7 @@ def test_the_choice_by_order_takes_the_first_that_serves(lowering: str) -> None:
     large = Site("layer", site(fragment_channels=64, padding=(1, 1)).frozen, (200, 200))
     others = tuple(name for name in ARM64.lowerings if name != lowering)
     assert chosen_for(replace(ARM64, lowerings=(lowering, *others)), large) == lowering
-    assert chosen_for(ARM64, large) == "grouped"
+    assert chosen_for(ARM64, large) == "fragment_batch"
 
 
 def test_nnapi_gets_no_dilated_convolution_in_groups() -> None:
