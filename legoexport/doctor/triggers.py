@@ -39,7 +39,7 @@ def padded_convolutions_that_widen(model: FoldedModel) -> list[str]:
 
 
 def convolutions_padded_unequally(model: FoldedModel) -> list[str]:
-    """Convolutions from 3x3 on, in one group, with another padding along height than along width."""
+    """Convolutions from 3x3 on, in one group, padded otherwise along height than along width."""
     return [
         one.name
         for one in model.convolutions
