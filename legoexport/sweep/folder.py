@@ -74,10 +74,10 @@ class Folder:
         """Note what every cell is trained with, or check that it is still the same.
 
         Raises:
-            UsageError: The folder holds cells that were trained otherwise.
+            UsageError: The folder holds cells that were trained otherwise, or cannot be made.
         """
         path = self.path / "budget.json"
-        (self.path / "cells").mkdir(parents=True, exist_ok=True)
+        self._make()
         if not path.exists():
             _write(path, budget)
         asked, known = _flat(json.loads(json.dumps(budget))), _flat(_read(path))
@@ -89,6 +89,16 @@ class Folder:
                 legal=", ".join(f"{key}={known.get(key)}" for key in changed),
                 next_step="give another --out, or the same budget",
             )
+
+    def _make(self) -> None:
+        try:
+            (self.path / "cells").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make the folder {self.path}",
+                received=error.strerror,
+                next_step="choose another --out",
+            ) from None
 
     def result(self, cell: Cell) -> CellResult | None:
         """Return what a cell gave, or None if it is not finished."""

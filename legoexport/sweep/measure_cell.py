@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import nn
 
 from legoexport import atomic
-from legoexport.bench.options import BenchOptions
 from legoexport.bench.run import bench_model
 from legoexport.convert import convert_dense_twin, convert_module, example_input
 from legoexport.inventory_torch import summarize_module
@@ -26,8 +25,7 @@ def measure_cell(request: SweepRequest, folder: Folder, cell: Cell) -> Measureme
     checkpoint = read_checkpoint(folder.checkpoint(cell), dense=cell.design.is_dense)
     model = folder.model(cell)
     atomic.write_bytes(model, _converted(checkpoint, is_dense=cell.design.is_dense))
-    options = BenchOptions(request.bench_threads, duration_s=request.bench_seconds)
-    timing = bench_model(model, options)
+    timing = bench_model(model, request.bench_options)
     return Measurement(
         parameters_count=_parameters_count(checkpoint, is_dense=cell.design.is_dense),
         size_bytes=timing.file_size_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from legoexport.bench.options import BenchOptions
 from legoexport.sweep.grid import Grid
 from legoexport.training.recipe import Recipe
 
@@ -36,6 +37,15 @@ class SweepRequest:
     image_size: int | None = None
     bench_threads: int = 1
     bench_seconds: float = 5.0
+
+    @property
+    def bench_options(self) -> BenchOptions:
+        """How each file is measured.
+
+        Raises:
+            UsageError: It cannot be measured so.
+        """
+        return BenchOptions(self.bench_threads, duration_s=self.bench_seconds)
 
     @property
     def budget(self) -> dict[str, object]:

@@ -83,6 +83,7 @@ def _check(request: SweepRequest) -> None:
     if not find_architecture(request.arch).is_lego:
         legal = ", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego)
         raise UsageError("sweep: --arch names a LegoNet", received=request.arch, legal=legal)
+    _ = request.bench_options  # made here, so that one that is refused is refused now
     for design in request.grid.designs[1:]:
         with torch.device("meta"):
             build(request.arch, **design.hyperparameters)

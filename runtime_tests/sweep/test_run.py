@@ -164,6 +164,8 @@ def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         (["--seeds", "1,1"], "--seeds"),
         (["--preset", "digits", "--recipe", "speed=9"], "speed"),
         (["--o", "3"], "o must divide"),
+        (["--bench-seconds", "0"], "duration must be positive"),
+        (["--out", "/proc/nowhere"], "cannot make the folder"),
     ],
     ids=str,
 )
