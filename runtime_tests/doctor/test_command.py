@@ -72,6 +72,12 @@ def test_trouble_that_leaves_numbers_right_ends_with_zero(per_fragment: Path) ->
     assert findings(per_fragment, "--target", "coreml", "--runtime-version", "1.32.0")["split"]
 
 
+def test_an_open_batch_is_worse_on_xnnpack_than_on_nnapi(per_fragment: Path) -> None:
+    assert doctor(per_fragment, "--target", "xnnpack", "--runtime-version", "1.32").exit_code == 1
+    found = findings(per_fragment, "--target", "xnnpack", "--runtime-version", "1.32")
+    assert found["xnnpack-open-batch"] == "wrong numbers"
+
+
 def test_a_file_that_is_too_new_for_the_runtime(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     onnx.save(chain([Conv(weight(4, 3, 3, 3))], opset=20, ir_version=10), path)
