@@ -105,7 +105,8 @@ def command(
     from legoexport import convert as stages
     from legoexport import packaging
     from legoexport.bench.memory import measure_beside
-    from legoexport.commands.summary import Outcome, print_summary
+    from legoexport.commands.outcome_view import Outcome
+    from legoexport.commands.summary import print_summary
 
     with step_progress() as progress:
         progress("reading the checkpoint")

@@ -1,0 +1,88 @@
+"""What a conversion leaves behind, in the lines of its summary: target, placement, files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from legoexport.bench.timing import Memory
+from legoexport.convert import Conversion
+from legoexport.models.checkpoint import Checkpoint
+from legoexport.ort_format import CONFIG_SUFFIX
+from legoexport.packaging import Package
+from legoexport.partitions import check_partitions, placements_here
+from legoexport.report import format_bytes, format_ratio
+from legoexport.stages import CompileOptions
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that a conversion leaves behind.
+
+    Attributes:
+        conversion: The proved ONNX file.
+        checkpoint: Where it came from.
+        options: What it was compiled for.
+        out: The file that was written.
+        dense_twin_size_bytes: Size of the same function as a dense network.
+        package: The file in ORT format, where that was asked for.
+        memory: Of a process that loads and runs the file, on one CPU thread.
+        dense_twin_memory: The same for the dense network.
+    """
+
+    conversion: Conversion
+    checkpoint: Checkpoint
+    options: CompileOptions
+    out: Path
+    dense_twin_size_bytes: int
+    package: Package | None
+    memory: Memory
+    dense_twin_memory: Memory
+
+
+def target_line(options: CompileOptions, conversion: Conversion) -> str:
+    """Return the target, opset, IR version and batch of the file."""
+    target = options.target
+    batch = "open batch"
+    if not options.final_dynamic_batch:
+        dims = conversion.compiled.model.graph.input[0].type.tensor_type.shape.dim
+        size = dims[0].dim_value
+        chosen = options.dynamic_batch is None
+        batch = f"batch {size}" + (
+            ", the target's choice (--batch N for another)" if chosen else ""
+        )
+    return f"{target.name}: opset {options.final_opset}, IR {target.ir_version}, {batch}"
+
+
+def placement_lines(outcome: Outcome) -> list[str]:
+    """Return what each provider takes: those of phones by table, those that are here by asking."""
+    model_bytes = outcome.conversion.model_bytes
+    here = placements_here(model_bytes, outcome.options.target.providers)
+    placed = ", ".join(f"{name} {count} nodes" for name, count in here.items())
+    return [*map(str, check_partitions(model_bytes)), f"{placed} of this onnxruntime"]
+
+
+def memory_line(outcome: Outcome) -> str:
+    """Return the peak memory of a process that runs the file, beside that of the dense twin."""
+    own, twin = outcome.memory.own_peak_bytes, outcome.dense_twin_memory.own_peak_bytes
+    if own is None or twin is None:
+        return "not told by this system"
+    return f"{format_bytes(own)} at most to load and run it, the dense twin {format_bytes(twin)}"
+
+
+def written_line(outcome: Outcome) -> str:
+    """Return the files that were written and their sizes."""
+    twin = f"the dense twin takes {format_bytes(outcome.dense_twin_size_bytes)} as ONNX"
+    if outcome.package is None:
+        return f"{outcome.out}: {format_bytes(len(outcome.conversion.model_bytes))}; {twin}"
+    return "\n         ".join([*_folded(outcome.package, outcome.out), twin])
+
+
+def _folded(package: Package, out: Path) -> list[str]:
+    before, after = format_bytes(package.onnx_size_bytes), format_bytes(package.size_bytes)
+    return [
+        f"{out}: {after} in ORT format, {format_ratio(package.growth_ratio)} the {before} of ONNX:"
+        " weights are folded for good",
+        f"{package.smallest_lowering} grows least here (--prefer {package.smallest_lowering})",
+        f"{out.with_suffix(CONFIG_SUFFIX)}: the operators for a reduced build",
+    ]
