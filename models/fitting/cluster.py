@@ -79,7 +79,9 @@ def cluster(vectors: Tensor, m: int, *, scaled: bool, options: FitOptions) -> Cl
     """
     generator = torch.Generator().manual_seed(options.seed)
     found = [
-        _descend(vectors, seed_filters(vectors, m, generator, scaled=scaled), scaled, options)
+        _descend(
+            vectors, seed_filters(vectors, m, generator, scaled=scaled), options, scaled=scaled
+        )
         for _ in range(options.restarts_count)
     ]
     return min(found, key=lambda clustering: clustering.squared_errors[-1])
@@ -153,7 +155,7 @@ def seed_filters(vectors: Tensor, m: int, generator: torch.Generator, *, scaled:
     return vectors[drawn].clone()
 
 
-def _descend(vectors: Tensor, filters: Tensor, scaled: bool, options: FitOptions) -> Clustering:  # noqa: FBT001
+def _descend(vectors: Tensor, filters: Tensor, options: FitOptions, *, scaled: bool) -> Clustering:
     assignment = assign(vectors, filters, scaled=scaled)
     errors = [float(assignment.residual.sum())]
     for _ in range(options.most_iterations):
