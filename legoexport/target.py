@@ -73,11 +73,12 @@ class Target:
         ir_version: Version of the ONNX file format.
         dynamic_batch: Whether the batch may stay open; otherwise a file has a fixed one.
         allowed_ops: Operators of the default domain that may run for an image.
-        lowerings: Names of the lowerings that may be used, the preferred one first.
+        lowerings: Names of the lowerings that a layer may get by itself, the preferred one first.
         choice: How a layer without a plan gets its lowering: by the ``time`` that the cost model
             of a measured machine estimates, by the least ``work`` in multiply-adds, or the first
             in ``order`` that serves.
         providers: Execution providers of ONNX Runtime that run it, the preferred one first.
+        others: Names of those that only a plan, ``--prefer`` or ``--tune`` may choose.
         fuses_offline: Whether a file in ORT format may hold ONNX Runtime's own fused operators.
         dilates_groups: Whether a convolution in groups may be dilated.
     """
@@ -91,8 +92,14 @@ class Target:
     lowerings: tuple[str, ...]
     choice: Choice
     providers: tuple[str, ...]
+    others: tuple[str, ...] = ()
     fuses_offline: bool = True
     dilates_groups: bool = True
+
+    @property
+    def eligible(self) -> tuple[str, ...]:
+        """All lowerings that a plan may name."""
+        return self.lowerings + self.others
 
     @property
     def batch(self) -> str:
@@ -145,6 +152,8 @@ XNNPACK = Target(
     lowerings=CONVOLUTION_LOWERINGS,
     choice="work",
     providers=("XnnpackExecutionProvider", "CPUExecutionProvider"),
+    # Their convolutions run on XNNPACK too, but not their Gathers: measure whether they repay it.
+    others=("grouped", "per_fragment", "fragment_batch", *WINOGRAD_LOWERINGS),
     fuses_offline=False,
 )
 NNAPI = Target(

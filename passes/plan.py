@@ -79,8 +79,8 @@ class Plan:
 def why_not(name: str, site: Site, target: Target) -> str | None:
     """Return why lowering ``name`` cannot serve ``site`` on ``target``, or None if it can."""
     lowering = find_lowering(name)
-    if name not in target.lowerings:
-        return f"target {target.name} takes {', '.join(target.lowerings)}"
+    if name not in target.eligible:
+        return f"target {target.name} takes {', '.join(target.eligible)}"
     dilated_groups = site.frozen.o > 1 and site.frozen.dilation != (1, 1)
     if name in GROUPED and dilated_groups and not target.dilates_groups:
         return f"target {target.name} takes no dilated convolution in groups"

@@ -23,7 +23,7 @@ def command(*, as_json: bool) -> None:
     print_table("Targets", COLUMNS, [_row(target) for target in TARGETS.values()])
     print_text("")
     for target in TARGETS.values():
-        print_text(f"{target.name} may lower to {', '.join(target.lowerings)}")
+        print_text(f"{target.name} may lower to {', '.join(target.eligible)}")
 
 
 def _row(target: Target) -> tuple[object, ...]:

@@ -24,12 +24,12 @@ def uniform_plans(prepared: Prepared) -> dict[str, Plan]:
         UsageError: The network has no Lego layer, or the target does not allow ``dense``.
     """
     target, sites = prepared.options.target, prepared.sites
-    if not sites or YARDSTICK not in target.lowerings:
+    if not sites or YARDSTICK not in target.eligible:
         raise UsageError("there is nothing to tune", received=f"{len(sites)} Lego layers")
     plans = {}
-    for name in target.lowerings:
+    for name in target.eligible:
         if any(why_not(name, site, target) is None for site in sites):
-            order = (name, *target.lowerings)
+            order = (name, *target.eligible)
             chosen = {site.layer: _first_that_serves(order, site, target) for site in sites}
             plans[name] = Plan(chosen)
     return plans

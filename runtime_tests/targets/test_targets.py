@@ -22,9 +22,19 @@ from legoexport.errors import InvariantBroken, UsageError
 from legoexport.partitions import check_partitions
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
 from legoexport.passes.plan import Plan, why_not
+from legoexport.passes.preference import preferred_plan
 from legoexport.pipeline import choose_plan
 from legoexport.stages import CompileOptions
-from legoexport.target import ARM64, COREML, CPU, NNAPI, TARGETS, Target, find_target
+from legoexport.target import (
+    ARM64,
+    COREML,
+    CPU,
+    NNAPI,
+    TARGETS,
+    XNNPACK,
+    Target,
+    find_target,
+)
 from runtime_tests.layers import random_frozen
 from runtime_tests.networks import small_net
 
@@ -161,3 +171,12 @@ def test_the_command_lists_every_target() -> None:
     listed = json.loads(subprocess.check_output([*command, "--json"]))
     assert [one["name"] for one in listed] == list(TARGETS)
     assert listed[0]["lowerings"] == list(CPU.lowerings)
+
+
+def test_what_only_a_plan_may_choose_is_chosen_by_none() -> None:
+    assert not set(XNNPACK.lowerings) & set(XNNPACK.others)
+    assert set(XNNPACK.eligible) == set(LOWERINGS)
+    frozen = random_frozen(np.random.default_rng(0), m=32, n=64, fragment_channels=32)
+    place = Site("layer", frozen, (28, 28))
+    assert why_not("winograd_rows_4", place, XNNPACK) is None
+    assert preferred_plan([place], XNNPACK).lowerings["layer"] in XNNPACK.lowerings
