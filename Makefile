@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-runtimes test-heavy lint demo bench clean
+.PHONY: help setup test test-runtimes test-heavy lint demo bench runtimes-matrix clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /' | column -t -s:
@@ -48,6 +48,12 @@ PARTS ?=
 bench: setup  ## Measure whole networks beside other runtimes, and write docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet -e '.[bench]' -c constraints.txt
 	$(BIN)/python -m benchmarks --budget $(BUDGET) $(PARTS)
+
+# RUNTIMES, for example cpu or arm64:max, takes those alone; what is recorded is not taken again.
+RUNTIMES ?=
+
+runtimes-matrix: setup  ## Check every lowering on every runtime, and write docs/runtimes.md
+	$(BIN)/python -m benchmarks.runtimes_matrix $(addprefix --runtime ,$(RUNTIMES))
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) demo build dist *.egg-info .coverage

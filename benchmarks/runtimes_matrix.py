@@ -1,0 +1,127 @@
+"""Fill the matrix of backbones, lowerings and runtimes, and write docs/runtimes.md.
+
+    python -m benchmarks.runtimes_matrix [--runtime NAME] [--backbone NAME] [--lowering NAME]
+
+Each option may be given many times; all of them unless named. Cells in
+``benchmarks/results/runtimes.json`` that were taken of the same file are kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import UTC, datetime
+from importlib import metadata
+
+import click
+
+from benchmarks.matrix.names import BACKBONES, RUNTIMES, RUNTIMES_EMULATED
+from benchmarks.matrix.records import Conditions
+from benchmarks.matrix.render import failures, write_document
+from benchmarks.matrix.store import Matrix
+from legoexport.errors import CheckFailed, LegoExportError, UsageError
+from legoexport.machine import describe
+from legoexport.passes.lowerings import LOWERINGS
+from legoexport.runtimes import Runtime, find_runtime
+from legoexport.runtimes.each import Prepared
+from legoexport.runtimes.web.install import installed
+from legoexport.runtimes.web.node import find_tool
+from legoexport.runtimes.web.runtime import WebRuntime
+
+PACKAGES = ("torch", "onnx", "numpy")
+
+
+@click.command("runtimes_matrix")
+@click.option("--runtime", "runtimes", multiple=True, type=click.Choice(RUNTIMES))
+@click.option("--backbone", "backbones", multiple=True, type=click.Choice(list(BACKBONES)))
+@click.option("--lowering", "lowerings", multiple=True, type=click.Choice(list(LOWERINGS)))
+@click.option("--again", is_flag=True, help="Take cells that are there already, too.")
+@click.option("--render-only", is_flag=True, help="Write the document from what is there.")
+def command(
+    runtimes: tuple[str, ...],
+    backbones: tuple[str, ...],
+    lowerings: tuple[str, ...],
+    *,
+    again: bool,
+    render_only: bool,
+) -> None:
+    """Fill the matrix, write docs/runtimes.md, and fail if a cell is over its limit."""
+    matrix = Matrix()
+    if not render_only:
+        matrix.start(_conditions())
+        chosen = _ready(runtimes or RUNTIMES)
+        for group in _by_cost(chosen):
+            for backbone in backbones or BACKBONES:
+                _fill(matrix, backbone, lowerings or tuple(LOWERINGS), group, again=again)
+    write_document(matrix)
+    wrong = failures(matrix)
+    if wrong:
+        raise CheckFailed("not every cell of the matrix is right", received="; ".join(wrong))
+
+
+def _fill(
+    matrix: Matrix,
+    backbone_name: str,
+    lowerings: Sequence[str],
+    runtimes: Sequence[Runtime],
+    *,
+    again: bool,
+) -> None:
+    # torch takes seconds to import, which --render-only and --help should not wait for.
+    from benchmarks.matrix.measure import load, subjects, take  # noqa: PLC0415
+
+    _tell(f"building {backbone_name}")
+    backbone = load(backbone_name)
+    matrix.set_idle(backbone_name, backbone.idle)
+    for subject in subjects(backbone, lowerings):
+        matrix.add_file(subject.file)
+        missing = [one for one in runtimes if again or not matrix.find(subject.file, one.name)]
+        # Side by side, as nothing is timed: most of them wait for a process of their own.
+        with ThreadPoolExecutor(describe().logical_cores) as pool:
+            taken = [pool.submit(take, backbone, subject, runtime) for runtime in missing]
+            for done in as_completed(taken):
+                cell = done.result()
+                matrix.add_cell(cell)
+                _tell(f"{cell.key}: {cell.failure or cell.error_ratio}")
+
+
+def _ready(names: Sequence[str]) -> list[Runtime]:
+    """Return the runtimes that are installed; say what the others lack."""
+    ready = []
+    for name in names:
+        try:
+            runtime = find_runtime(name)
+            if isinstance(runtime, Prepared):
+                runtime.prepare(_tell)
+            elif isinstance(runtime, WebRuntime):
+                find_tool("node")
+                installed()
+            ready.append(runtime)
+        except UsageError as error:
+            _tell(f"{name} is left out: {error}")
+    return ready
+
+
+def _by_cost(runtimes: Sequence[Runtime]) -> list[list[Runtime]]:
+    """Return those that take seconds, then those that take minutes; either only if there is one."""
+    slow = [runtime for runtime in runtimes if runtime.name in RUNTIMES_EMULATED]
+    quick = [runtime for runtime in runtimes if runtime not in slow]
+    return [group for group in (quick, slow) if group]
+
+
+def _conditions() -> Conditions:
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    return Conditions(datetime.now(UTC).date().isoformat(), describe().to_json(), versions)
+
+
+def _tell(step: str) -> None:
+    click.echo(f"{datetime.now(UTC):%H:%M:%S} {step}", err=True)
+
+
+if __name__ == "__main__":
+    try:
+        command()
+    except LegoExportError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
