@@ -79,6 +79,9 @@ def _summary(matrix: Matrix) -> str:
     rows = len(BACKBONES) * len(LOWERINGS) - idle_count
     cells, whole = len(matrix.cells), rows * len(RUNTIMES)
     said = f"{cells} of {whole} cells measured, {cells - len(wrong)} of them within their limit."
+    limits = [cell.limit_ratio for cell in matrix.cells if cell.limit_ratio is not None]
+    if limits:
+        said += f" The limits lie between {min(limits):.1e} and {max(limits):.1e} of the range."
     return "\n".join([said, *(["", *(f"- {one}" for one in wrong)] if wrong else [])])
 
 
