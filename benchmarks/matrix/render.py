@@ -63,7 +63,8 @@ def _where(conditions: Conditions, cells: Sequence[Cell]) -> str:
     machine = conditions.machine
     versions = {"Python": machine["python"], "onnxruntime": machine["onnxruntime"]}
     named = [f"{name} {version}" for name, version in {**versions, **conditions.versions}.items()]
-    described = [cell.described for cell in cells if cell.described]
+    ordered = sorted(cells, key=lambda cell: RUNTIMES.index(cell.runtime))
+    described = [cell.described for cell in ordered if cell.described]
     lines = [
         f"Taken up to {conditions.date} on {machine['cpu_model']}, {machine['architecture']},"
         f" {machine['os']}; {', '.join(named)}. The runtimes:",
