@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
@@ -116,7 +117,7 @@ class LegoConv2d(nn.Module):
         Under autocast too it is assembled in full precision: a mask is exact, and the products are
         10 times slower in bfloat16 on CPUs (torch 2.13).
         """
-        with torch.autocast(self.lego.device.type, enabled=False):
+        with _full_precision(self.lego.device.type):
             return self._assembled()
 
     def _assembled(self) -> Tensor:
@@ -183,7 +184,7 @@ class LegoConv2d(nn.Module):
 
     def _merged(self, x: Tensor) -> Tensor:
         """Split, transform, merge: the merge is a 1x1 convolution by masks and coefficients."""
-        with torch.autocast(self.lego.device.type, enabled=False):
+        with _full_precision(self.lego.device.type):
             table = self.mask() if self.coefficients is None else self.mask() * self.coefficients
         geometry = (self.stride, self.padding, self.dilation)
         maps = [F.conv2d(part, self.lego, None, *geometry) for part in x.chunk(self.o, dim=1)]
@@ -207,3 +208,10 @@ def imbalance(choices: Tensor, m: int) -> Tensor:
     use = torch.bincount(choices.flatten(), minlength=m)
     share = choices.numel() / m
     return (use - math.ceil(share)).clamp(min=0) - (math.floor(share) - use).clamp(min=0)
+
+
+def _full_precision(device: str) -> contextlib.AbstractContextManager[None]:
+    """Leave autocast, on devices that have it; "meta", which only counts, has not."""
+    if torch.amp.is_autocast_available(device):
+        return torch.autocast(device, enabled=False)
+    return contextlib.nullcontext()
