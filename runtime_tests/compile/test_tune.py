@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legoexport.bench.statistics import RatioInterval
 from legoexport.errors import UsageError
 from legoexport.freeze import freeze
 from legoexport.passes.plan import Plan, why_not
@@ -14,6 +15,7 @@ from legoexport.pipeline import lower, prepare
 from legoexport.stages import CompileOptions, Prepared
 from legoexport.tune import TuneOptions, tune
 from legoexport.tune.candidates import YARDSTICK, changes, combine, kinds, uniform_plans
+from legoexport.tune.workshop import Workshop
 from runtime_tests.networks import small_net
 
 EXAMPLE = torch.zeros(1, 3, 12, 10)
@@ -108,3 +110,28 @@ def test_a_tuned_plan_fits_its_network(prepared: Prepared) -> None:
 def test_senseless_options_are_refused(threads: tuple[int, ...], budget_s: float) -> None:
     with pytest.raises(UsageError, match="positive"):
         TuneOptions(threads, budget_s)
+
+
+def test_where_dense_wins_the_plan_is_dense(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slower = RatioInterval(0.9, 0.9, 0.9)
+    monkeypatch.setattr(Workshop, "speedup", lambda *_, **__: slower)
+    tuned = tune(prepared, TuneOptions(budget_s=0.1))
+    assert tuned.name == YARDSTICK
+    assert set(tuned.plan.lowerings.values()) == {YARDSTICK}
+    assert tuned.speedups[1].estimate_ratio == 1
+
+
+def test_a_change_that_wins_is_kept(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    def challenge(_: Workshop, challenger: Plan, champion: Plan) -> float:
+        """Like per_fragment above all."""
+        count = [list(p.lowerings.values()).count("per_fragment") for p in (challenger, champion)]
+        return 1.0 + 0.1 * (count[0] - count[1])
+
+    monkeypatch.setattr(Workshop, "challenge", challenge)
+    monkeypatch.setattr(Workshop, "has_time", True)
+    monkeypatch.setattr(Workshop, "speedup", lambda *_, **__: RatioInterval(2.0, 2.0, 2.0))
+    tuned = tune(prepared, TuneOptions(budget_s=0.1))
+    assert set(tuned.plan.lowerings.values()) == {"per_fragment"}
+    assert tuned.name == "per_fragment" or tuned.name.endswith(", refined")
