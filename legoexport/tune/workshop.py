@@ -7,11 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
-from legoexport.bench.run import BenchOptions, bench_model, compare, profile_model
+from legoexport.bench.run import (
+    RESTARTS_COUNT,
+    BenchOptions,
+    bench_model,
+    compare,
+    profile_model,
+)
 from legoexport.bench.statistics import RatioInterval
 from legoexport.passes import cost_model
 from legoexport.passes.lowerings import Site
-from legoexport.passes.lowerings.cost import FOOTPRINTS
 from legoexport.passes.plan import Plan
 from legoexport.pipeline import lower
 from legoexport.runtimes import HERE
@@ -99,12 +104,10 @@ class Workshop:
         )
 
     def speedup(
-        self, plan: Plan, other: Plan, threads: int, restarts_count: int | None = None
+        self, plan: Plan, other: Plan, threads: int, restarts_count: int = RESTARTS_COUNT
     ) -> RatioInterval:
         """Return how many times faster ``plan`` is than ``other``."""
         files, options = (self.file(plan), self.file(other)), self._options(threads)
-        if restarts_count is None:
-            return compare(*files, options).speedup
         return compare(*files, options, restarts_count=restarts_count).speedup
 
     def _least(
@@ -131,5 +134,4 @@ def _estimates(plans: Mapping[str, Plan], sites: Sequence[Site]) -> LayerTimes:
         (name, site.layer): 1e3 * cost_model.seconds(site, plan.lowerings[site.layer])
         for name, plan in plans.items()
         for site in sites
-        if plan.lowerings[site.layer] in FOOTPRINTS
     }
