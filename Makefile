@@ -42,12 +42,12 @@ demo: setup  ## Train, convert, verify and benchmark a small LegoNet; results in
 	$(BIN)/python -m legoexport.demo
 
 # Minutes of a full run; PARTS names some of: networks peers layers curves.
-BUDGET ?= 25
+BUDGET ?= 40
 PARTS ?=
 
 bench: setup  ## Measure whole networks beside other runtimes, and write docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet -e '.[bench]' -c constraints.txt
-	$(BIN)/python -m benchmarks --budget $(BUDGET) $(PARTS)
+	$(BIN)/python -m benchmarks --budget $(BUDGET) $(PARTS) $(BENCH_OPTIONS)
 
 # RUNTIMES, for example cpu or arm64:max, takes those alone; what is recorded is not taken again.
 RUNTIMES ?=

@@ -42,7 +42,7 @@ class Files:
 
     Args:
         network: The network.
-        settings: How long to tune, and for which threads.
+        settings: How long to tune.
         folder: Where to keep them.
     """
 
@@ -56,22 +56,22 @@ class Files:
         self._made("checkpoint.pt")
         return self._folder / "naive.onnx"
 
-    def default(self) -> Path:
-        """Return what the default plan gives, for both thread counts."""
+    def default(self, threads: int) -> Path:
+        """Return what the default plan for ``threads`` gives."""
         twin = ("--dense-twin", str(self._folder / "dense.onnx"))
-        return self._converted(f"default-{self._threads}.onnx", "--threads", self._threads, *twin)
+        return self._converted(f"default-{threads}.onnx", "--threads", str(threads), *twin)
 
     def dense(self) -> Path:
         """Return the dense twin, converted the same way."""
-        self.default()  # writes it too
+        self.default(1)  # writes it too
         return self._folder / "dense.onnx"
 
-    def tuned(self) -> Path:
-        """Return one file, tuned on this machine for both thread counts."""
+    def tuned(self, threads: int) -> Path:
+        """Return a file tuned on this machine for ``threads``."""
         budget = f"{self._settings.tune_s:g}"
-        name = f"tuned-{budget}s-{self._threads}"
+        name = f"tuned-{budget}s-{threads}"
         plan = str(self._folder / f"{name}.json")
-        options = ("--tune", "--budget", budget, "--threads", self._threads, "--save-plan", plan)
+        options = ("--tune", "--budget", budget, "--threads", str(threads), "--save-plan", plan)
         return self._converted(f"{name}.onnx", *options)
 
     def preferring(self, lowering: str) -> Path:
@@ -88,10 +88,6 @@ class Files:
             if not out.exists():
                 raise CheckFailed(f"MNN's converter wrote nothing for {model.name}")
         return out
-
-    @property
-    def _threads(self) -> str:
-        return ",".join(map(str, self._settings.threads))
 
     def _converted(self, name: str, *options: str) -> Path:
         out = self._folder / name

@@ -57,13 +57,13 @@ def networks(session: Session) -> None:
     """Race the files of each network in ONNX Runtime."""
     for network in map(NETWORKS.__getitem__, session.networks):
         files = session.files(network)
-        runners = [
-            Runner(DENSE, files.dense),
-            Runner(NAIVE, files.naive),
-            Runner(DEFAULT, files.default),
-            Runner(TUNED, files.tuned),
-        ]
         for threads in session.settings.threads:
+            runners = [
+                Runner(DENSE, files.dense),
+                Runner(NAIVE, files.naive),
+                Runner(DEFAULT, partial(files.default, threads)),
+                Runner(TUNED, partial(files.tuned, threads)),
+            ]
             course = session.course(network, threads, session.settings.model_s)
             _race(session, "networks", network.title, course, runners)
 
@@ -72,12 +72,12 @@ def peers(session: Session) -> None:
     """Race the tuned file beside other runtimes, on the dense file and on ours."""
     for network in map(NETWORKS.__getitem__, session.networks):
         files = session.files(network)
-        runners = [
-            Runner(DENSE, files.dense),
-            Runner(TUNED, files.tuned),
-            *_elsewhere(files),
-        ]
         for threads in session.settings.threads:
+            runners = [
+                Runner(DENSE, files.dense),
+                Runner(TUNED, partial(files.tuned, threads)),
+                *_elsewhere(files, threads),
+            ]
             course = session.course(network, threads, session.settings.model_s)
             _race(session, "peers", network.title, course, runners)
 
@@ -92,7 +92,7 @@ def layers(session: Session) -> None:
                 if not store.holds(profile.key, session.taken):
                     session.tell(f"layers: {profile.key}")
                     files = session.files(network)
-                    path = files.dense() if label == DENSE else files.tuned()
+                    path = files.dense() if label == DENSE else files.tuned(threads)
                     store.add(replace(profile, times=_profiled(path, threads)))
 
 
@@ -103,7 +103,7 @@ def curves(session: Session) -> None:
         runners = [
             Runner(DENSE, files.dense),
             Runner(GROUPED, partial(files.preferring, GROUPED)),
-            Runner(DEFAULT, files.default),
+            Runner(DEFAULT, partial(files.default, point.threads)),
         ]
         course = session.course(
             point.network, point.threads, session.settings.point_s, point.batch_size
@@ -119,18 +119,19 @@ PARTS: dict[str, Callable[[Session], None]] = {
 }
 
 
-def _elsewhere(files: Files) -> Iterator[Runner]:
+def _elsewhere(files: Files, threads: int) -> Iterator[Runner]:
     for name, module in OTHERS.items():
         command = (sys.executable, "-m", "benchmarks.workers.serve", name.lower())
         for form in (DENSE, TUNED):
-            yield Runner(f"{name}, {form}", _maker(files, name, module, form), command)
+            model = files.dense if form == DENSE else partial(files.tuned, threads)
+            yield Runner(f"{name}, {form}", _maker(files, name, module, model), command)
 
 
-def _maker(files: Files, name: str, module: str, form: str) -> Callable[[], Path]:
+def _maker(files: Files, name: str, module: str, source: Callable[[], Path]) -> Callable[[], Path]:
     def make() -> Path:
         if not is_installed(module):
             raise CheckFailed(f"{name} is not installed", next_step="pip install '.[bench]'")
-        model = files.dense() if form == DENSE else files.tuned()
+        model = source()
         return files.for_mnn(model) if name == "MNN" else model
 
     return make

@@ -7,9 +7,9 @@ from math import isfinite
 
 from legoexport.errors import UsageError
 
-DEFAULT_BUDGET_MIN = 25.0
+DEFAULT_BUDGET_MIN = 40.0
 # Seconds at the default budget, in which a full run fits on 4 cores.
-TUNE_S = 20.0
+TUNE_S = 40.0
 MODEL_S = 1.8
 POINT_S = 0.6
 # An interval over restarts needs some; with a longer budget there are more.
@@ -47,7 +47,7 @@ def settings_for(budget_min: float, all_threads: int) -> Settings:
         UsageError: The budget is not positive and finite.
     """
     if not (isfinite(budget_min) and budget_min > 0):
-        raise UsageError("--budget", received=budget_min, legal="minutes, such as 25")
+        raise UsageError("--budget", received=budget_min, legal="minutes, such as 40")
     scale = budget_min / DEFAULT_BUDGET_MIN
     return Settings(
         tune_s=TUNE_S * scale,
