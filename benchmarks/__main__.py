@@ -1,11 +1,11 @@
 """Measure, and write docs/benchmarks.md.
 
-    python -m benchmarks [PART...] [--budget MINUTES] [--network NAME] [--again] [--hide-avx512]
+    python -m benchmarks [PART...] [--budget MINUTES] [--network NAME] [--again] [--up-to LEVEL]
 
 Parts are networks, peers, layers and curves; all of them unless named. What is in
 ``benchmarks/results`` is not measured again unless the passes changed since, or ``--again`` is
-given. ``python -m benchmarks.render`` writes the document alone. With ``--hide-avx512`` everything
-runs as on a processor that ends at AVX2, and is recorded apart.
+given. ``python -m benchmarks.render`` writes the document alone. With ``--up-to avx2`` everything
+runs as on a processor with no wider registers, and is recorded apart.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from importlib import metadata
 
 import click
 
-from benchmarks.avx2 import HIDDEN, environment_without_avx512
 from benchmarks.files import BUILD, ROOT, source_fingerprint
 from benchmarks.labels import OTHERS
+from benchmarks.narrower import LEVELS, environment_up_to
 from benchmarks.networks import NETWORKS
 from benchmarks.parts import PARTS, Session
 from benchmarks.records import Taken
 from benchmarks.render import write_document
 from benchmarks.settings import DEFAULT_BUDGET_MIN, settings_for
-from benchmarks.store import AVX2_RESULTS, RESULTS
+from benchmarks.store import RESULTS
 from legoexport.errors import LegoExportError
 from legoexport.machine import Machine, describe
 
@@ -40,26 +40,26 @@ from legoexport.machine import Machine, describe
     "--network", "names", multiple=True, type=click.Choice(list(NETWORKS)), help="Only this one."
 )
 @click.option("--again", is_flag=True, help="Forget what the parts measured before.")
-@click.option("--hide-avx512", is_flag=True, help="Measure as on a processor with AVX2.")
+@click.option("--up-to", type=click.Choice(list(LEVELS)), help="Hide wider registers.")
 def command(
     parts: tuple[str, ...],
     budget: float,
     threads: int | None,
     names: tuple[str, ...],
+    up_to: str | None,
     *,
     again: bool,
-    hide_avx512: bool,
 ) -> None:
     """Measure PARTS, or all of them, and write docs/benchmarks.md."""
     os.chdir(ROOT)  # workers are modules of this package
-    machine = _hidden(describe()) if hide_avx512 else describe()
+    machine = _narrowed(up_to) if up_to else describe()
     session = Session(
         settings_for(budget, threads or machine.default_threads),
         Taken(_today(), machine.to_json(), _versions(), _typed(), source_fingerprint(), budget),
         tell=_tell,
         networks=names or tuple(NETWORKS),
-        build=BUILD / "avx2" if hide_avx512 else BUILD,
-        results=AVX2_RESULTS if hide_avx512 else RESULTS,
+        build=BUILD / (up_to or ""),
+        results=RESULTS / (up_to or ""),
     )
     for part in parts or PARTS:
         if again:
@@ -68,10 +68,11 @@ def command(
     write_document()
 
 
-def _hidden(machine: Machine) -> Machine:
-    """Hide AVX-512 from all processes that start from here on, and say so in the name."""
-    os.environ.update(environment_without_avx512(BUILD))
-    return replace(machine, cpu_model=f"{machine.cpu_model}, {HIDDEN}")
+def _narrowed(level: str) -> Machine:
+    """Narrow all processes that start from here on, and say so in the machine's name."""
+    os.environ.update(environment_up_to(level, BUILD))
+    machine = describe()
+    return replace(machine, cpu_model=f"{machine.cpu_model} up to {LEVELS[level]}")
 
 
 def _today() -> str:

@@ -12,8 +12,6 @@ from legoexport.atomic import write_bytes
 from legoexport.errors import UsageError
 
 RESULTS = Path(__file__).with_name("results")
-# Of the same processor with AVX-512 hidden.
-AVX2_RESULTS = RESULTS / "avx2"
 R = TypeVar("R", Race, Profile)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.labels import DENSE
+from benchmarks.narrower import LEVELS
 from benchmarks.records import Profile, Race, Record, Taken
 from benchmarks.render import tables
 from benchmarks.render.words import extremes
-from benchmarks.store import AVX2_RESULTS, RESULTS, profiles, races
+from benchmarks.store import RESULTS, profiles, races
 from legoexport.atomic import write_bytes
 from legoexport.report import format_bytes
 
@@ -35,8 +36,9 @@ def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
         parts_picture.draw_layers(_most_telling(layers), figures / "layers.svg")
     if curves:
         curves_picture.draw(curves, figures / "curves.svg")
-    narrow = races("networks", results / AVX2_RESULTS.name).records
-    sections = _sections(networks, peers, layers, curves, narrow)
+    measured = {level: races("networks", results / level).records for level in LEVELS}
+    narrower = {level: records for level, records in measured.items() if records}
+    sections = _sections(networks, peers, layers, curves, narrower)
     write_bytes(document, ("\n\n".join(sections) + "\n").encode())
 
 
@@ -45,7 +47,7 @@ def _sections(
     peers: Sequence[Race],
     layers: Sequence[Profile],
     curves: Sequence[Race],
-    narrow: Sequence[Race],
+    narrower: Mapping[str, Sequence[Race]],
 ) -> Iterator[str]:
     yield _text("introduction")
     if networks:
@@ -54,10 +56,11 @@ def _sections(
         yield from _footnotes(networks, "networks")
         yield from ("Size on disk, and memory that loading adds:", tables.cost_table(networks))
         yield _picture("Latency against file size", "tradeoff")
-    if narrow:
-        yield from ("## On a processor with AVX2", _text("avx2"), *_where(narrow))
-        yield tables.network_table(narrow)
-        yield from _footnotes(narrow, "networks --hide-avx512")
+    if narrower:
+        yield from ("## Narrower registers", _text("narrower"))
+        yield tables.level_table({"all": networks, **narrower})
+        for level, records in narrower.items():
+            yield from (*_where(records), *_footnotes(records, f"networks --up-to {level}"))
     if peers:
         yield from ("## Other runtimes", _text("peers"), *_where(peers))
         yield tables.peer_table(peers)

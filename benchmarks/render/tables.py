@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.labels import DEFAULT, DENSE, NAIVE, OTHERS, TUNED
 from benchmarks.records import Entry, Profile, Race
@@ -25,6 +25,17 @@ def network_table(races: Sequence[Race]) -> str:
         speedups = [_speedup(race, fast, slow) for fast, slow in pairs]
         rows.append([race.subject, str(race.threads), *latencies, *speedups])
     return markdown((*header, *ratios), rows)
+
+
+def level_table(levels: Mapping[str, Sequence[Race]]) -> str:
+    """Return the speed-up of the tuned file over dense, a column for each width of registers."""
+    by_key = {level: {race.key: race for race in races} for level, races in levels.items()}
+    rows = []
+    for race in next(iter(levels.values())) or max(levels.values(), key=len):
+        found = [by_key[level].get(race.key) for level in levels]
+        cells = [NOTHING if one is None else _speedup(one, TUNED, DENSE) for one in found]
+        rows.append([race.subject, str(race.threads), *cells])
+    return markdown(["network", "threads", *levels], rows)
 
 
 def cost_table(races: Sequence[Race]) -> str:

@@ -12,7 +12,7 @@ from benchmarks.labels import DEFAULT, DENSE, GROUPED
 from benchmarks.records import LayerTime, Profile, Race
 from benchmarks.render import tables, write_document
 from benchmarks.render.style import spread
-from benchmarks.store import AVX2_RESULTS, profiles, races
+from benchmarks.store import profiles, races
 
 
 @pytest.fixture
@@ -73,17 +73,18 @@ def test_parts_not_measured_yet_are_left_out(
     assert "figures/" not in text
 
 
-def test_a_processor_without_avx512_has_a_table_of_its_own(
+def test_narrower_registers_have_a_column_each(
     make_race: Callable[..., Race], tmp_path: Path
 ) -> None:
-    races("networks", tmp_path).add(make_race("Net@32"))
-    races("networks", tmp_path / AVX2_RESULTS.name).add(make_race("Net@64"))
+    for threads in (1, 4):
+        races("networks", tmp_path).add(make_race("Net@32", threads))
+    races("networks", tmp_path / "avx2").add(make_race("Net@32", 4))
     write_document(tmp_path, tmp_path / "benchmarks.md")
-    both, hidden = (tmp_path / "benchmarks.md").read_text().split("## On a processor with AVX2")
-    assert "| Net@32 |" in both
-    assert "| Net@64 |" not in both
-    assert "| Net@64 |" in hidden
-    assert "`python -m benchmarks networks --hide-avx512`" in hidden
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert "| network | threads | all | avx2 |\n" in text
+    assert "| Net@32 | 1 | 4.00x [4.00, 4.00] | - |\n" in text
+    assert "| Net@32 | 4 | 4.00x [4.00, 4.00] | 4.00x [4.00, 4.00] |\n" in text
+    assert "`python -m benchmarks networks --up-to avx2`" in text
 
 
 def test_a_model_that_was_not_timed_is_a_dash(make_race: Callable[..., Race]) -> None:
