@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +103,7 @@ def command(
     """Train a network and write a checkpoint that convert reads.
 
     Ctrl-C saves the state; the same command with --resume goes on to the same numbers. Started by
-    torchrun, all processes share every batch.
+    torchrun, all processes share every batch; what it starts again (--max-restarts) resumes.
     """
     hyperparameters = parse_settings(settings)
     if coefficients is not None:
@@ -119,10 +119,13 @@ def command(
 
 
 def _train(request: Request, *, as_json: bool) -> None:
-    from legoexport.training.distributed import joined
+    from legoexport.training.distributed import joined, started_again
     from legoexport.training.loop import Interrupted
     from legoexport.training.run import carry_out
+    from legoexport.training.state import state_path
 
+    if started_again():  # by the same command: a state there is its own
+        request = replace(request, resumes=state_path(request.out).exists())
     try:
         with joined(request.device) as ranks:
             trained = carry_out(request, ranks)

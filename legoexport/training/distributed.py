@@ -10,6 +10,8 @@ from datetime import timedelta
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from legoexport.errors import CheckFailed, UsageError
 from legoexport.training.loop import Interrupted
@@ -50,13 +52,29 @@ def joined(device: str | None) -> Iterator[Ranks]:
         _leave()
 
 
+def started_again() -> bool:
+    """Whether torchrun has started these processes again after one died (``--max-restarts``)."""
+    return _restarts_count() > 0
+
+
+def _restarts_count() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
 def _join(device: str | None) -> Ranks:
     accelerated = device.startswith("cuda") if device else torch.cuda.is_available()
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if accelerated:
         torch.cuda.set_device(local_rank)
+    backend = "nccl" if accelerated else "gloo"
     try:
-        distributed.init_process_group("nccl" if accelerated else "gloo", timeout=TIMEOUT)
+        store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
+        # torchrun keeps one store over all starts (torch 2.13); the addresses of processes that are
+        # gone must not be found in it.
+        fresh = PrefixStore(f"start_{_restarts_count()}", store)
+        distributed.init_process_group(
+            backend, store=fresh, rank=rank, world_size=count, timeout=TIMEOUT
+        )
     except (RuntimeError, ValueError) as error:
         raise UsageError(
             "the processes of this training cannot find one another",
