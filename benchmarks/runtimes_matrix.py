@@ -26,7 +26,7 @@ from legoexport.passes.lowerings import LOWERINGS
 from legoexport.runtimes import Runtime, find_runtime
 from legoexport.runtimes.each import Prepared
 from legoexport.runtimes.web.install import installed
-from legoexport.runtimes.web.node import find_tool
+from legoexport.runtimes.web.node import find_node
 from legoexport.runtimes.web.runtime import WebRuntime
 
 PACKAGES = ("torch", "onnx", "numpy")
@@ -95,7 +95,7 @@ def _ready(names: Sequence[str]) -> list[Runtime]:
             if isinstance(runtime, Prepared):
                 runtime.prepare(_tell)
             elif isinstance(runtime, WebRuntime):
-                find_tool("node")
+                find_node()
                 installed()
             ready.append(runtime)
         except UsageError as error:

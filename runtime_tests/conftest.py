@@ -14,7 +14,7 @@ from legoexport.errors import UsageError
 from legoexport.runtimes import find_runtimes
 from legoexport.runtimes.each import Prepared
 from legoexport.runtimes.web.install import installed
-from legoexport.runtimes.web.node import find_tool, node_version
+from legoexport.runtimes.web.node import find_node, node_version
 
 REQUIRE = "LEGOEXPORT_REQUIRE_RUNTIMES"
 
@@ -32,7 +32,7 @@ def missing(problem: object) -> NoReturn:
 def needs_node() -> None:
     """Node is there, and so is onnxruntime-web, installed by the first test that asks."""
     try:
-        node_version(find_tool("node"))
+        node_version(find_node())
         installed()
     except UsageError as error:
         missing(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from legoexport.errors import UsageError
 from legoexport.runtimes.web import install
-from legoexport.runtimes.web.node import find_tool, node_version
+from legoexport.runtimes.web.node import find_node, node_version
 
 CALLS = "calls.txt"
 # Stands in for npm: notes its arguments and installs one file beside the lock file it was given.
@@ -54,7 +55,7 @@ def test_it_is_installed_once_from_the_lock_file(machine: Path) -> None:
     assert (folder / "node_modules" / "done").exists()
     assert left_over(machine) == [folder.name]
     (call,) = (machine / CALLS).read_text().splitlines()
-    assert call.startswith("ci --ignore-scripts")
+    assert call.startswith("ci --omit=dev --ignore-scripts")
 
 
 def test_many_at_once_end_with_one_whole_folder(machine: Path) -> None:
@@ -81,9 +82,10 @@ def test_another_lock_file_is_another_folder(
     package, _ = install.PACKAGE_FILES
     changed = machine / "package-lock.json"
     changed.write_text("{}")
-    before = install.cache_folder()
+    put(machine, "npm", NPM)
+    before = install.installed()
     monkeypatch.setattr(install, "PACKAGE_FILES", (package, changed))
-    assert install.cache_folder() != before
+    assert install.installed() != before
 
 
 def test_a_cache_that_cannot_be_written_is_named(
@@ -96,13 +98,13 @@ def test_a_cache_that_cannot_be_written_is_named(
         install.installed()
 
 
-@pytest.mark.parametrize("tool", ["node", "npm"])
+@pytest.mark.parametrize(("tool", "ask"), [("node", find_node), ("npm", install.installed)])
 def test_a_missing_tool_says_what_to_install(
-    machine: Path, monkeypatch: pytest.MonkeyPatch, tool: str
+    machine: Path, monkeypatch: pytest.MonkeyPatch, tool: str, ask: Callable[[], object]
 ) -> None:
     monkeypatch.setenv("PATH", str(machine / "bin"))
     with pytest.raises(UsageError, match="apt-get install nodejs npm") as caught:
-        find_tool(tool)
+        ask()
     assert f"no {tool} on PATH" in str(caught.value)
 
 
@@ -110,12 +112,12 @@ def test_a_missing_tool_says_what_to_install(
 def test_an_old_or_broken_node_is_refused(machine: Path, said: str) -> None:
     put(machine, "node", f"#!/bin/sh\necho '{said}'\n")
     with pytest.raises(UsageError, match="18 or later"):
-        node_version(find_tool("node"))
+        node_version(find_node())
 
 
 def test_a_new_node_is_welcome(machine: Path) -> None:
     put(machine, "node", "#!/bin/sh\necho v24.1.0\n")
-    assert node_version(find_tool("node")) == "24.1.0"
+    assert node_version(find_node()) == "24.1.0"
 
 
 def test_the_lock_file_pins_what_the_product_names() -> None:

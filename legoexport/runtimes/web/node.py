@@ -1,4 +1,4 @@
-"""Node and npm: what this machine has of them."""
+"""Node.js: what this machine has of it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import shutil
 import subprocess
 
 from legoexport.errors import UsageError
+from legoexport.npm import HOW_TO_INSTALL
 
 LEAST_MAJOR = 18  # the oldest that Debian, Ubuntu and the Node project still hand out
-NEXT_STEP = "install Node.js and npm (Debian and Ubuntu: apt-get install nodejs npm)"
 
 
-def find_tool(name: str) -> str:
-    """Return the path of ``node`` or ``npm``.
+def find_node() -> str:
+    """Return the path of ``node``.
 
     Raises:
         UsageError: It is not installed.
     """
-    path = shutil.which(name)
+    path = shutil.which("node")
     if path is None:
         problem = "the runtimes wasm and xnnpack run in Node.js, which is not installed"
-        raise UsageError(problem, received=f"no {name} on PATH", next_step=NEXT_STEP)
+        raise UsageError(problem, received="no node on PATH", next_step=HOW_TO_INSTALL)
     return path
 
 
@@ -35,7 +35,9 @@ def node_version(node: str) -> str:
     found = re.fullmatch(r"v(\d+)\.\d+\.\d+\S*", said)
     if found is None or int(found[1]) < LEAST_MAJOR:
         legal = f"{LEAST_MAJOR} or later"
-        raise UsageError(f"{node} is not usable", received=said, legal=legal, next_step=NEXT_STEP)
+        raise UsageError(
+            f"{node} is not usable", received=said, legal=legal, next_step=HOW_TO_INSTALL
+        )
     return said.removeprefix("v")
 
 

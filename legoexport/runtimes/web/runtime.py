@@ -17,7 +17,7 @@ from legoexport.runtimes import refuse_variant
 from legoexport.runtimes.base import Engine, Feed, PlacedNode, Replay, join_batches
 from legoexport.runtimes.web.accept import check_model
 from legoexport.runtimes.web.install import VERSION, installed
-from legoexport.runtimes.web.node import find_tool, node_version
+from legoexport.runtimes.web.node import find_node, node_version
 
 DRIVER = Path(__file__).with_name("driver.mjs")
 LITTLE_ENDIAN_FLOAT32 = "<f4"
@@ -75,10 +75,10 @@ class WebRuntime:
             raise CheckFailed(problem, received=f"all of them on {', '.join(ran_on)}")
 
     def _command(self) -> tuple[str, ...]:
-        return find_tool("node"), str(DRIVER), str(installed())
+        return find_node(), str(DRIVER), str(installed())
 
     def _words(self) -> str:
-        return f"onnxruntime-web {VERSION} in Node {node_version(find_tool('node'))}"
+        return f"onnxruntime-web {VERSION} in Node {node_version(find_node())}"
 
 
 def check_plain(name: str, variant: str | None, threads: int) -> None:
