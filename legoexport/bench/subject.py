@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ class Subject:
         tell(f"looking where {path.name} runs")
         wanted = self.options.profile
         runs_count = self._profiled_runs_count(latency.mean_ms) if wanted else PLACEMENT_RUNS_COUNT
-        nodes, profile = self._take_apart(runs_count)
-        placement = place(nodes)
+        with self._taken_apart(runs_count) as (nodes, to_profile):
+            placement = place(nodes)
+            profile = to_profile() if wanted else None
         check_placement(path, self.engine.placed_as, placement)
         return Timing(
             model=str(path),
@@ -61,7 +63,7 @@ class Subject:
             memory=memory,
             file_size_bytes=file_size_bytes(path),
             placement=placement,
-            profile=profile if wanted else None,
+            profile=profile,
             runtime=self.engine.runtime,
         )
 
@@ -73,14 +75,18 @@ class Subject:
     def profile(self) -> Profile:
         """Take runs apart for about the duration; nothing can be measured after."""
         (latency_ms, *_) = self.client.measure_ms(0)
-        _, profile = self._take_apart(self._profiled_runs_count(latency_ms))
-        return profile
+        with self._taken_apart(self._profiled_runs_count(latency_ms)) as (_, to_profile):
+            return to_profile()
 
-    def _take_apart(self, runs_count: int) -> tuple[tuple[NodeTime, ...], Profile]:
+    @contextmanager
+    def _taken_apart(
+        self, runs_count: int
+    ) -> Iterator[tuple[Sequence[NodeTime], Callable[[], Profile]]]:
+        """Give the nodes of a run, and what makes a profile of them: it reads two whole graphs."""
         with tempfile.TemporaryDirectory() as folder:
             files = self.client.ask("profile", folder=folder, runs_count=runs_count)
             nodes = read_nodes(Path(files["profile"]))
-            return nodes, profile_of(nodes, self.client.path, files["graph"])
+            yield nodes, partial(profile_of, nodes, self.client.path, files["graph"])
 
     def _profiled_runs_count(self, latency_ms: float) -> int:
         least, most = PROFILE_RUNS_COUNT

@@ -67,7 +67,8 @@ def memory_line(outcome: Outcome) -> str:
     own, twin = outcome.memory.own_peak_bytes, outcome.dense_twin_memory.own_peak_bytes
     if own is None or twin is None:
         return "not told by this system"
-    return f"{format_bytes(own)} at most to load and run it, the dense twin {format_bytes(twin)}"
+    sizes = f"{format_bytes(own)} at most to load and run it, the dense twin {format_bytes(twin)}"
+    return f"{sizes} (on this CPU)"
 
 
 def written_line(outcome: Outcome) -> str:

@@ -144,3 +144,12 @@ def test_a_fixed_batch_is_measured_at_that_batch(bench: Bench, models: dict[str,
     code, out, _ = bench(models["fixed"], *SHORT, "--batch", 2, "--json")
     assert code == 0
     assert json.loads(out)["model"]["batch_size"] == 2
+
+
+def test_without_profile_no_graph_is_taken_apart(
+    bench: Bench, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr("legoexport.bench.profile.read_graph", read.append)
+    code, _, errors = bench(models["grouped"], "--duration", 0.05, "--json")
+    assert (code, read) == (0, []), errors

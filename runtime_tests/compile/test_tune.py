@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legoexport.bench.run import BenchOptions, bench_model, compare
 from legoexport.bench.statistics import RatioInterval
+from legoexport.bench.timing import Comparison, Timing
 from legoexport.errors import UsageError
 from legoexport.freeze import freeze
 from legoexport.passes.plan import Plan, why_not
 from legoexport.pipeline import lower, prepare
 from legoexport.stages import CompileOptions, Prepared
-from legoexport.tune import TuneOptions, tune
+from legoexport.target import TARGETS
+from legoexport.tune import TuneOptions, tune, workshop
 from legoexport.tune.candidates import YARDSTICK, changes, combine, kinds, uniform_plans
 from legoexport.tune.workshop import Workshop
 from runtime_tests.networks import small_net
@@ -135,3 +140,43 @@ def test_a_change_that_wins_is_kept(prepared: Prepared, monkeypatch: pytest.Monk
     tuned = tune(prepared, TuneOptions(budget_s=0.1))
     assert set(tuned.plan.lowerings.values()) == {"per_fragment"}
     assert tuned.name == "per_fragment" or tuned.name.endswith(", refined")
+
+
+@pytest.mark.usefixtures("needs_node")
+def test_another_runtime_is_measured_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = TARGETS["xnnpack"]
+    prepared = prepare(freeze(small_net(), EXAMPLE), EXAMPLE, CompileOptions(target=target))
+    measured: list[Timing] = []
+
+    def noted(path: Path, options: BenchOptions) -> Timing:
+        measured.append(bench_model(path, options))
+        return measured[-1]
+
+    monkeypatch.setattr(workshop, "bench_model", noted)
+    # Uniform plans are timed one by one; which of them wins is not what is tested.
+    monkeypatch.setattr(Workshop, "speedup", lambda *_, **__: RatioInterval(2.0, 2.0, 2.0))
+    tuned = tune(prepared, TuneOptions(budget_s=0.1, runtime="xnnpack"))
+    tuned.plan.check(prepared.sites, target)
+    assert len(measured) == len(uniform_plans(prepared))
+    for timing in measured:
+        assert timing.runtime.startswith("onnxruntime-web")
+        assert timing.provider == "XnnpackExecutionProvider"
+
+
+@pytest.mark.usefixtures("needs_node")
+def test_plans_compete_on_the_runtime_that_is_asked_for(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[Comparison] = []
+
+    def noted(*files: Path | BenchOptions, restarts_count: int) -> Comparison:
+        compared.append(compare(*files, restarts_count=restarts_count))  # type: ignore[arg-type]
+        return compared[-1]
+
+    monkeypatch.setattr(workshop, "compare", noted)
+    plans = uniform_plans(prepared)
+    options = TuneOptions(budget_s=0.1, runtime="wasm")
+    shop = Workshop(prepared, tmp_path, options, lambda _: None)
+    assert shop.speedup(plans["grouped"], plans[YARDSTICK], 1, 1) == compared[0].speedup
+    for timing in (compared[0].timing, compared[0].other):
+        assert timing.runtime.startswith("onnxruntime-web")
