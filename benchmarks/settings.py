@@ -12,7 +12,7 @@ DEFAULT_BUDGET_MIN = 40.0
 TUNE_S = 40.0
 MODEL_S = 1.8
 POINT_S = 0.6
-# An interval over restarts needs some; with a longer budget there are more.
+# An interval over restarts needs some, whatever the budget; with a longer one there are more.
 RESTARTS_COUNT = 3
 
 
@@ -53,6 +53,6 @@ def settings_for(budget_min: float, all_threads: int) -> Settings:
         tune_s=TUNE_S * scale,
         model_s=MODEL_S * scale,
         point_s=POINT_S * scale,
-        restarts_count=max(2, round(RESTARTS_COUNT * min(scale, 2.0))),
+        restarts_count=round(RESTARTS_COUNT * min(max(scale, 1.0), 2.0)),
         all_threads=all_threads,
     )
