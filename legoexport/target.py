@@ -46,6 +46,9 @@ COREML_OPS = frozenset(
 )  # fmt: skip
 
 DIRECT_LOWERINGS = ("grouped", "grouped_dense_merge", "per_fragment", "fragment_batch", "dense")
+# For kernels outside the blocked layout, which only x86 has: they divide a convolution among
+# threads by images and groups, but a single image without groups by its matrix product.
+STACKED_LOWERINGS = ("winograd_rows_4_stack", "fragment_stack")
 WINOGRAD_LOWERINGS = (
     "winograd_rows_4",
     "winograd_rows_4_batch",
@@ -120,6 +123,7 @@ CPU = Target(
     lowerings=(*DIRECT_LOWERINGS[:-1], *WINOGRAD_LOWERINGS, "dense"),
     choice="time",
     providers=("CPUExecutionProvider",),
+    others=STACKED_LOWERINGS,
 )
 ARM64 = Target(
     name="arm64",
@@ -128,10 +132,10 @@ ARM64 = Target(
     ir_version=IR_VERSION,
     dynamic_batch=True,
     allowed_ops=ALL_OPS,
-    # Fragments as batch: right on every version, where the SME kernels of onnxruntime 1.24 mistake
-    # one fragment for another in groups and in one convolution each (see legoexport doctor). It
-    # also stays smallest in ORT format.
+    # Never groups or a convolution each first: there the SME kernels of onnxruntime 1.24 mistake
+    # one fragment for another (see legoexport doctor).
     lowerings=(
+        *STACKED_LOWERINGS,
         "fragment_batch",
         "grouped",
         "grouped_dense_merge",
@@ -153,7 +157,13 @@ XNNPACK = Target(
     choice="work",
     providers=("XnnpackExecutionProvider", "CPUExecutionProvider"),
     # Their convolutions run on XNNPACK too, but not their Gathers: measure whether they repay it.
-    others=("grouped", "per_fragment", "fragment_batch", *WINOGRAD_LOWERINGS),
+    others=(
+        "grouped",
+        "per_fragment",
+        "fragment_batch",
+        *STACKED_LOWERINGS,
+        *WINOGRAD_LOWERINGS,
+    ),
     fuses_offline=False,
 )
 NNAPI = Target(
@@ -188,7 +198,7 @@ WEB = Target(
     ir_version=IR_VERSION,
     dynamic_batch=True,
     allowed_ops=ALL_OPS,
-    lowerings=DIRECT_LOWERINGS,
+    lowerings=(*STACKED_LOWERINGS, *DIRECT_LOWERINGS),
     choice="order",
     providers=("CPUExecutionProvider",),
 )

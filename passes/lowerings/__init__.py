@@ -9,11 +9,13 @@ from legoexport.errors import UsageError
 from legoexport.passes.lowerings.base import Lowering, Site, Work
 from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.lowerings.fragment_batch import FragmentBatch
+from legoexport.passes.lowerings.fragment_stack import FragmentStack
 from legoexport.passes.lowerings.grouped import Grouped
 from legoexport.passes.lowerings.grouped_dense_merge import GroupedDenseMerge
 from legoexport.passes.lowerings.per_fragment import PerFragment
 from legoexport.passes.lowerings.winograd_rows_4 import WinogradRows4
 from legoexport.passes.lowerings.winograd_rows_4_batch import WinogradRows4Batch
+from legoexport.passes.lowerings.winograd_rows_4_stack import WinogradRows4Stack
 from legoexport.passes.lowerings.winograd_rows_7 import WinogradRows7
 from legoexport.passes.lowerings.winograd_rows_7_batch import WinogradRows7Batch
 from legoexport.passes.lowerings.winograd_tiles_4 import WinogradTiles4
@@ -26,8 +28,10 @@ _REGISTERED: tuple[Lowering, ...] = (
     GroupedDenseMerge(),
     PerFragment(),
     FragmentBatch(),
+    FragmentStack(),
     WinogradRows4(),
     WinogradRows4Batch(),
+    WinogradRows4Stack(),
     WinogradRows7(),
     WinogradRows7Batch(),
     WinogradTiles4(),

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from legoexport.passes.lowerings.base import Site, filter_taps
-from legoexport.passes.lowerings.fragments import AS_BATCH, AS_GROUPS, Fragments
+from legoexport.passes.lowerings.fragments import AS_BATCH, AS_GROUPS, AS_STACK, Fragments
+from legoexport.passes.lowerings.stacked_map import StackedMap
 from legoexport.passes.lowerings.winograd import F4, F7, Transforms
 from legoexport.passes.lowerings.winograd_axis import TiledAxis
 from legoexport.passes.lowerings.winograd_tiles import tiled_axes
@@ -51,7 +52,7 @@ def dense(site: Site) -> Footprint:
 def direct(site: Site, fragments: Fragments) -> Footprint:
     """One convolution over the fragments, gather and sum."""
     frozen = site.frozen
-    weight = fragments.maps(frozen) * filter_taps(frozen)
+    weight = fragments.filters(frozen) * filter_taps(frozen)
     maps = fragments.images(frozen) * fragments.maps(frozen)
     floats = fragments.images(frozen) * weight + 2 * maps * site.output_pixels
     floats += _merged_floats(site)
@@ -60,6 +61,22 @@ def direct(site: Site, fragments: Fragments) -> Footprint:
         floats += 2 * frozen.c * height * width
     macs = maps * filter_taps(frozen) * site.output_pixels
     return Footprint(macs, floats, 5, weight, _widest(site, maps * site.output_pixels))
+
+
+def fragment_stack(site: Site) -> Footprint:
+    """As fragments in a batch, with Pad, Gather and the rows between fragments."""
+    batch, stacked = direct(site, AS_BATCH), StackedMap.of(site)
+    height, width = site.input_size
+    spaced = 2 * site.frozen.c * (height + stacked.gap) * width
+    maps = AS_STACK.maps(site.frozen) * site.output_size[1]
+    between = maps * (stacked.distance - site.output_size[0])
+    return Footprint(
+        batch.macs + between * filter_taps(site.frozen),
+        batch.floats + spaced + 2 * between,
+        batch.nodes + 2,
+        batch.weights,
+        max(batch.alive, 2 * (maps * stacked.distance)),
+    )
 
 
 def per_fragment(site: Site) -> Footprint:
@@ -86,14 +103,17 @@ def winograd_rows(site: Site, transforms: Transforms, fragments: Fragments) -> F
     """A depthwise and an ordinary convolution for each point, A^T, gather and sum."""
     frozen, rows, points = site.frozen, TiledAxis.of(site, 0, transforms), transforms.points
     images, maps = fragments.images(frozen), fragments.maps(frozen)
-    weight = points * maps * filter_taps(frozen) // frozen.kernel[0]
+    taps = points * filter_taps(frozen) // frozen.kernel[0]
+    weight = fragments.filters(frozen) * taps
     line = rows.tiles * site.output_size[1]
     products = images * maps * line
     # Concat and reordering of the products, then A^T from a rows to f.
     floats = weight + _input_floats(site, rows) + products * (5 * points + transforms.tile)
+    if fragments is AS_STACK:
+        floats += 2 * frozen.c * site.input_size[0] * site.input_size[1]
     nodes = 2 * points + 6
     alive = _widest(site, products * points)
-    macs = images * weight * line
+    macs = images * maps * taps * line
     return Footprint(macs, floats + _merged_floats(site), nodes, weight, alive)
 
 
@@ -106,7 +126,7 @@ def winograd_tiles(site: Site, transforms: Transforms, fragments: Fragments) -> 
         fragments.maps(frozen),
         rows.tiles * columns.tiles,
     )
-    weight = points**2 * maps * (frozen.c // frozen.o)
+    weight = points**2 * fragments.filters(frozen) * (frozen.c // frozen.o)
     # Horizontal convolutions read each of a rows a times; Concat copies all a^2 values.
     inputs = points**2 * frozen.c * (rows.tiles * site.input_size[1] + 3 * tiles)
     outputs = images * maps * tiles * (3 * points**2 + 2 * points * tile + 3 * tile**2)
@@ -145,8 +165,10 @@ FOOTPRINTS: dict[str, Callable[[Site], Footprint]] = {
     "grouped_dense_merge": grouped_dense_merge,
     "per_fragment": per_fragment,
     "fragment_batch": lambda site: direct(site, AS_BATCH),
+    "fragment_stack": fragment_stack,
     "winograd_rows_4": lambda site: winograd_rows(site, F4, AS_GROUPS),
     "winograd_rows_4_batch": lambda site: winograd_rows(site, F4, AS_BATCH),
+    "winograd_rows_4_stack": lambda site: winograd_rows(site, F4, AS_STACK),
     "winograd_rows_7": lambda site: winograd_rows(site, F7, AS_GROUPS),
     "winograd_rows_7_batch": lambda site: winograd_rows(site, F7, AS_BATCH),
     "winograd_tiles_4": lambda site: winograd_tiles(site, F4, AS_GROUPS),

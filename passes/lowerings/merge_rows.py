@@ -28,19 +28,38 @@ def gather_rows_and_sum(
     draft: Draft, lines: ir.Value, site: Site, rows: TiledAxis, fragments: Fragments
 ) -> ir.Value:
     """Merge ``lines``, which hold ``(images, f, maps, tiles, w')`` in this order in any shape."""
-    frozen, tile = site.frozen, rows.transforms.tile
-    images, maps = fragments.images(frozen), fragments.maps(frozen)
-    shape = [-1, images * tile * maps * rows.tiles, site.output_size[1]]
-    sizes = draft.integers("merge", "lines_shape", shape)
+    images, maps = fragments.images(site.frozen), fragments.maps(site.frozen)
+    count = images * rows.transforms.tile * maps * rows.tiles
+    column, row = _index(fragments.position(site.frozen), maps, rows)
+    return sum_of_rows(draft, lines, site, count, (column, row))
+
+
+def sum_of_rows(
+    draft: Draft,
+    lines: ir.Value,
+    site: Site,
+    count: int,
+    index: tuple[IndexArray, IndexArray],
+) -> ir.Value:
+    """Gather rows of pixels and add up each o of the maps that they form.
+
+    Args:
+        draft: Receives the nodes.
+        lines: ``count`` rows of w' pixels for each of the batch, in any shape.
+        site: The layer and its place.
+        count: Rows of an image.
+        index: First row of each chosen map, ``(n*o, 1)``, and the way to its others, ``(1, h')``.
+    """
+    sizes = draft.integers("merge", "lines_shape", [-1, count, site.output_size[1]])
     flat = draft.node("merge", "lines", "Reshape", [lines, sizes])
-    column, row = _index(fragments.position(frozen), maps, rows)
+    column, row = index
     inputs = [
         draft.constant("merge", "first_rows", column.astype(np.int32)),
         draft.constant("merge", "row_steps", row.astype(np.int32)),
     ]
-    index = draft.node("merge", "index", "Add", inputs)
-    chosen = draft.node("merge", "gather", "Gather", [flat, index], {"axis": 1})
-    return weighted_sum(draft, chosen, frozen)
+    rows = draft.node("merge", "index", "Add", inputs)
+    chosen = draft.node("merge", "gather", "Gather", [flat, rows], {"axis": 1})
+    return weighted_sum(draft, chosen, site.frozen)
 
 
 def _index(position: IndexArray, maps: int, rows: TiledAxis) -> tuple[IndexArray, IndexArray]:

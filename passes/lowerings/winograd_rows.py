@@ -2,7 +2,7 @@
 
 With a = f + 2, tiles of f output rows, U_i = G[i] lego, and V_i = B^T[i] X one row a tile::
 
-    Q_i = conv_1xk(V_i, U_i)                  i < a, the fragments as groups or as batch
+    Q_i = conv_1xk(V_i, U_i)                  i < a, the fragments as groups, batch or stack
     maps[:, t*f + r] = sum_i A^T[r, i] Q_i[:, t]
     Y[n] = sum_i coefficient[i, n] * maps[position[i, n]] + bias[n]
 
@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site, Work
-from legoexport.passes.lowerings.fragments import Fragments
+from legoexport.passes.lowerings.fragments import AS_STACK, Fragments
 from legoexport.passes.lowerings.merge import merge_macs
 from legoexport.passes.lowerings.merge_rows import gather_rows_and_sum
 from legoexport.passes.lowerings.winograd import TAPS, Transforms
@@ -51,12 +51,15 @@ def build_rows(
     frozen, rows = site.frozen, TiledAxis.of(site, 0, transforms)
     channels = frozen.c // fragments.images(frozen)
     entered = fragments.enter(draft, x, site)
-    attributes = _attributes(site, fragments.groups(frozen))
-    kernels = rows.kernels(draft, channels)
+    attributes = _attributes(site, fragments)
+    # onnxruntime 1.27 computes wrong numbers on SME where one Conv pads its axes differently.
+    across = frozen.padding[1] if fragments is AS_STACK else 0
+    kernels = rows.kernels(draft, channels, across)
     products = []
     for i, weight in enumerate(_weights(draft, bank, site, transforms, fragments)):
-        inputs = [rows.transform(draft, f"input_{i}", entered, kernels[i]), weight]
-        products.append(draft.node("transform", f"conv_{i}", "Conv", inputs, attributes))
+        values = rows.transform(draft, f"input_{i}", entered, kernels[i])
+        shown = fragments.present(draft, f"shown_{i}", values, frozen)
+        products.append(draft.node("transform", f"conv_{i}", "Conv", [shown, weight], attributes))
     joined = draft.node("transform", "concat", "Concat", products, {"axis": 1})
     shape = draft.integers("transform", "flat_shape", [0, transforms.points, -1])
     flat = draft.node("transform", "flat", "Reshape", [joined, shape])
@@ -81,17 +84,18 @@ def _weights(
     chosen = fragments.weight(draft, stack, frozen, axis=1)
     list_shape = draft.integers("weights", "list_shape", [-1, cells, 1, width])
     listed = draft.node("weights", "list", "Reshape", [chosen, list_shape])
-    sizes = draft.integers("weights", "sizes", [fragments.maps(frozen)] * points)
+    sizes = draft.integers("weights", "sizes", [fragments.filters(frozen)] * points)
     names = [f"point_{i}" for i in range(points)]
     return list(draft.node_with_outputs("weights", names, "Split", [listed, sizes], {"axis": 0}))
 
 
-def _attributes(site: Site, groups: int) -> dict[str, Any]:
+def _attributes(site: Site, fragments: Fragments) -> dict[str, Any]:
     frozen = site.frozen
+    horizontal = 0 if fragments is AS_STACK else frozen.padding[1]
     return {
         "kernel_shape": [1, frozen.kernel[1]],
         "strides": [1, frozen.stride[1]],
-        "pads": [0, frozen.padding[1]] * 2,
+        "pads": [0, horizontal] * 2,
         "dilations": [1, frozen.dilation[1]],
-        "group": groups,
+        "group": fragments.groups(frozen),
     }

@@ -84,13 +84,14 @@ def test_groups_that_share_their_first_numbers_are_found() -> None:
 def test_a_convolution_per_fragment_and_groups_are_found() -> None:
     frozen = fragments_that_begin_with_one_filter()
     named = {}
-    for lowering in ("per_fragment", "grouped", "fragment_batch", "dense"):
+    for lowering in ("per_fragment", "grouped", "fragment_batch", "fragment_stack", "dense"):
         model = ir.to_proto(lowered(frozen, 8, 8, lowering))
         named[lowering] = found("convolutions_that_start_alike", model)
     assert named == {
         "per_fragment": ["layer/transform/conv_0", "layer/transform/conv_1"],
         "grouped": ["layer/transform/conv"],
         "fragment_batch": [],
+        "fragment_stack": [],
         "dense": [],
     }
 

@@ -88,8 +88,8 @@ def test_size_before_and_after_and_what_would_keep_it_small(conversion: Conversi
     packed = packaging.package(small_net(), conversion, SHAPE, ARM64)
     assert packed.onnx_size_bytes == len(conversion.model_bytes)
     assert packed.growth_ratio == packed.size_bytes / packed.onnx_size_bytes
-    assert packed.smallest_lowering == "fragment_batch"
-    with pytest.raises(InvariantBroken, match=r"--max-size(.|\n)*--prefer fragment_batch"):
+    assert packed.smallest_lowering == "fragment_stack"
+    with pytest.raises(InvariantBroken, match=r"--max-size(.|\n)*--prefer fragment_stack"):
         packaging.package(small_net(), conversion, SHAPE, ARM64, packed.size_bytes - 1)
     packaging.package(small_net(), conversion, SHAPE, ARM64, packed.size_bytes)
 
@@ -119,7 +119,7 @@ def test_the_command_writes_both_files_and_says_what_folding_did(checkpoint: Pat
     out = checkpoint.with_name("digits.ort")
     text = convert(checkpoint, "--out", str(out), "--target", "arm64", "--prefer", "grouped")
     assert "in ORT format: parity reached" in text
-    assert "fragment_batch grows least here (--prefer fragment_batch)" in text
+    assert "fragment_stack grows least here (--prefer fragment_stack)" in text
     assert "CoreML MLProgram 18 of 22 nodes in 5 partitions, without ai.onnx:Gather" in text
     config = checkpoint.with_name("digits.required_operators_and_types.config").read_text()
     assert config.startswith("# Operators that digits.ort needs\n")

@@ -140,7 +140,9 @@ def test_the_choice_by_order_takes_the_first_that_serves(lowering: str) -> None:
     large = Site("layer", site(fragment_channels=64, padding=(1, 1)).frozen, (200, 200))
     others = tuple(name for name in ARM64.lowerings if name != lowering)
     assert chosen_for(replace(ARM64, lowerings=(lowering, *others)), large) == lowering
-    assert chosen_for(ARM64, large) == "fragment_batch"
+    assert chosen_for(ARM64, large) == "winograd_rows_4_stack"
+    strided = Site("layer", replace(large.frozen, stride=(2, 2)), (200, 200))
+    assert chosen_for(ARM64, strided) == "fragment_stack"
 
 
 def test_nnapi_gets_no_dilated_convolution_in_groups() -> None:
