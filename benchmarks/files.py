@@ -74,9 +74,10 @@ class Files:
         options = ("--tune", "--budget", budget, "--threads", str(threads), "--save-plan", plan)
         return self._converted(f"{name}.onnx", *options)
 
-    def preferring(self, lowering: str) -> Path:
+    def preferring(self, lowering: str, target: str = "cpu") -> Path:
         """Return what comes of one lowering wherever it serves."""
-        return self._converted(f"{lowering}.onnx", "--prefer", lowering)
+        options = ("--prefer", lowering, "--target", target)
+        return self._converted(f"{target}-{lowering}.onnx", *options)
 
     def for_mnn(self, model: Path) -> Path:
         """Return ``model`` as MNN's own converter writes it."""

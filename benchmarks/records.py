@@ -71,6 +71,15 @@ class Entry:
         """Median over all rounds."""
         return median(chain.from_iterable(self.restarts_ms))
 
+    def speedup_over(self, other: Entry) -> RatioInterval:
+        """Return how many times faster it is than ``other``, from rounds they shared."""
+        return ratio_of_medians(
+            [
+                list(zip(slower, faster, strict=True))
+                for slower, faster in zip(other.restarts_ms, self.restarts_ms, strict=True)
+            ]
+        )
+
 
 @dataclass(frozen=True)
 class Absent:
@@ -108,15 +117,6 @@ class Race:
     def find(self, label: str) -> Entry | None:
         """Return the entry of that label, or None if it was not timed."""
         return next((entry for entry in self.entries if entry.label == label), None)
-
-    def speedup(self, entry: Entry, over: Entry) -> RatioInterval:
-        """Return how many times faster ``entry`` is than ``over``, from rounds they shared."""
-        return ratio_of_medians(
-            [
-                list(zip(slower, faster, strict=True))
-                for slower, faster in zip(over.restarts_ms, entry.restarts_ms, strict=True)
-            ]
-        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes under their own names."""

@@ -89,7 +89,7 @@ def _speedups(
     timed = [(race, ours, dense) for race, ours, dense in found if ours and dense]
     return (
         tuple(parse(race.subject)[1] for race, _, _ in timed),
-        tuple(race.speedup(ours, dense) for race, ours, dense in timed),
+        tuple(ours.speedup_over(dense) for _, ours, dense in timed),
     )
 
 

@@ -123,7 +123,7 @@ def _speedup(race: Race, fast: str, slow: str) -> str:
     faster, slower = race.find(fast), race.find(slow)
     if faster is None or slower is None:
         return NOTHING
-    return interval(race.speedup(faster, slower))
+    return interval(faster.speedup_over(slower))
 
 
 def _cost(entry: Entry | None) -> str:

@@ -42,7 +42,7 @@ def test_a_slower_moment_that_all_share_leaves_the_ratio_alone(
     ours, dense = race.find(TUNED), race.find(DENSE)
     assert ours is not None
     assert dense is not None
-    ratio = race.speedup(ours, dense)
+    ratio = ours.speedup_over(dense)
     assert ratio.estimate_ratio == pytest.approx(4.0)
     assert ratio.low_ratio == pytest.approx(4.0)
     assert ratio.high_ratio == pytest.approx(4.0)

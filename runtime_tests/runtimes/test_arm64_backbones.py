@@ -67,9 +67,14 @@ def test_vgg_with_a_convolution_per_fragment_is_wrong() -> None:
 
 @pytest.mark.parametrize(
     ("lowering", "processor"),
-    [("per_fragment", WITHOUT_SME), ("fragment_batch", "max")],
+    [
+        ("per_fragment", WITHOUT_SME),
+        ("fragment_batch", "max"),
+        ("fragment_stack", "max"),
+        ("winograd_rows_4_stack", "max"),
+    ],
 )
-def test_vgg_without_sme_or_with_fragments_as_a_batch_is_right(
+def test_vgg_without_sme_or_with_each_bank_in_one_convolution_is_right(
     lowering: str, processor: str
 ) -> None:
     agreement = judge("lego_vgg16", lowering, processor, BAD_CACHE)
