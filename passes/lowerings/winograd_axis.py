@@ -71,22 +71,16 @@ class TiledAxis:
         """Multiply-adds of the input transform of one tile."""
         return sum(len(taps.values) for taps in self.taps)
 
-    def kernels(self, draft: Draft, channels: int, across: int = 0) -> list[Kernel]:
-        """Add the depthwise weights of all rows of B^T; a row of taps is stored once.
-
-        Args:
-            draft: Receives the nodes.
-            channels: Of the map.
-            across: Zeros to add on each side of the other axis.
-        """
-        return [self._kernel(draft, taps, i, channels, across) for i, taps in enumerate(self.taps)]
+    def kernels(self, draft: Draft, channels: int) -> list[Kernel]:
+        """Add the depthwise weights of all rows of B^T; a row of taps is stored once."""
+        return [self._kernel(draft, taps, i, channels) for i, taps in enumerate(self.taps)]
 
     def transform(self, draft: Draft, name: str, x: ir.Value, kernel: Kernel) -> ir.Value:
         """Add the convolution of ``x`` with one row of B^T."""
         inputs = [x, kernel.weight]
         return draft.node("transform", name, "Conv", inputs, kernel.attributes)
 
-    def _kernel(self, draft: Draft, taps: Taps, i: int, channels: int, across: int) -> Kernel:
+    def _kernel(self, draft: Draft, taps: Taps, i: int, channels: int) -> Kernel:
         name, sizes = f"{AXIS_NAMES[self.axis]}_{i}", self._sizes(1, len(taps.values))
         values = np.array(taps.values, dtype=np.float32).reshape(1, 1, *sizes)
         inputs = [
@@ -94,10 +88,9 @@ class TiledAxis:
             draft.integers("weights", f"{name}_shape", [channels, 1, *sizes]),
         ]
         weight = draft.node("weights", name, "Expand", inputs)
-        attributes = {**self._geometry(taps, across), "kernel_shape": sizes, "group": channels}
-        return Kernel(weight, attributes)
+        return Kernel(weight, {**self._geometry(taps), "kernel_shape": sizes, "group": channels})
 
-    def _geometry(self, taps: Taps, across: int) -> dict[str, Any]:
+    def _geometry(self, taps: Taps) -> dict[str, Any]:
         """Padding so that tap 0 of tile 0 meets its pixel and the last tile is complete."""
         tile = self.transforms.tile
         before = self.padding - taps.offset
@@ -106,7 +99,7 @@ class TiledAxis:
         return {
             "strides": self._sizes(1, tile),
             "dilations": self._sizes(1, taps.dilation),
-            "pads": self._sizes(across, before) + self._sizes(across, after),
+            "pads": self._sizes(0, before) + self._sizes(0, after),
         }
 
     def _sizes(self, other: int, own: int) -> list[int]:

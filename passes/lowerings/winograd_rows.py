@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site, Work
-from legoexport.passes.lowerings.fragments import AS_STACK, Fragments
+from legoexport.passes.lowerings.fragments import Fragments
 from legoexport.passes.lowerings.merge import merge_macs
 from legoexport.passes.lowerings.merge_rows import gather_rows_and_sum
 from legoexport.passes.lowerings.winograd import TAPS, Transforms
@@ -51,10 +51,8 @@ def build_rows(
     frozen, rows = site.frozen, TiledAxis.of(site, 0, transforms)
     channels = frozen.c // fragments.images(frozen)
     entered = fragments.enter(draft, x, site)
-    attributes = _attributes(site, fragments)
-    # onnxruntime 1.27 computes wrong numbers on SME where one Conv pads its axes differently.
-    across = frozen.padding[1] if fragments is AS_STACK else 0
-    kernels = rows.kernels(draft, channels, across)
+    attributes = _attributes(site, fragments.groups(frozen))
+    kernels = rows.kernels(draft, channels)
     products = []
     for i, weight in enumerate(_weights(draft, bank, site, transforms, fragments)):
         values = rows.transform(draft, f"input_{i}", entered, kernels[i])
@@ -89,13 +87,12 @@ def _weights(
     return list(draft.node_with_outputs("weights", names, "Split", [listed, sizes], {"axis": 0}))
 
 
-def _attributes(site: Site, fragments: Fragments) -> dict[str, Any]:
+def _attributes(site: Site, groups: int) -> dict[str, Any]:
     frozen = site.frozen
-    horizontal = 0 if fragments is AS_STACK else frozen.padding[1]
     return {
         "kernel_shape": [1, frozen.kernel[1]],
         "strides": [1, frozen.stride[1]],
-        "pads": [0, horizontal] * 2,
+        "pads": [0, frozen.padding[1]] * 2,
         "dilations": [1, frozen.dilation[1]],
-        "group": fragments.groups(frozen),
+        "group": groups,
     }

@@ -119,6 +119,7 @@ def test_two_fragments_that_start_with_the_same_lego_filter(lowering: str) -> No
     ("lowering", "used"),
     [
         ("fragment_batch", ((0, 1, 2), (0, 1, 3))),  # a batch of two takes other kernels
+        ("fragment_stack", ((0, 1, 2), (0, 1, 3))),  # has the bank in one convolution
         ("per_fragment", ((0, 1, 2), (1, 2, 3))),  # starts with another filter
         ("per_fragment", ((0, 1, 2), (0, 1, 0))),  # another number of filters
     ],
