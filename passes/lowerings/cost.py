@@ -118,7 +118,7 @@ def winograd_rows(site: Site, transforms: Transforms, fragments: Fragments) -> F
 
 
 def winograd_tiles(site: Site, transforms: Transforms, fragments: Fragments) -> Footprint:
-    """Depthwise convolutions for each point, one grouped convolution, A^T twice, gather and sum."""
+    """Depthwise convolutions for each point, one grouped convolution, A^T, gather and sum."""
     frozen, (rows, columns) = site.frozen, tiled_axes(site, transforms)
     points, tile = transforms.points, transforms.tile
     images, maps, tiles = (
@@ -129,9 +129,9 @@ def winograd_tiles(site: Site, transforms: Transforms, fragments: Fragments) -> 
     weight = points**2 * fragments.filters(frozen) * (frozen.c // frozen.o)
     # Horizontal convolutions read each of a rows a times; Concat copies all a^2 values.
     inputs = points**2 * frozen.c * (rows.tiles * site.input_size[1] + 3 * tiles)
-    outputs = images * maps * tiles * (3 * points**2 + 2 * points * tile + 3 * tile**2)
+    outputs = images * maps * tiles * 3 * (points**2 + tile**2)
     floats = images * weight + _input_floats(site, rows) + inputs + outputs + _merged_floats(site)
-    nodes = points * (points + 1) + 11
+    nodes = points * (points + 1) + 10
     alive = _widest(site, points**2 * max(images * maps, frozen.c) * tiles)
     return Footprint(images * weight * tiles, floats, nodes, weight, alive)
 

@@ -7,9 +7,10 @@ tile::
     maps[:, t*f + r, u*f + s] = sum_ij A^T[r, i] Q_ij[:, t, u] A[j, s]
     Y[n] = sum_i coefficient[i, n] * maps[position[i, n]] + bias[n]
 
-Nine multiplications a pixel become (a/f)^2, 2.25 for f = 4. The transforms are separable: a
-vertical and a^2 horizontal depthwise convolutions in, two MatMuls out. A Transpose puts the columns
-in order, the Gather of the merge the rows.
+Nine multiplications a pixel become (a/f)^2, 2.25 for f = 4. The way in is separable: a vertical and
+a^2 horizontal depthwise convolutions. The way out is one MatMul with the Kronecker product of A^T
+and itself: it multiplies more than one MatMul an axis would, and moves less (docs/lowerings.md). A
+Transpose puts the columns in order, the Gather of the merge the rows.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def tiles_work(site: Site, transforms: Transforms, fragments: Fragments) -> Work
     points, tile = transforms.points, transforms.tile
     vertical = rows.tap_count * rows.tiles * site.input_size[1]
     horizontal = points * columns.tap_count * rows.tiles * columns.tiles
-    products = points**2 * (frozen.c // frozen.o) + points * tile * (points + tile)
+    products = points**2 * (frozen.c // frozen.o + tile**2)
     maps = fragments.images(frozen) * fragments.maps(frozen)
     outputs = maps * products * rows.tiles * columns.tiles
     return Work(frozen.c * (vertical + horizontal) + outputs, merge_macs(site))
@@ -107,15 +108,25 @@ def _output_lines(draft: Draft, products: ir.Value, axes: Axes, maps: int) -> ir
         sizes = draft.integers("transform", f"{name}_shape", shape)
         return draft.node("transform", name, "Reshape", [value, sizes])
 
-    matrix = draft.constant("transform", "output_matrix", rows.transforms.output.astype(np.float32))
-    flat = reshape("flat", products, [0, points, -1])
-    vertical = draft.node("transform", "output_vertical", "MatMul", [matrix, flat])
-    split = reshape("split", vertical, [0, tile, points, maps * rows.tiles * columns.tiles])
-    both = draft.node("transform", "output", "MatMul", [matrix, split])
-    woven = draft.node("transform", "weave", "Transpose", [both], {"perm": [0, 1, 3, 2]})
+    matrix = _output_matrix(draft, rows.transforms)
+    flat = reshape("flat", products, [0, points**2, -1])
+    values = draft.node("transform", "output", "MatMul", [matrix, flat])
+    split = reshape("split", values, [0, tile, tile, maps * rows.tiles * columns.tiles])
+    woven = draft.node("transform", "weave", "Transpose", [split], {"perm": [0, 1, 3, 2]})
     lines = reshape("lines", woven, [0, tile, maps * rows.tiles, columns.tiles * tile])
     if columns.tiles * tile == columns.output_length:
         return lines
     bounds = {"starts": 0, "ends": columns.output_length, "axes": 3}
     inputs = [draft.integers("transform", f"crop_{name}", [at]) for name, at in bounds.items()]
     return draft.node("transform", "crop", "Slice", [lines, *inputs])
+
+
+def _output_matrix(draft: Draft, transforms: Transforms) -> ir.Value:
+    """The Kronecker product of A^T and itself, (f*f, a*a), from A^T stored once."""
+    tile, points = transforms.tile, transforms.points
+    values = transforms.output.astype(np.float32).reshape(tile, 1, points, 1)
+    vertical = draft.constant("weights", "output_matrix", values)
+    turned = draft.node("weights", "output_turned", "Transpose", [vertical], {"perm": [1, 0, 3, 2]})
+    product = draft.node("weights", "output_product", "Mul", [vertical, turned])
+    sizes = draft.integers("weights", "output_shape", [tile**2, points**2])
+    return draft.node("weights", "output_both", "Reshape", [product, sizes])
