@@ -30,6 +30,8 @@ class Recipe:
         nesterov: Whether the momentum looks ahead.
         weight_decay: Of SGD.
         decays_masks: Whether the decay acts on mask logits too.
+        mask_rate_ratio: Learning rate of the mask logits over that of all other parameters. A
+            choice that changes loses what its output had learned with the filter before.
         label_smoothing: Of the cross entropy.
         balance_weight: Weight of the published balance term on the mask logits; 0: none.
         warmup_epochs: Epochs after which the masks are frozen; None never freezes them.
@@ -53,6 +55,7 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 5e-4
     decays_masks: bool = False
+    mask_rate_ratio: float = 1.0
     label_smoothing: float = 0.0
     balance_weight: float = 1e-4
     warmup_epochs: int | None = 10
@@ -71,7 +74,8 @@ class Recipe:
             self._hold(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         for name in ("weight_decay", "balance_weight"):
             self._hold(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
-        self._hold("learning_rate", 0 < self.learning_rate < float("inf"), "above 0")
+        for name in ("learning_rate", "mask_rate_ratio"):
+            self._hold(name, 0 < getattr(self, name) < float("inf"), "above 0")
         self._hold("schedule", self.schedule in SCHEDULES, ", ".join(SCHEDULES))
         self._hold("padding", self.padding in PADDINGS, ", ".join(PADDINGS))
         self._hold("nesterov", not self.nesterov or self.momentum > 0, "false without momentum")
@@ -90,8 +94,10 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
         "paper": Recipe(),
         "published": Recipe(schedule="cosine", decays_masks=True, restarts_after_warmup=True),
         # Half the paper's rate: VGG16's first gradients are large, and a short climb must be safe.
+        # Masks move slowly: what a flip throws away a short training has no time to learn again.
         "short": Recipe(
             epochs=20,
+            mask_rate_ratio=0.1,
             learning_rate=0.05,
             schedule="one_cycle",
             nesterov=True,

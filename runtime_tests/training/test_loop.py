@@ -84,6 +84,22 @@ def test_masks_change_until_they_freeze(few_digits: ImageData) -> None:
     assert not module.lego.mask_logits.requires_grad
 
 
+def test_masks_move_at_a_rate_of_their_own(few_digits: ImageData) -> None:
+    # A single step, at the full rate: later ones depend on it.
+    one_step = replace(OPTIONS, epochs=1, batch_size=320, schedule="cosine")
+    moved = {}
+    for ratio in (1.0, 0.25):
+        module = tiny_net()
+        before = {name: value.clone() for name, value in module.named_parameters()}
+        train(module, few_digits, replace(one_step, mask_rate_ratio=ratio))
+        moved[ratio] = {name: value - before[name] for name, value in module.named_parameters()}
+    for name, whole in moved[1.0].items():
+        ratio = 0.25 if name == "lego.mask_logits" else 1.0
+        # A step is a difference of float32 numbers of about 0.01 (logits) to 1.
+        torch.testing.assert_close(moved[0.25][name], ratio * whole, rtol=1e-3, atol=1e-7)
+    assert moved[1.0]["lego.mask_logits"].abs().max() > 1e-4
+
+
 def test_masks_need_not_freeze(few_digits: ImageData) -> None:
     module = tiny_net()
     results = train(module, few_digits, replace(OPTIONS, warmup_epochs=None))

@@ -19,6 +19,7 @@ def test_the_numbers_of_the_paper_and_of_its_code(preset: str) -> None:
     assert (recipe.epochs, recipe.batch_size) == (400, 128)
     assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-4)
     assert (recipe.warmup_epochs, recipe.balance_weight) == (10, 1e-4)
+    assert recipe.mask_rate_ratio == 1
     assert (recipe.flips, recipe.max_shift_pixels, recipe.padding) == (True, 4, "constant")
     assert not recipe.nesterov
     assert recipe.label_smoothing == recipe.ema_decay == 0
@@ -36,6 +37,7 @@ def test_the_short_one_is_modern() -> None:
     assert short.schedule == "one_cycle"
     assert short.label_smoothing > 0
     assert short.ema_decay > 0
+    assert short.mask_rate_ratio < 1
     assert short.flips
     assert short.max_shift_pixels == 4
 
@@ -55,6 +57,7 @@ def test_other_epochs_scale_a_short_warm_up_and_no_published_one() -> None:
         {"learning_rate": 0},
         {"learning_rate": math.nan},
         {"learning_rate": "fast"},
+        {"mask_rate_ratio": 0},
         {"momentum": 1.0},
         {"schedule": "linear"},
         {"padding": "mirror"},
