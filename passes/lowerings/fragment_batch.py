@@ -43,4 +43,4 @@ class FragmentBatch:
         shape = [-1, frozen.o * frozen.m, *site.output_size]
         sizes = draft.integers("transform", "maps_shape", shape)
         maps = draft.node("transform", "maps", "Reshape", [images, sizes])
-        return gather_and_sum(draft, maps, AS_BATCH.position(frozen), frozen)
+        return gather_and_sum(draft, maps, AS_BATCH.position(frozen), site)

@@ -56,7 +56,7 @@ class FragmentStack:
             shape = [-1, frozen.m * frozen.o, *site.output_size]
             sizes = draft.integers("transform", "maps_shape", shape)
             maps = draft.node("transform", "maps", "Reshape", [maps, sizes])
-            return gather_and_sum(draft, maps, AS_STACK.position(frozen), frozen)
+            return gather_and_sum(draft, maps, AS_STACK.position(frozen), site)
         first = AS_STACK.position(frozen).T.reshape(-1, 1) * stacked.distance
         steps = np.arange(site.output_size[0], dtype=np.int64)[None, :]
         count = AS_STACK.maps(frozen) * stacked.distance

@@ -40,4 +40,4 @@ class Grouped:
         weight = AS_GROUPS.weight(draft, bank, frozen, axis=0)
         attributes = convolution_attributes(frozen, group=frozen.o)
         maps = draft.node("transform", "conv", "Conv", [x, weight], attributes)
-        return gather_and_sum(draft, maps, AS_GROUPS.position(frozen), frozen)
+        return gather_and_sum(draft, maps, AS_GROUPS.position(frozen), site)

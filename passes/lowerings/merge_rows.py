@@ -59,7 +59,7 @@ def sum_of_rows(
     ]
     rows = draft.node("merge", "index", "Add", inputs)
     chosen = draft.node("merge", "gather", "Gather", [flat, rows], {"axis": 1})
-    return weighted_sum(draft, chosen, site.frozen)
+    return weighted_sum(draft, chosen, site)
 
 
 def _index(position: IndexArray, maps: int, rows: TiledAxis) -> tuple[IndexArray, IndexArray]:

@@ -50,7 +50,7 @@ class PerFragment:
         maps = draft.node("transform", "concat", "Concat", pieces, {"axis": 1})
         widths = [len(used) for used in frozen.selection.filters]
         start = np.array([0, *accumulate(widths)][:-1], dtype=np.int64)[:, None]
-        return gather_and_sum(draft, maps, frozen.selection.position + start, frozen)
+        return gather_and_sum(draft, maps, frozen.selection.position + start, site)
 
 
 def _split(draft: Draft, x: ir.Value, site: Site) -> list[ir.Value]:

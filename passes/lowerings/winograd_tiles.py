@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site, Work
@@ -86,13 +87,14 @@ def _weight(
 ) -> ir.Value:
     """G lego G^T, point by point: (a*a*filters, c/o, 1, 1)."""
     cells = site.frozen.c // site.frozen.o
-    both = np.kron(transforms.filter, transforms.filter).astype(np.float32)
-    matrix = draft.constant("weights", "filter_matrix", both)
+    matrix = _kronecker(draft, "filter_matrix", transforms.filter)
     flat_shape = draft.integers("weights", "flat_shape", [-1, TAPS**2])
     flat = draft.node("weights", "flat", "Reshape", [bank, flat_shape])
     turned = draft.node("weights", "turn", "Transpose", [flat], {"perm": [1, 0]})
     product = draft.node("weights", "transform", "MatMul", [matrix, turned])
-    stack_shape = draft.integers("weights", "stack_shape", [len(both), site.frozen.m, cells])
+    stack_shape = draft.integers(
+        "weights", "stack_shape", [transforms.points**2, site.frozen.m, cells]
+    )
     stack = draft.node("weights", "stack", "Reshape", [product, stack_shape])
     chosen = fragments.weight(draft, stack, site.frozen, axis=1)
     list_shape = draft.integers("weights", "list_shape", [-1, cells, 1, 1])
@@ -108,7 +110,7 @@ def _output_lines(draft: Draft, products: ir.Value, axes: Axes, maps: int) -> ir
         sizes = draft.integers("transform", f"{name}_shape", shape)
         return draft.node("transform", name, "Reshape", [value, sizes])
 
-    matrix = _output_matrix(draft, rows.transforms)
+    matrix = _kronecker(draft, "output_matrix", rows.transforms.output)
     flat = reshape("flat", products, [0, points**2, -1])
     values = draft.node("transform", "output", "MatMul", [matrix, flat])
     split = reshape("split", values, [0, tile, tile, maps * rows.tiles * columns.tiles])
@@ -121,12 +123,14 @@ def _output_lines(draft: Draft, products: ir.Value, axes: Axes, maps: int) -> ir
     return draft.node("transform", "crop", "Slice", [lines, *inputs])
 
 
-def _output_matrix(draft: Draft, transforms: Transforms) -> ir.Value:
-    """The Kronecker product of A^T and itself, (f*f, a*a), from A^T stored once."""
-    tile, points = transforms.tile, transforms.points
-    values = transforms.output.astype(np.float32).reshape(tile, 1, points, 1)
-    vertical = draft.constant("weights", "output_matrix", values)
-    turned = draft.node("weights", "output_turned", "Transpose", [vertical], {"perm": [1, 0, 3, 2]})
-    product = draft.node("weights", "output_product", "Mul", [vertical, turned])
-    sizes = draft.integers("weights", "output_shape", [tile**2, points**2])
-    return draft.node("weights", "output_both", "Reshape", [product, sizes])
+def _kronecker(draft: Draft, name: str, matrix: NDArray[np.float64]) -> ir.Value:
+    """The Kronecker product of a matrix and itself, from the matrix stored once."""
+    height, width = matrix.shape
+    values = matrix.astype(np.float32).reshape(height, 1, width, 1)
+    vertical = draft.constant("weights", f"{name}_once", values)
+    horizontal = draft.node(
+        "weights", f"{name}_turned", "Transpose", [vertical], {"perm": [1, 0, 3, 2]}
+    )
+    product = draft.node("weights", f"{name}_product", "Mul", [vertical, horizontal])
+    sizes = draft.integers("weights", f"{name}_shape", [height**2, width**2])
+    return draft.node("weights", name, "Reshape", [product, sizes])
