@@ -4,7 +4,7 @@ Layers measured alone mislead: their weights stay in cache, and a layout change 
 costs nothing. So nothing is decided but by whole models that take turns:
 
 screen     one model per lowering, with it wherever it serves, taken apart layer by layer
-combine    the lowering with the least time for each layer
+combine    the lowering with the least time for each kind of layer
 compare    that plan, the cost model's, the best uniform one and the dense one, each with the best
 refine     while time is left: layers of one kind at a time, the most promising change first
 """

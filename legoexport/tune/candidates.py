@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from legoexport.errors import UsageError
 from legoexport.passes.lowerings import Site
@@ -50,12 +50,21 @@ def kinds(sites: Iterable[Site]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(layers) for layers in groups.values())
 
 
-def combine(plans: Mapping[str, Plan], times: Mapping[int, LayerTimes]) -> Plan:
-    """Take for each layer the lowering with the least time over all thread counts."""
+def combine(
+    plans: Mapping[str, Plan], times: Mapping[int, LayerTimes], groups: Iterable[Sequence[str]]
+) -> Plan:
+    """Take for each group of layers the lowering with the least time over all thread counts.
+
+    Layers of one kind decide together: the noise of each alone is as large as what lowerings
+    differ by.
+    """
     shares = share_of_dense(times)
-    layers = plans[YARDSTICK].lowerings
-    chosen = {layer: min(plans, key=lambda name: shares[name, layer]) for layer in layers}
-    return Plan({layer: plans[name].lowerings[layer] for layer, name in chosen.items()})
+    chosen = {}
+    for layers in groups:
+        costs = {name: sum(shares[name, layer] for layer in layers) for name in plans}
+        best = plans[min(costs, key=costs.__getitem__)]
+        chosen.update({layer: best.lowerings[layer] for layer in layers})
+    return Plan({layer: chosen[layer] for layer in plans[YARDSTICK].lowerings})
 
 
 def share_of_dense(times: Mapping[int, LayerTimes]) -> LayerTimes:

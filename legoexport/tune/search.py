@@ -16,6 +16,7 @@ from legoexport.tune.candidates import (
     LayerTimes,
     changes,
     combine,
+    kinds,
     share_of_dense,
     uniform_plans,
 )
@@ -57,7 +58,7 @@ def _finalists(
         "cost model": preferred_plan(
             prepared.sites, prepared.options.target, Preference(threads=workshop.options.threads)
         ),
-        "mixed": combine(uniform, times),
+        "mixed": combine(uniform, times, kinds(prepared.sites)),
         best: uniform[best],
         YARDSTICK: uniform[YARDSTICK],
     }
