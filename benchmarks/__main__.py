@@ -1,11 +1,13 @@
 """Measure, and write docs/benchmarks.md.
 
     python -m benchmarks [PART...] [--budget MINUTES] [--network NAME] [--again] [--up-to LEVEL]
+                         [--apart NAME]
 
 Parts are networks, peers, layers and curves; all of them unless named. What is in
 ``benchmarks/results`` is not measured again unless the passes changed since, or ``--again`` is
 given. ``python -m benchmarks.render`` writes the document alone. With ``--up-to avx2`` everything
-runs as on a processor with no wider registers, and is recorded apart.
+runs as on a processor with no wider registers, and is recorded apart. ``--apart NAME`` records the
+networks of a second machine beside those of the first, which a plain run would replace.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from benchmarks.parts import PARTS, Session
 from benchmarks.records import Taken
 from benchmarks.render import write_document
 from benchmarks.settings import DEFAULT_BUDGET_MIN, settings_for
-from benchmarks.store import RESULTS
-from legoexport.errors import LegoExportError
+from benchmarks.store import OTHER_MACHINES, RESULTS
+from legoexport.errors import LegoExportError, UsageError
 from legoexport.machine import Machine, describe
 
 
@@ -41,6 +43,7 @@ from legoexport.machine import Machine, describe
 )
 @click.option("--again", is_flag=True, help="Forget what the parts measured before.")
 @click.option("--up-to", type=click.Choice(list(LEVELS)), help="Hide wider registers.")
+@click.option("--apart", type=click.Choice(OTHER_MACHINES), help="Record as another machine.")
 def command(
     parts: tuple[str, ...],
     budget: float,
@@ -48,18 +51,22 @@ def command(
     names: tuple[str, ...],
     up_to: str | None,
     *,
+    apart: str | None,
     again: bool,
 ) -> None:
     """Measure PARTS, or all of them, and write docs/benchmarks.md."""
     os.chdir(ROOT)  # workers are modules of this package
+    if up_to and apart:
+        raise UsageError("--up-to and --apart are recorded in places of their own: give one")
+    folder = up_to or apart or ""
     machine = _narrowed(up_to) if up_to else describe()
     session = Session(
         settings_for(budget, threads or machine.default_threads),
         Taken(_today(), machine.to_json(), _versions(), _typed(), source_fingerprint(), budget),
         tell=_tell,
         networks=names or tuple(NETWORKS),
-        build=BUILD / (up_to or ""),
-        results=RESULTS / (up_to or ""),
+        build=BUILD / folder,
+        results=RESULTS / folder,
     )
     for part in parts or PARTS:
         if again:

@@ -12,6 +12,8 @@ from legoexport.atomic import write_bytes
 from legoexport.errors import UsageError
 
 RESULTS = Path(__file__).with_name("results")
+# Folders in it for networks measured on a second machine; a new one is a line here.
+OTHER_MACHINES = ("zen5",)
 R = TypeVar("R", Race, Profile)
 
 

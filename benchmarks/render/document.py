@@ -10,7 +10,7 @@ from benchmarks.narrower import LEVELS
 from benchmarks.records import Profile, Race, Record, Taken
 from benchmarks.render import tables
 from benchmarks.render.words import extremes
-from benchmarks.store import RESULTS, profiles, races
+from benchmarks.store import OTHER_MACHINES, RESULTS, profiles, races
 from legoexport.atomic import write_bytes
 from legoexport.report import format_bytes
 
@@ -38,7 +38,8 @@ def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
         curves_picture.draw(curves, figures / "curves.svg")
     measured = {level: races("networks", results / level).records for level in LEVELS}
     narrower = {level: records for level, records in measured.items() if records}
-    sections = _sections(networks, peers, layers, curves, narrower)
+    others = [races("networks", results / name).records for name in OTHER_MACHINES]
+    sections = _sections(networks, peers, layers, curves, narrower, others=others)
     write_bytes(document, ("\n\n".join(sections) + "\n").encode())
 
 
@@ -48,6 +49,8 @@ def _sections(
     layers: Sequence[Profile],
     curves: Sequence[Race],
     narrower: Mapping[str, Sequence[Race]],
+    *,
+    others: Sequence[Sequence[Race]],
 ) -> Iterator[str]:
     yield _text("introduction")
     if networks:
@@ -61,6 +64,11 @@ def _sections(
         yield tables.level_table({"all": networks, **narrower})
         for level, records in narrower.items():
             yield from (*_where(records), *_footnotes(records, f"networks --up-to {level}"))
+    if any(others):
+        yield from ("## Other processors", _text("processors"))
+        for records in filter(None, others):
+            yield from (*_where(records), tables.network_table(records))
+            yield from _footnotes(records, "networks --apart NAME")
     if peers:
         yield from ("## Other runtimes", _text("peers"), *_where(peers))
         yield tables.peer_table(peers)

@@ -12,7 +12,7 @@ from benchmarks.labels import DEFAULT, DENSE, GROUPED
 from benchmarks.records import LayerTime, Profile, Race
 from benchmarks.render import tables, write_document
 from benchmarks.render.style import spread
-from benchmarks.store import profiles, races
+from benchmarks.store import OTHER_MACHINES, profiles, races
 
 
 @pytest.fixture
@@ -85,6 +85,20 @@ def test_narrower_registers_have_a_column_each(
     assert "| Net@32 | 1 | 4.00x [4.00, 4.00] | - |\n" in text
     assert "| Net@32 | 4 | 4.00x [4.00, 4.00] | 4.00x [4.00, 4.00] |\n" in text
     assert "`python -m benchmarks networks --up-to avx2`" in text
+
+
+def test_another_processor_has_a_table_of_its_own(
+    make_race: Callable[..., Race], tmp_path: Path
+) -> None:
+    races("networks", tmp_path).add(make_race("Net@32", 4))
+    write_document(tmp_path, tmp_path / "benchmarks.md")
+    alone = (tmp_path / "benchmarks.md").read_text()
+    races("networks", tmp_path / OTHER_MACHINES[0]).add(make_race("Other@32", 2))
+    write_document(tmp_path, tmp_path / "benchmarks.md")
+    both = (tmp_path / "benchmarks.md").read_text()
+    start, end = both.index("## Other processors"), both.index("| Other@32 | 2 |")
+    assert start < end
+    assert both.startswith(alone.rstrip())  # nothing else is touched
 
 
 def test_a_model_that_was_not_timed_is_a_dash(make_race: Callable[..., Race]) -> None:
