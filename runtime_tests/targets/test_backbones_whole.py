@@ -48,5 +48,7 @@ def test_only_the_bank_as_weight_keeps_an_ort_file_small() -> None:
         ort = to_ort_format(content, fuse=target.fuses_offline)
         growth_ratios[lowering] = len(ort.model_bytes) / len(content)
     assert list(growth_ratios) == sorted(growth_ratios, key=growth_ratios.__getitem__)
-    assert growth_ratios["fragment_batch"] < 1.01
+    # The bank stays as it is; what folds are the sums by blocks, 16 o n floats in a layer of small
+    # maps: 0.46 MB more in the nine of this network, where the file has 14.5 MB.
+    assert growth_ratios["fragment_batch"] < 1.04
     assert growth_ratios["per_fragment"] > 1.5, json.dumps(growth_ratios)
