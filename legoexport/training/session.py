@@ -159,11 +159,12 @@ class Session:
         # Ranks average their gradients: this makes it the mean over the whole batch.
         mean = loss * (setting.ranks.count / batch.whole_count)
         mean.backward()  # type: ignore[no-untyped-call]
-        self._move(recipe)
+        self._move()
         self.loss_sum += loss.detach()
 
-    def _move(self, recipe: Recipe) -> None:
-        steps_per_epoch, position = self.batches.steps_per_epoch, self.position
+    def _move(self) -> None:
+        recipe, position = self.setting.recipe, self.position
+        steps_per_epoch = self.batches.steps_per_epoch
         rate = learning_rate(recipe, position, steps_per_epoch)
         rates = (rate, rate * recipe.mask_rate_ratio)  # a dense network has the first group alone
         for group, group_rate in zip(self.optimizer.param_groups, rates, strict=False):
