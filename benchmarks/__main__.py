@@ -31,7 +31,7 @@ from benchmarks.render import write_document
 from benchmarks.settings import DEFAULT_BUDGET_MIN, settings_for
 from benchmarks.store import OTHER_MACHINES, RESULTS
 from legoexport.errors import LegoExportError, UsageError
-from legoexport.machine import Machine, describe
+from legoexport.host.machine import Machine, describe
 
 
 @click.command("benchmarks")

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
-from legoexport.from_dense import from_dense
+from legoexport.host.report import print_table
 from legoexport.models.blocks import LegoRecipe
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
 from legoexport.models.registry import find_architecture
-from legoexport.report import print_table
 from legoexport.sweep.folder import CellResult, Folder
 from legoexport.sweep.grid import Cell, Design
 from legoexport.training.data.source import load
+from legoexport.training.from_dense import from_dense
 from legoexport.training.recipe import Recipe, choose
 from legoexport.training.request import Request
 from legoexport.training.run import carry_out

@@ -19,7 +19,12 @@ from legoexport.errors import CheckFailed
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "benchmarks"
 # What decides the graph of a converted file.
-DECIDING = ("passes", "models", "legoexport/tune", "legoexport/freeze.py", "legoexport/emit.py")
+DECIDING = (
+    "passes",
+    "models",
+    "legoexport/tune",
+    "legoexport/compile",
+)
 MESSAGE_LINES = 6
 CONVERT = "from MNN.tools import mnnconvert; import sys; mnnconvert.convert(sys.argv)"
 

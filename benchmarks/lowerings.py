@@ -25,7 +25,7 @@ import onnx_ir as ir
 import onnxruntime
 from numpy.typing import NDArray
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
 from legoexport.passes.preference import Preference, preferred_plan
 from legoexport.target import CPU

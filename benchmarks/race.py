@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.records import Absent, Entry
-from legoexport.bench.client import COMMAND, Client, start_worker
 from legoexport.errors import CheckFailed, LegoExportError
+from legoexport.ort.client import COMMAND, Client, start_worker
 
 INPUT, PROVIDER = "input", "CPUExecutionProvider"
 ROUNDS_COUNT = 3

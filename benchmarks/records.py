@@ -8,8 +8,8 @@ from itertools import chain
 from statistics import median
 from typing import Any
 
-from legoexport.bench.statistics import RatioInterval, ratio_of_medians
 from legoexport.errors import UsageError
+from legoexport.measure.statistics import RatioInterval, ratio_of_medians
 
 Restarts = tuple[tuple[float, ...], ...]
 
@@ -20,7 +20,7 @@ class Taken:
 
     Attributes:
         date: ISO date.
-        machine: As ``legoexport.machine`` describes it.
+        machine: As ``legoexport.host.machine`` describes it.
         versions: Of the runtimes beside ONNX Runtime.
         command: What was typed.
         source: Fingerprint of the passes that made the files.

@@ -21,7 +21,7 @@ from benchmarks.matrix.records import Conditions
 from benchmarks.matrix.render import failures, write_document
 from benchmarks.matrix.store import Matrix
 from legoexport.errors import CheckFailed, LegoExportError, UsageError
-from legoexport.machine import describe
+from legoexport.host.machine import describe
 from legoexport.passes.lowerings import LOWERINGS
 from legoexport.runtimes import Runtime, find_runtime
 from legoexport.runtimes.each import Prepared

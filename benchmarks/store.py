@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from benchmarks.records import Profile, Race, Taken, read_profile, read_race
-from legoexport.atomic import write_bytes
 from legoexport.errors import UsageError
+from legoexport.host.atomic import write_bytes
 
 RESULTS = Path(__file__).with_name("results")
 # Folders in it for networks measured on a second machine; a new one is a line here.

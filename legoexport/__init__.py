@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+from legoexport.version import __version__
 
 _HOMES = {
-    "CompileOptions": "legoexport.stages",
+    "CompileOptions": "legoexport.compile.stages",
     "LegoConv2d": "legoexport.models.lego_conv",
     "Plan": "legoexport.passes.plan",
-    "convert_module": "legoexport.convert",
-    "freeze": "legoexport.freeze",
+    "convert_module": "legoexport.deliver.convert",
+    "freeze": "legoexport.compile.freeze",
     "legofy": "legoexport.models.legofy",
     "read_checkpoint": "legoexport.models.checkpoint",
     "write_checkpoint": "legoexport.models.checkpoint",

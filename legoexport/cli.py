@@ -8,8 +8,8 @@ import sys
 
 import click
 
-from legoexport import __version__
 from legoexport.errors import LegoExportError
+from legoexport.version import __version__
 
 # One line each, so that listing them imports none of them: most need torch.
 COMMANDS = {

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from legoexport.errors import CheckFailed, LegoExportError
+from legoexport.host.report import format_bytes, format_count, print_table, print_text
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
-from legoexport.report import format_bytes, format_count, print_table, print_text
 from legoexport.training.data import digits
 from legoexport.training.evaluate import count_correct
 from legoexport.training.loop import train

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 
 
 class FrozenLegoConv2d(nn.Module):

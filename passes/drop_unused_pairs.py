@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from legoexport.frozen import FrozenLego, IndexArray
+from legoexport.lego.frozen import FrozenLego, IndexArray
 from legoexport.passes import lego_op
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from legoexport.errors import UsageError
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.constants import constant_array, set_constant
 
 DOMAIN = "legoexport"

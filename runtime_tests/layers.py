@@ -10,7 +10,7 @@ import onnxruntime
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.passes import lego_op
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.plan import Plan

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from legoexport.freeze import FrozenNetwork
+from legoexport.compile.freeze import FrozenNetwork
+from legoexport.compile.pipeline import compile_network
+from legoexport.compile.stages import CompileOptions
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.passes.lowerings import find_lowering
 from legoexport.passes.plan import Plan
-from legoexport.pipeline import compile_network
-from legoexport.stages import CompileOptions
 
 
 class SmallNet(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 
 Array = NDArray[np.float64]
 

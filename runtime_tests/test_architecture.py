@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {"legoexport": "legoexport", "passes": "legoexport.passes", "models": "legoexport.models"}
 LONGEST_FILE_LINES = 250
 PASS_LIBRARIES = {"legoexport", "numpy", "onnx", "onnx_ir", "onnxsim"}
-FOUNDATION = {"legoexport.errors", "legoexport.frozen", "legoexport.target"}
+FOUNDATION = {"legoexport.errors", "legoexport.lego.frozen", "legoexport.target"}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def test_passes_build_on_the_foundation_and_never_on_torch(name: str) -> None:
 
 @pytest.mark.parametrize("name", inside("legoexport.models"))
 def test_models_build_on_errors_and_frozen(name: str) -> None:
-    assert not outsiders(name, {"legoexport.errors", "legoexport.frozen", "legoexport.models"})
+    assert not outsiders(name, {"legoexport.errors", "legoexport.lego.frozen", "legoexport.models"})
 
 
 @pytest.mark.parametrize("name", sorted(FOUNDATION))
@@ -128,10 +128,10 @@ def test_only_the_command_line_imports_commands(name: str) -> None:
     [
         "legoexport",
         "legoexport.passes",
-        *inside("legoexport.bench"),
+        *inside("legoexport.measure"),
         *inside("legoexport.runtimes"),
         "legoexport.cli",
-        "legoexport.inventory_onnx",
+        "legoexport.inspect.inventory_onnx",
         *(f"legoexport.commands.{name}" for name in COMMANDS),
     ],
 )
@@ -140,7 +140,7 @@ def test_what_needs_no_torch_does_not_load_it(name: str) -> None:
 
 
 def test_bench_never_asks_for_torch() -> None:
-    for name in inside("legoexport.bench"):
+    for name in inside("legoexport.measure"):
         assert "torch" not in {i.module.split(".")[0] for i in imports(name)}, name
 
 

@@ -13,20 +13,20 @@ from torch import nn
 
 from benchmarks.matrix.names import BATCH, HYPERPARAMETERS
 from benchmarks.matrix.records import Cell, FileRecord
-from legoexport.convert import rounding_growth
+from legoexport.compile.freeze import freeze
+from legoexport.compile.pipeline import lower, prepare
+from legoexport.compile.stages import CompileOptions, Prepared
+from legoexport.deliver.convert import rounding_growth
 from legoexport.errors import CheckFailed
-from legoexport.freeze import freeze
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.models.registry import build, input_shape
+from legoexport.ort.partitions import check_partitions
 from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.judge import combine
 from legoexport.parity.reference import Reference, ReferenceNetwork
 from legoexport.parity.verify import judge_outputs
-from legoexport.partitions import check_partitions
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.pipeline import lower, prepare
 from legoexport.runtimes import Feed, Replay, Runtime
-from legoexport.stages import CompileOptions, Prepared
 from legoexport.tune.candidates import uniform_plans
 
 SEED = 2019

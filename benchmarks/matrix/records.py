@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from legoexport.errors import UsageError
-from legoexport.partitions import Partitions
+from legoexport.ort.partitions import Partitions
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Conditions:
 
     Attributes:
         date: ISO date of the last addition.
-        machine: As ``legoexport.machine`` describes it.
+        machine: As ``legoexport.host.machine`` describes it.
         versions: Of what made the files and the golden outputs.
     """
 
@@ -66,7 +66,7 @@ class FileRecord:
         return f"{self.backbone} {self.lowering}"
 
     def of(self, provider: str) -> Partitions:
-        """Return what a provider of ``legoexport.partitions`` takes."""
+        """Return what a provider of ``legoexport.ort.partitions`` takes."""
         return next(one for one in self.partitions if one.provider == provider)
 
     def to_json(self) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmarks.matrix.names import BACKBONES, RUNTIMES
 from benchmarks.matrix.records import Cell, Conditions, FileRecord
 from benchmarks.matrix.store import Matrix
-from legoexport.atomic import write_bytes
+from legoexport.host.atomic import write_bytes
+from legoexport.host.report import format_bytes
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.report import format_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "runtimes.md"

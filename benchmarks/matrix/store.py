@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.matrix.records import Cell, Conditions, FileRecord, read_cell, read_file
-from legoexport.atomic import write_bytes
 from legoexport.errors import UsageError
+from legoexport.host.atomic import write_bytes
 
 RESULTS = Path(__file__).parents[1] / "results" / "runtimes.json"
 

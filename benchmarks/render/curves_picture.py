@@ -12,7 +12,7 @@ from benchmarks.labels import DEFAULT, DENSE, GROUPED
 from benchmarks.points import AXES, parse
 from benchmarks.records import Race
 from benchmarks.render.style import BLACK, colour_of, new_figure, save, spread
-from legoexport.bench.statistics import RatioInterval
+from legoexport.measure.statistics import RatioInterval
 
 TITLES = {
     "size": "Input size, batch 1",

@@ -11,8 +11,8 @@ from benchmarks.records import Profile, Race, Record, Taken
 from benchmarks.render import tables
 from benchmarks.render.words import extremes
 from benchmarks.store import OTHER_MACHINES, RESULTS, profiles, races
-from legoexport.atomic import write_bytes
-from legoexport.report import format_bytes
+from legoexport.host.atomic import write_bytes
+from legoexport.host.report import format_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.labels import DEFAULT, DENSE, NAIVE, OTHERS, TUNED
 from benchmarks.records import Entry, Profile, Race
-from legoexport.bench.statistics import RatioInterval
-from legoexport.report import format_bytes
+from legoexport.host.report import format_bytes
+from legoexport.measure.statistics import RatioInterval
 
 NOTHING = "-"
 PARTS = {"transform": "transform", "merge": "merge", "reorder": "movement", "": "outside"}

@@ -1,1 +1,1 @@
-"""Workers of other runtimes, each with the protocol of ``legoexport/bench/worker.py``."""
+"""Workers of other runtimes, each with the protocol of ``legoexport/ort/worker.py``."""

@@ -2,7 +2,7 @@
 
     python benchmarks/workers/serve.py mnn|openvino
 
-speaks the protocol of ``legoexport/bench/worker.py``; loading takes the shape of the input too,
+speaks the protocol of ``legoexport/ort/worker.py``; loading takes the shape of the input too,
 for both runtimes prepare themselves for one.
 """
 
@@ -13,7 +13,7 @@ import time
 from importlib import import_module
 from typing import Any
 
-from legoexport.bench.worker import Worker, memory_bytes, serve
+from legoexport.ort.worker import Worker, memory_bytes, serve
 
 
 class OtherWorker(Worker):

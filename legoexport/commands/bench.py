@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from legoexport.bench.options import DEFAULT_DURATION_S, BenchOptions
-from legoexport.bench.run import bench_model, compare
-from legoexport.bench.timing import Comparison, Timing
 from legoexport.commands import bench_view as view
-from legoexport.machine import Machine, describe
-from legoexport.report import print_json, print_table, print_text, step_progress
+from legoexport.host.machine import Machine, describe
+from legoexport.host.report import print_json, print_table, print_text, step_progress
+from legoexport.measure.options import DEFAULT_DURATION_S, BenchOptions
+from legoexport.measure.run import bench_model, compare
+from legoexport.measure.timing import Comparison, Timing
 from legoexport.runtimes import HERE
 
 

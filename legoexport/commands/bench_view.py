@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from legoexport.bench.profile import Share
-from legoexport.bench.providers import short_name
-from legoexport.bench.timing import Comparison, Timing
-from legoexport.machine import Machine
-from legoexport.report import format_bytes
+from legoexport.host.machine import Machine
+from legoexport.host.report import format_bytes
+from legoexport.measure.profile import Share
+from legoexport.measure.timing import Comparison, Timing
+from legoexport.ort.providers import short_name
 
 Row = Sequence[str]
 Table = tuple[str, Row, list[Row]]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from legoexport.atomic import check_writable, write_bytes
 from legoexport.commands import convert_options as parse
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
-from legoexport.report import step_progress
+from legoexport.host.atomic import check_writable, write_bytes
+from legoexport.host.report import step_progress
 from legoexport.runtimes import HERE
 from legoexport.target import OBJECTIVES, TARGETS
 
@@ -102,11 +102,11 @@ def command(
     for path in (out, save_plan, dense_twin):
         check_writable(path)
 
-    from legoexport import convert as stages
-    from legoexport import packaging
-    from legoexport.bench.memory import measure_beside
     from legoexport.commands.outcome_view import Outcome
     from legoexport.commands.summary import print_summary
+    from legoexport.deliver import convert as stages
+    from legoexport.deliver import packaging
+    from legoexport.measure.memory import measure_beside
 
     with step_progress() as progress:
         progress("reading the checkpoint")

@@ -11,8 +11,8 @@ from legoexport.runtimes import find_runtime
 from legoexport.target import Target, find_target
 
 if TYPE_CHECKING:
+    from legoexport.compile.stages import CompileOptions
     from legoexport.passes.preference import Preference
-    from legoexport.stages import CompileOptions
     from legoexport.tune import TuneOptions
 
 FORMATS = ("onnx", "ort")
@@ -32,8 +32,8 @@ def compile_options(
     Raises:
         UsageError: A value is not legal, or two contradict each other.
     """
+    from legoexport.compile.stages import CompileOptions
     from legoexport.passes.plan import Plan
-    from legoexport.stages import CompileOptions
 
     target = find_target(target_name)
     if prefer is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from legoexport.errors import UsageError
-from legoexport.report import print_json, print_text
+from legoexport.host.report import print_json, print_text
 from legoexport.target import TARGETS, find_target
 
 if TYPE_CHECKING:
@@ -98,13 +98,13 @@ def _names(nodes: tuple[str, ...]) -> str:
 
 
 def _target(content: onnx.ModelProto, name: str | None) -> Target:
-    from legoexport.provenance import read_stamp
+    from legoexport.compile.stamp import read_stamp
 
     return find_target(name or read_stamp(content).get("target", "cpu"))
 
 
 def _read(path: Path) -> onnx.ModelProto:
-    from legoexport.parity.runtime import parse_model
+    from legoexport.ort.session import parse_model
 
     try:
         content = path.read_bytes()

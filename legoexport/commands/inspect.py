@@ -14,8 +14,8 @@ from legoexport.commands.checkpoint_options import (
     parse_settings,
 )
 from legoexport.errors import UsageError
-from legoexport.inventory import Inventory
-from legoexport.report import print_json, print_table
+from legoexport.host.report import print_json, print_table
+from legoexport.inspect.inventory import Inventory
 
 
 @click.command("inspect")
@@ -60,7 +60,7 @@ def _of_architecture(
         raise UsageError("there is nothing to inspect", legal=legal)
     import torch
 
-    from legoexport.inventory_torch import summarize_module
+    from legoexport.inspect.inventory_torch import summarize_module
     from legoexport.models.registry import build, input_shape
 
     hyperparameters = parse_settings(settings)
@@ -82,14 +82,14 @@ def _of_model(path: Path, *, given: bool) -> Inventory:
             received=path,
             next_step="leave them out: an .onnx file describes itself",
         )
-    from legoexport.inventory_onnx import load_model, summarize_model
+    from legoexport.inspect.inventory_onnx import load_model, summarize_model
 
     model = load_model(path)
     return _placed(summarize_model(model), model.SerializeToString())
 
 
 def _placed(inventory: Inventory, model_bytes: bytes) -> Inventory:
-    from legoexport.placement import layer_partitions, node_providers
+    from legoexport.ort.placement import layer_partitions, node_providers
 
     providers = node_providers(model_bytes, ["CPUExecutionProvider"])
     partitions = layer_partitions(providers, [row.layer for row in inventory.rows])
@@ -105,6 +105,6 @@ def _of_checkpoint(
     input_size: tuple[int, int] | None,
 ) -> Inventory:
     checkpoint = load_checkpoint(path, arch, settings, factory, input_size)
-    from legoexport.inventory_torch import summarize_module
+    from legoexport.inspect.inventory_torch import summarize_module
 
     return summarize_module(checkpoint.module, checkpoint.input_shape)

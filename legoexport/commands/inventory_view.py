@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from legoexport.inventory import Inventory, LayerRow, Totals
-from legoexport.report import format_bytes, format_count, format_ratio
+from legoexport.host.report import format_bytes, format_count, format_ratio
+from legoexport.inspect.inventory import Inventory, LayerRow, Totals
 
 Row = Sequence[str]
 Table = tuple[str, Row, list[Row]]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from legoexport.atomic import check_writable
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
-from legoexport.report import format_count, print_json, print_table, print_text, step_progress
+from legoexport.host.atomic import check_writable
+from legoexport.host.report import format_count, print_json, print_table, print_text, step_progress
 
 if TYPE_CHECKING:
-    from legoexport.from_dense import FromDense
     from legoexport.models.checkpoint import Checkpoint
+    from legoexport.training.from_dense import FromDense
 
 
 @click.command("legofy")
@@ -70,11 +70,11 @@ def command(
     The checkpoint holds the LegoNet of the same architecture; train it further with
     legoexport train. Each Lego layer is fitted by alternating assignment and least squares.
     """
-    from legoexport.from_dense import from_dense
     from legoexport.models.blocks import LegoRecipe
     from legoexport.models.checkpoint import write_checkpoint
     from legoexport.models.fitting.cluster import FitOptions
     from legoexport.training.data.source import load
+    from legoexport.training.from_dense import from_dense
 
     check_writable(out)
     with step_progress() as progress:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from legoexport.bench.timing import Memory
-from legoexport.convert import Conversion
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import Conversion
+from legoexport.deliver.ort_format import CONFIG_SUFFIX
+from legoexport.deliver.packaging import Package
+from legoexport.host.report import format_bytes, format_ratio
+from legoexport.measure.timing import Memory
 from legoexport.models.checkpoint import Checkpoint
-from legoexport.ort_format import CONFIG_SUFFIX
-from legoexport.packaging import Package
-from legoexport.partitions import check_partitions, placements_here
-from legoexport.report import format_bytes, format_ratio
-from legoexport.stages import CompileOptions
+from legoexport.ort.partitions import check_partitions, placements_here
 
 
 @dataclass(frozen=True)

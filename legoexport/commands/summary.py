@@ -16,12 +16,12 @@ from legoexport.commands.outcome_view import (
     target_line,
     written_line,
 )
-from legoexport.convert import Conversion
-from legoexport.freeze import LayerAudit
-from legoexport.inventory import Inventory
-from legoexport.inventory_onnx import summarize_model
-from legoexport.partitions import check_partitions, placements_here
-from legoexport.report import print_json, print_table, print_text
+from legoexport.compile.freeze import LayerAudit
+from legoexport.deliver.convert import Conversion
+from legoexport.host.report import print_json, print_table, print_text
+from legoexport.inspect.inventory import Inventory
+from legoexport.inspect.inventory_onnx import summarize_model
+from legoexport.ort.partitions import check_partitions, placements_here
 from legoexport.tune import Tuned
 
 

@@ -11,7 +11,7 @@ import click
 
 from legoexport.commands.checkpoint_options import parse_settings
 from legoexport.errors import UsageError
-from legoexport.report import print_json, print_table, print_text
+from legoexport.host.report import print_json, print_table, print_text
 from legoexport.training.recipe import PRESETS, choose
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from legoexport.report import print_json, print_table, print_text
+from legoexport.host.report import print_json, print_table, print_text
 from legoexport.target import TARGETS, Target
 
 COLUMNS = ("target", "runs on", "opset", "IR", "batch", "operators", "chooses by", "prefers")

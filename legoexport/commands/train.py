@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from legoexport.commands.checkpoint_options import parse_settings
-from legoexport.report import print_json, print_text
+from legoexport.host.report import print_json, print_text
 from legoexport.training.recipe import PRESETS, choose
 from legoexport.training.request import SAVE_SECONDS, Request
 

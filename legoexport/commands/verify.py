@@ -10,12 +10,12 @@ import click
 
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.errors import ParityFailed, UsageError
+from legoexport.host.report import print_json, print_table, print_text, step_progress
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity import view
 from legoexport.parity.bundle import check_vacant, judge_golden, read_bundle
 from legoexport.parity.bundle import save_bundle as write_bundle
 from legoexport.parity.judge import combine
-from legoexport.parity.runtime import RuntimeModel
-from legoexport.report import print_json, print_table, print_text, step_progress
 from legoexport.runtimes import HERE, MODULES, find_runtimes
 from legoexport.runtimes.base import Feed, Replay, Runtime
 from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each

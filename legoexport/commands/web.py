@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from legoexport.errors import UsageError
-from legoexport.report import format_bytes, print_json, print_text, step_progress
+from legoexport.host.report import format_bytes, print_json, print_text, step_progress
 from legoexport.web.server import DEFAULT_PORT, LOOPBACK, LOOPBACK_HOSTS, address, make_server
 from legoexport.web.site import Site, SiteOptions, build_site
 

@@ -20,7 +20,7 @@ from legoexport.doctor.cases import (
 )
 from legoexport.doctor.model import FoldedModel
 from legoexport.doctor.triggers import TRIGGERS
-from legoexport.partitions import check_partitions
+from legoexport.ort.partitions import check_partitions
 from legoexport.target import Target
 
 DEFAULT_DOMAINS = ("", "ai.onnx")

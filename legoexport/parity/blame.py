@@ -13,22 +13,22 @@ import onnx
 import onnx_ir as ir
 from torch import Tensor
 
+from legoexport.compile.freeze import FrozenNetwork
+from legoexport.compile.pipeline import compile_network
+from legoexport.compile.stages import CompileOptions, Stage
+from legoexport.compile.stamp import mask_digest
 from legoexport.errors import LegoExportError
-from legoexport.freeze import FrozenNetwork
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.dense_form import DenseForm, batch_norms_after
 from legoexport.parity.expectation import ExpectedLayer
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.judge import judge
 from legoexport.parity.layer_check import check_tables
 from legoexport.parity.reference import Reference
-from legoexport.parity.runtime import RuntimeModel
 from legoexport.passes import lego_op
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.plan import Plan
-from legoexport.pipeline import compile_network
-from legoexport.provenance import mask_digest
-from legoexport.stages import CompileOptions, Stage
 
 StageCheck = Callable[[onnx.ModelProto], bool]
 

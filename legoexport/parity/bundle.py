@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import ParityFailed, UsageError
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge import measure
-from legoexport.parity.runtime import RuntimeModel
 
 FORMAT_VERSION = 1
 RECORD_FILE = "bundle.json"

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 import onnx
 import torch
 
+from legoexport.compile.freeze import FrozenNetwork
+from legoexport.compile.stages import CompileOptions
+from legoexport.compile.stamp import read_stamp
 from legoexport.errors import UsageError
-from legoexport.freeze import FrozenNetwork
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.blame import Recipe, StageCheck, replay
 from legoexport.parity.layer_check import LayerAgreement
-from legoexport.parity.runtime import RuntimeModel
 from legoexport.passes.plan import Plan
-from legoexport.provenance import read_stamp
-from legoexport.stages import CompileOptions
 from legoexport.target import find_target
 
 DEFAULT_DOMAINS = ("", "ai.onnx")

@@ -13,9 +13,9 @@ import onnx
 import onnx_ir as ir
 from torch import Tensor
 
-from legoexport.emit import EXPORTER_OPSET, emit
+from legoexport.compile.emit import EXPORTER_OPSET, emit
+from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
-from legoexport.freeze import FrozenNetwork
 from legoexport.parity.dense_form import DenseForm, batch_norms_after
 from legoexport.parity.records import LayerRecord
 from legoexport.passes import lego_op

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from legoexport.ort.session import RuntimeModel
+from legoexport.ort.subgraph import cut_layer
 from legoexport.parity.agreement import finite_or_none
 from legoexport.parity.dense_form import DenseForm
 from legoexport.parity.expectation import ExpectedLayer
 from legoexport.parity.rounding import relative_tolerance
-from legoexport.parity.runtime import RuntimeModel
-from legoexport.parity.subgraph import cut_layer
 
 SEED = 2019
 # Lifts every product above the bias, whose rounding would hide a small coefficient.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from legoexport.compile.stamp import read_stamp
 from legoexport.errors import UsageError
 from legoexport.passes.lowerings import find_lowering
-from legoexport.provenance import read_stamp
 
 LAYERS_LEGAL = '[{"layer", "input", "output", "lowering"}, ...] naming values of the graph'
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import onnx
 from torch import nn
 
+from legoexport.compile.stamp import read_stamp
+from legoexport.ort.session import RuntimeModel, parse_model
 from legoexport.parity.diagnosis import checkpoint_note
 from legoexport.parity.inputs import InputSet, real_inputs
 from legoexport.parity.records import LayerRecord, largest_growth, read_records
 from legoexport.parity.reference import Reference, ReferenceNetwork
-from legoexport.parity.runtime import RuntimeModel, parse_model
 from legoexport.parity.verify import check_input_shape, input_sets
-from legoexport.provenance import read_stamp
 
 
 @dataclass(frozen=True)

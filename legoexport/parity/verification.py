@@ -10,7 +10,9 @@ import numpy as np
 import onnxruntime
 import torch
 
-from legoexport.freeze import FrozenNetwork, freeze
+from legoexport.compile.freeze import FrozenNetwork, freeze
+from legoexport.compile.stamp import read_stamp
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.blame import layer_check, network_check
 from legoexport.parity.bundle import GoldenSet
@@ -18,11 +20,9 @@ from legoexport.parity.diagnosis import describe_cause, describe_layer, recipe
 from legoexport.parity.expectation import ExpectedLayer, emitted_layers, expected_layers
 from legoexport.parity.judge import combine
 from legoexport.parity.layer_check import LayerAgreement
-from legoexport.parity.runtime import RuntimeModel
 from legoexport.parity.subject import Subject
 from legoexport.parity.verify import judge_outputs, judge_sets
 from legoexport.parity.walk import first_failure, walk
-from legoexport.provenance import read_stamp
 from legoexport.runtimes.base import Feed, Replay, Runtime
 from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from legoexport.errors import UsageError
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.judge import combine, judge
 from legoexport.parity.reference import Reference, ReferenceNetwork
-from legoexport.parity.runtime import RuntimeModel
 
 
 def check_model(

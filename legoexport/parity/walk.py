@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import onnx
 
+from legoexport.ort.session import RuntimeModel, expose
 from legoexport.parity.expectation import ExpectedLayer
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.layer_check import LayerAgreement, check_activations, check_tables, worst
-from legoexport.parity.runtime import RuntimeModel, expose
 
 # Any image shows a wrong layer; more would only cost float64 convolutions.
 IMAGES_COUNT = 2

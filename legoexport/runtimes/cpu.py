@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnxruntime
 
-from legoexport.parity.runtime import RuntimeModel
+from legoexport.ort.session import RuntimeModel
 from legoexport.runtimes import refuse_variant
 from legoexport.runtimes.base import Feed, Replay, join_batches
 

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from legoexport.atomic import write_bytes
-from legoexport.report import format_count
+from legoexport.host.atomic import write_bytes
+from legoexport.host.report import format_count
 from legoexport.sweep.table import Row
 
 FORMATS = ("png", "svg")

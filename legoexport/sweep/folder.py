@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from legoexport.atomic import write_bytes
 from legoexport.errors import UsageError
+from legoexport.host.atomic import write_bytes
 from legoexport.sweep.grid import Cell
 
 

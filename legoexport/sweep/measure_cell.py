@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import nn
 
-from legoexport import atomic
-from legoexport.bench.run import bench_model
-from legoexport.convert import convert_dense_twin, convert_module, example_input
-from legoexport.inventory_torch import summarize_module
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import convert_dense_twin, convert_module, example_input
+from legoexport.host import atomic
+from legoexport.inspect.inventory_torch import summarize_module
+from legoexport.measure.run import bench_model
 from legoexport.models.checkpoint import Checkpoint, read_checkpoint
-from legoexport.stages import CompileOptions
 from legoexport.sweep.folder import Folder, Measurement
 from legoexport.sweep.grid import Cell
 from legoexport.sweep.request import SweepRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from legoexport.bench.options import BenchOptions
+from legoexport.measure.options import BenchOptions
 from legoexport.sweep.grid import Grid
 from legoexport.training.recipe import Recipe
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import TypeVar
 
-from legoexport.atomic import write_bytes
-from legoexport.report import format_bytes, format_count
+from legoexport.host.atomic import write_bytes
+from legoexport.host.report import format_bytes, format_count
 from legoexport.sweep.folder import CellResult, Folder, Measurement
 from legoexport.sweep.grid import Design, Grid
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from legoexport import atomic
+from legoexport.host import atomic
 from legoexport.training.recipe import Recipe
 from legoexport.training.results import EpochResult
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from legoexport import atomic
 from legoexport.errors import UsageError
+from legoexport.host import atomic
 from legoexport.training.results import EpochResult
 from legoexport.training.schedule import Position
 from legoexport.training.session import Session

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from legoexport.compile.stages import Prepared
 from legoexport.errors import UsageError
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan, why_not
-from legoexport.stages import Prepared
 from legoexport.target import Target
 
 YARDSTICK = "dense"

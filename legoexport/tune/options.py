@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from legoexport.bench.statistics import RatioInterval
 from legoexport.errors import UsageError
+from legoexport.measure.statistics import RatioInterval
 from legoexport.passes.plan import Plan
 from legoexport.runtimes import HERE
 

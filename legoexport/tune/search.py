@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
-from legoexport.bench.statistics import RatioInterval
+from legoexport.compile.stages import Prepared
+from legoexport.measure.statistics import RatioInterval
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import Preference, preferred_plan
-from legoexport.stages import Prepared
 from legoexport.tune.candidates import (
     YARDSTICK,
     LayerTimes,

@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
-from legoexport.bench.run import (
+from legoexport.compile.pipeline import lower
+from legoexport.compile.stages import Prepared
+from legoexport.measure.run import (
     RESTARTS_COUNT,
     BenchOptions,
     bench_model,
     compare,
     profile_model,
 )
-from legoexport.bench.statistics import RatioInterval
+from legoexport.measure.statistics import RatioInterval
 from legoexport.passes import cost_model
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan
-from legoexport.pipeline import lower
 from legoexport.runtimes import HERE
-from legoexport.stages import Prepared
 from legoexport.tune.candidates import LayerTimes, share_of_dense
 from legoexport.tune.options import TuneOptions
 

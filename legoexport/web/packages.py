@@ -11,8 +11,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from legoexport.cache import cached
-from legoexport.npm import install_locked
+from legoexport.host.cache import cached
+from legoexport.host.npm import install_locked
 
 LOCKED = Path(__file__).with_name("npm")
 LOCK_FILES = ("package.json", "package-lock.json")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from legoexport.errors import UsageError
-from legoexport.parity.runtime import RuntimeModel, parse_model
+from legoexport.ort.session import RuntimeModel, parse_model
 
 GREY_OR_COLOUR = (1, 3)
 SCORES_RANK = 2

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.draft import Draft
 from legoexport.passes.lego_op import LegoNode
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, filter_taps
 from legoexport.passes.lowerings.fragments import AS_STACK

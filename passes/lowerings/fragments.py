@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import onnx_ir as ir
 
-from legoexport.frozen import FrozenLego, IndexArray
+from legoexport.lego.frozen import FrozenLego, IndexArray
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from legoexport.frozen import FrozenLego, IndexArray
+from legoexport.lego.frozen import FrozenLego, IndexArray
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site, stored_bias
 from legoexport.passes.lowerings.fragments import BLOCK

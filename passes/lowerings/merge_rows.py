@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from legoexport.frozen import IndexArray
+from legoexport.lego.frozen import IndexArray
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site
 from legoexport.passes.lowerings.fragments import Fragments

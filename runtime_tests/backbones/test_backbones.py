@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from legoexport.convert import convert_module
-from legoexport.freeze import freeze
+from legoexport.compile.freeze import freeze
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import convert_module
 from legoexport.models.registry import build, input_shape
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.stages import CompileOptions
 from runtime_tests.networks import plan_where_it_serves, randomize
 
 pytestmark = pytest.mark.heavy

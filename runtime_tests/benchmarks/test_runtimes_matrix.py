@@ -16,7 +16,7 @@ from benchmarks.matrix.records import Cell, Conditions, FileRecord, read_cell, r
 from benchmarks.matrix.render import failures, write_document
 from benchmarks.matrix.store import Matrix
 from legoexport.errors import CheckFailed, UsageError
-from legoexport.partitions import Partitions
+from legoexport.ort.partitions import Partitions
 from legoexport.passes.lowerings import LOWERINGS
 
 MACHINE = {

@@ -14,13 +14,13 @@ import onnxruntime
 import pytest
 import torch
 
-from legoexport.convert import convert_module
+from legoexport.compile.stages import CompileOptions
+from legoexport.compile.stamp import read_stamp
+from legoexport.deliver.convert import convert_module
 from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.passes.lowerings.grouped import Grouped
-from legoexport.provenance import read_stamp
-from legoexport.stages import CompileOptions
 from runtime_tests.networks import randomize, small_net
 
 

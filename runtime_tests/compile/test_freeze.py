@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from legoexport.compile.freeze import AGREEMENT_TOLERANCE, freeze
 from legoexport.errors import CheckFailed, CheckpointError
-from legoexport.freeze import AGREEMENT_TOLERANCE, freeze
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.lego_conv import LegoConv2d
 from runtime_tests.networks import small_net

@@ -11,12 +11,12 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from legoexport import invariants
+from legoexport.compile.freeze import freeze
+from legoexport.compile.pipeline import compile_network
+from legoexport.compile.stages import Compiled, CompileOptions
+from legoexport.deliver import invariants
 from legoexport.errors import InvariantBroken
-from legoexport.freeze import freeze
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.pipeline import compile_network
-from legoexport.stages import Compiled, CompileOptions
 from legoexport.target import CPU
 from runtime_tests.networks import plan_where_it_serves, small_net
 

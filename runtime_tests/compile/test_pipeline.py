@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from legoexport.compile.freeze import FrozenNetwork, freeze
+from legoexport.compile.pipeline import compile_network
+from legoexport.compile.stages import Compiled, CompileOptions, Stage
 from legoexport.errors import UsageError
-from legoexport.freeze import FrozenNetwork, freeze
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.pipeline import compile_network
-from legoexport.stages import Compiled, CompileOptions, Stage
 from runtime_tests.networks import plan_where_it_serves, small_net
 
 EXAMPLE = torch.zeros(1, 3, 12, 10)

@@ -9,14 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legoexport.bench.run import BenchOptions, bench_model, compare
-from legoexport.bench.statistics import RatioInterval
-from legoexport.bench.timing import Comparison, Timing
+from legoexport.compile.freeze import freeze
+from legoexport.compile.pipeline import lower, prepare
+from legoexport.compile.stages import CompileOptions, Prepared
 from legoexport.errors import UsageError
-from legoexport.freeze import freeze
+from legoexport.measure.run import BenchOptions, bench_model, compare
+from legoexport.measure.statistics import RatioInterval
+from legoexport.measure.timing import Comparison, Timing
 from legoexport.passes.plan import Plan, why_not
-from legoexport.pipeline import lower, prepare
-from legoexport.stages import CompileOptions, Prepared
 from legoexport.target import TARGETS
 from legoexport.tune import TuneOptions, tune, workshop
 from legoexport.tune.candidates import YARDSTICK, changes, combine, kinds, uniform_plans

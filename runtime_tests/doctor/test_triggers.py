@@ -13,7 +13,7 @@ from onnx import helper
 from legoexport.doctor.model import FoldedModel
 from legoexport.doctor.triggers import TRIGGERS
 from legoexport.errors import UsageError
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from runtime_tests.doctor.graphs import Conv, chain, weight
 from runtime_tests.layers import lowered, random_frozen
 

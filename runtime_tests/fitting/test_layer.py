@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from legoexport.compile.freeze import audit_layer
 from legoexport.errors import CheckpointError
-from legoexport.freeze import audit_layer
 from legoexport.models.fitting.cluster import FitOptions
 from legoexport.models.fitting.layer import LayerFit, fit_layer, fragments
 from legoexport.models.lego_conv import LegoConv2d

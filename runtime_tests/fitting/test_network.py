@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from legoexport.compile.freeze import freeze
 from legoexport.errors import CheckpointError, UsageError
-from legoexport.freeze import freeze
-from legoexport.from_dense import from_dense
 from legoexport.models.blocks import LegoRecipe
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
 from legoexport.models.dense_twin import expand_lego
@@ -22,6 +21,7 @@ from legoexport.models.fitting.network import fit_network
 from legoexport.models.legofy import legofy
 from legoexport.models.registry import build
 from legoexport.training.data.images import ImageData
+from legoexport.training.from_dense import from_dense
 from runtime_tests.models.strangers import DenseBlockNet, Inception, UNet
 
 QUICK = FitOptions(restarts_count=1, most_iterations=3)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legoexport.counts import LegoShape, count
+from legoexport.lego.counts import LegoShape, count
 
 SHAPE = LegoShape(
     o=2,

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from legoexport.errors import UsageError
-from legoexport.inventory import Inventory
-from legoexport.inventory_onnx import summarize_model
-from legoexport.inventory_torch import summarize_module
+from legoexport.inspect.inventory import Inventory
+from legoexport.inspect.inventory_onnx import summarize_model
+from legoexport.inspect.inventory_torch import summarize_module
 from runtime_tests.inspect.network import INPUT_SHAPE, Network
 
 

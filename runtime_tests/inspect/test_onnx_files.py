@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from legoexport.errors import UsageError
-from legoexport.inventory_onnx import LAYERS_KEY, load_model, summarize_model
+from legoexport.inspect.inventory_onnx import LAYERS_KEY, load_model, summarize_model
 
 RECORD = {
     "layer": "features.3",

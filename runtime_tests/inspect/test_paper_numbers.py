@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from legoexport.inventory import Inventory
-from legoexport.inventory_torch import summarize_module
+from legoexport.inspect.inventory import Inventory
+from legoexport.inspect.inventory_torch import summarize_module
 from legoexport.models.registry import build, input_shape
 
 MILLION = 1e6

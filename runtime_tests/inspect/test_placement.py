@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from legoexport.errors import UsageError
-from legoexport.placement import layer_partitions, node_providers
+from legoexport.ort.placement import layer_partitions, node_providers
 from runtime_tests.layers import lowered, random_frozen
 
 

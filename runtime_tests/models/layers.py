@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.models.lego_conv import LegoConv2d
 from runtime_tests.layers import LayerCase, layer_cases
 from runtime_tests.reference import Array, convolve

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from legoexport.convert import convert_module
+from legoexport.deliver.convert import convert_module
 from legoexport.errors import UsageError
 from legoexport.models.dense_twin import expand_lego
 from legoexport.models.lego_conv import LegoConv2d

@@ -9,19 +9,17 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from legoexport.freeze import FrozenNetwork, freeze
+from legoexport.compile.freeze import FrozenNetwork, freeze
+from legoexport.compile.pipeline import compile_network
+from legoexport.compile.stages import Compiled, CompileOptions
+from legoexport.compile.stamp import stamp
 from legoexport.models.lego_conv import LegoConv2d
-from legoexport.parity.agreement import Agreement
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.pipeline import compile_network
-from legoexport.provenance import stamp
-from legoexport.stages import Compiled, CompileOptions
 from legoexport.target import CPU
 
 INPUT_SHAPE = (3, 12, 12)
 LAYER_NAMES = ("features.3", "features.6", "features.8")
 CLASSES_COUNT = 5
-AGREEMENT = Agreement(1, 0.0, 1.0, 1.0, 0.0, 100.0, 0, 0, 0)
 
 
 class SmallNet(nn.Module):
@@ -85,7 +83,7 @@ def convert(net: nn.Module, lowering: str, *, batch: int | None = None) -> Conve
     target = replace(CPU, lowerings=(lowering, "grouped"))
     options = CompileOptions(target, dynamic_batch=batch is None)
     compiled = compile_network(network, example, options)
-    model = stamp(compiled, checkpoint_sha256="0" * 64, target="cpu", agreement=AGREEMENT)
+    model = stamp(compiled, checkpoint_sha256="0" * 64, target="cpu", relative_error=0.0)
     return Converted(net, network, compiled, model)
 
 

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from legoexport.cli import main
-from legoexport.convert import convert_module
+from legoexport.deliver.convert import convert_module
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
 from legoexport.models.registry import build
 

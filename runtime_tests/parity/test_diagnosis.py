@@ -13,7 +13,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from legoexport import pipeline
+from legoexport.compile import pipeline
 from legoexport.parity.subject import prepare
 from legoexport.parity.verification import NO_LAYERS_NOTE, Verification, verify
 from legoexport.passes import lego_op

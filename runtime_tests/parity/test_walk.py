@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from legoexport.errors import LegoExportError, UsageError
 from legoexport.models.lego_conv import LegoConv2d
+from legoexport.ort.session import RuntimeModel
+from legoexport.ort.subgraph import cut_layer
 from legoexport.parity.expectation import (
     EmittedLayer,
     ExpectedLayer,
@@ -22,8 +24,6 @@ from legoexport.parity.expectation import (
 from legoexport.parity.inputs import random_inputs
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.records import read_records
-from legoexport.parity.runtime import RuntimeModel
-from legoexport.parity.subgraph import cut_layer
 from legoexport.parity.verify import check_model
 from legoexport.parity.walk import first_failure, walk
 from legoexport.passes.lowerings import LOWERINGS

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from runtime_tests.layers import LayerCase, layer_cases, lego_graph, random_frozen

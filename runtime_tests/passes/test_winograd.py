@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
 from legoexport.passes.lowerings.winograd import F4, F7, Transforms, cook_toom, taps_of
 from runtime_tests.layers import LayerCase, lowered, random_frozen, run

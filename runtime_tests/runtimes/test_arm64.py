@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from legoexport.cache import cached, run_tool
 from legoexport.errors import UsageError
+from legoexport.host.cache import cached, run_tool
 from legoexport.runtimes import find_runtime, find_runtimes
 from legoexport.runtimes.arm64 import processors, qemu, wheels
 from legoexport.runtimes.base import Timed

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from legoexport.cli import main
-from legoexport.convert import convert_module
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import convert_module
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.runtimes.arm64.processors import EMULATED
-from legoexport.stages import CompileOptions
 
 ARCH, INPUT_SHAPE = "lego_digits", (1, 1, 8, 8)
 RECIPE = {"o": 2, "m_ratio": 0.5}

@@ -12,8 +12,8 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from legoexport.frozen import FrozenLego
-from legoexport.parity.runtime import RuntimeModel
+from legoexport.lego.frozen import FrozenLego
+from legoexport.ort.session import RuntimeModel
 from legoexport.runtimes import Feed, find_runtimes
 from legoexport.runtimes.arm64.processors import WITHOUT_SME
 from runtime_tests.layers import lowered

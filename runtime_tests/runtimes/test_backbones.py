@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from legoexport.convert import rounding_growth
-from legoexport.freeze import freeze
+from legoexport.compile.freeze import freeze
+from legoexport.compile.pipeline import lower, prepare
+from legoexport.compile.stages import CompileOptions, Prepared
+from legoexport.deliver.convert import rounding_growth
 from legoexport.models.registry import build, input_shape
 from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.judge import combine
 from legoexport.parity.reference import Reference, ReferenceNetwork
 from legoexport.parity.verify import judge_outputs
 from legoexport.passes.lowerings import LOWERINGS
-from legoexport.pipeline import lower, prepare
 from legoexport.runtimes import Feed, find_runtime
 from legoexport.runtimes.view import convolutions_line
-from legoexport.stages import CompileOptions, Prepared
 from runtime_tests.networks import plan_where_it_serves, randomize
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.usefixtures("needs_node")]

@@ -15,12 +15,12 @@ from onnx import numpy_helper
 
 from legoexport.cli import main
 from legoexport.commands import verify
-from legoexport.convert import convert_dense_twin, convert_module
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import convert_dense_twin, convert_module
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.runtimes import MODULES, Feed, Replay
 from legoexport.runtimes.cpu import CpuRuntime
-from legoexport.stages import CompileOptions
 
 ARCH = "lego_digits"
 RECIPE = {"o": 4, "m_ratio": 0.25}

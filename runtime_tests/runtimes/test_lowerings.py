@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from legoexport.frozen import FrozenLego
+from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
 from legoexport.runtimes import Feed, find_runtime
 from legoexport.runtimes.view import convolutions_line

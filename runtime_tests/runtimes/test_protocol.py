@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from legoexport.errors import CheckFailed, UsageError
-from legoexport.parity.runtime import RuntimeModel
+from legoexport.ort.session import RuntimeModel
 from legoexport.runtimes import MODULES, Feed, PlacedNode, find_runtime, find_runtimes
 from legoexport.runtimes.base import Timed, join_batches
 from legoexport.runtimes.view import convolutions_line, placement_rows

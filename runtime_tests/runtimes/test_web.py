@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from legoexport.errors import CheckFailed, UsageError
-from legoexport.parity.runtime import RuntimeModel
+from legoexport.ort.session import RuntimeModel
 from legoexport.runtimes import Feed, find_runtime
 from legoexport.runtimes.view import convolutions_line
 from runtime_tests.parity.networks import INPUT_SHAPE, convert, converted, small_net

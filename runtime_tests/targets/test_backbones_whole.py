@@ -7,11 +7,11 @@ import json
 import pytest
 import torch
 
-from legoexport.convert import convert_module
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import convert_module
+from legoexport.deliver.ort_format import to_ort_format
 from legoexport.models.registry import build, input_shape
-from legoexport.ort_format import to_ort_format
-from legoexport.partitions import check_partitions
-from legoexport.stages import CompileOptions
+from legoexport.ort.partitions import check_partitions
 from legoexport.target import ARM64, find_target
 from runtime_tests.networks import randomize
 

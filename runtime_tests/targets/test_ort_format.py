@@ -11,14 +11,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from legoexport import packaging
 from legoexport.commands.convert import command
-from legoexport.convert import Conversion, convert_module
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver import packaging
+from legoexport.deliver.convert import Conversion, convert_module
+from legoexport.deliver.ort_format import to_ort_format
 from legoexport.errors import CheckFailed, InvariantBroken, ParityFailed, UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
-from legoexport.ort_format import to_ort_format
-from legoexport.stages import CompileOptions
 from legoexport.target import ARM64, COREML
 from runtime_tests.networks import randomize, small_net
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from legoexport.errors import UsageError
-from legoexport.partitions import Partitions, check_partitions, placements_here
+from legoexport.ort.partitions import Partitions, check_partitions, placements_here
 from runtime_tests.layers import lowered, random_frozen
 
 CPU = "CPUExecutionProvider"

@@ -16,15 +16,15 @@ import torch
 from onnx import helper
 from onnxruntime.tools.mobile_helpers import usability_checker
 
-from legoexport import invariants
-from legoexport.convert import convert_module
+from legoexport.compile.pipeline import choose_plan
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver import invariants
+from legoexport.deliver.convert import convert_module
 from legoexport.errors import InvariantBroken, UsageError
-from legoexport.partitions import check_partitions
+from legoexport.ort.partitions import check_partitions
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
 from legoexport.passes.plan import Plan, why_not
 from legoexport.passes.preference import preferred_plan
-from legoexport.pipeline import choose_plan
-from legoexport.stages import CompileOptions
 from legoexport.target import (
     ARM64,
     COREML,

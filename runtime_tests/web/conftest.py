@@ -11,8 +11,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from legoexport.errors import UsageError
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.bundle import GoldenSet, save_bundle
-from legoexport.parity.runtime import RuntimeModel
 from legoexport.web import site
 from legoexport.web.packages import RUNTIME_FILES, runtime_folder
 from legoexport.web.site import SiteOptions, build_site

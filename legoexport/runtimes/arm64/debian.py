@@ -12,8 +12,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from legoexport.cache import cached, run_tool
 from legoexport.errors import UsageError
+from legoexport.host.cache import cached, run_tool
 
 ARCHITECTURE = "arm64"
 # The interpreter, the standard library that goes with it, and what compiled wheels link to.

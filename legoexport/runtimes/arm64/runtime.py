@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from legoexport.bench.client import WORKER as BENCH_WORKER
+from legoexport.ort.client import WORKER as BENCH_WORKER
 from legoexport.runtimes.arm64 import processors
 from legoexport.runtimes.arm64.debian import arm64_root, python_of
 from legoexport.runtimes.arm64.process import Place, replay

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from legoexport.cache import cached, run_tool
 from legoexport.errors import UsageError
+from legoexport.host.cache import cached, run_tool
 
 GLIBC_TAGS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux2014")
 FOREIGN = tuple(word for tag in GLIBC_TAGS for word in ("--platform", f"{tag}_aarch64"))

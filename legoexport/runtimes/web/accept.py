@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 
 from legoexport.errors import UsageError
-from legoexport.parity.runtime import parse_model
+from legoexport.ort.session import parse_model
 from legoexport.runtimes.web.install import VERSION
 
 # ONNX 1.14, which ONNX Runtime 1.16 was built with.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from legoexport.cache import cached
-from legoexport.npm import install_locked
+from legoexport.host.cache import cached
+from legoexport.host.npm import install_locked
 
 VERSION = "1.16.3"
 PACKAGE_FILES = tuple(Path(__file__).with_name(n) for n in ("package.json", "package-lock.json"))

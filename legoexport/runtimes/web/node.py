@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 from legoexport.errors import UsageError
-from legoexport.npm import HOW_TO_INSTALL
+from legoexport.host.npm import HOW_TO_INSTALL
 
 LEAST_MAJOR = 18  # the oldest that Debian, Ubuntu and the Node project still hand out
 

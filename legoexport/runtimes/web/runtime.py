@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from legoexport.bench.client import Client, start_worker
-from legoexport.bench.profile import read_nodes
 from legoexport.errors import CheckFailed, UsageError
+from legoexport.ort.client import Client, start_worker
+from legoexport.ort.nodes import read_nodes
 from legoexport.runtimes import refuse_variant
 from legoexport.runtimes.base import Engine, Feed, PlacedNode, Replay, join_batches
 from legoexport.runtimes.web.accept import check_model

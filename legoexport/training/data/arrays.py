@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from legoexport import atomic
 from legoexport.errors import UsageError
+from legoexport.host import atomic
 from legoexport.training.data.images import ImageData
 
 NAMES = (

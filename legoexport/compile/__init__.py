@@ -1,0 +1,1 @@
+"""From a torch module to standard ONNX, in stages of immutable values."""

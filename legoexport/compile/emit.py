@@ -1,0 +1,140 @@
+"""Emit: a frozen network becomes an ONNX graph with one LegoConv2d node per Lego layer."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from legoexport.compile.freeze import FrozenNetwork
+from legoexport.errors import UsageError
+from legoexport.models.frozen_conv import FrozenLegoConv2d
+from legoexport.passes import lego_op
+
+# The lowest opset that torch 2.13's exporter writes by itself.
+EXPORTER_OPSET = 18
+
+
+class SymbolicLegoConv2d(nn.Module):
+    """Stands in for a FrozenLegoConv2d during export and appears in the graph as one node."""
+
+    def __init__(self, layer: str, frozen_conv: FrozenLegoConv2d, network: FrozenNetwork) -> None:
+        super().__init__()
+        self.tables = frozen_conv
+        self.frozen = network.layers[layer]
+        self.attributes = lego_op.attributes(layer, self.frozen)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(b, c, h, w)`` to ``(b, n, h', w')``."""
+        tables = self.tables
+        inputs = [x, tables.lego, tables.index, tables.coefficient]
+        if tables.bias is not None:
+            inputs.append(tables.bias)
+        height, width = self.frozen.output_size(x.shape[2], x.shape[3])
+        return torch.onnx.ops.symbolic(
+            f"{lego_op.DOMAIN}::{lego_op.OP_TYPE}",
+            inputs,
+            dict(self.attributes),
+            dtype=x.dtype,
+            shape=(x.shape[0], self.frozen.n, height, width),
+            version=lego_op.VERSION,
+        )
+
+
+def emit(network: FrozenNetwork, example: Tensor, *, dynamic_batch: bool, opset: int) -> ir.Model:
+    """Export ``network`` through torch's dynamo exporter.
+
+    Args:
+        network: The frozen network.
+        example: One input ``(b, c, h, w)`` of the size to export.
+        dynamic_batch: Leave the batch open; otherwise it is that of ``example``.
+        opset: The opset wanted in the end; at least ``EXPORTER_OPSET`` is emitted.
+
+    Raises:
+        UsageError: The exporter cannot express the network.
+    """
+    module = _with_symbols(network)
+    batch = torch.export.Dim("batch", min=1)
+    # torch.export specialises sizes 0 and 1; a dynamic batch must be traced with at least 2.
+    traced = example.expand(2, *example.shape[1:]) if dynamic_batch else example
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module,
+                (traced.contiguous(),),
+                dynamo=True,
+                opset_version=max(opset, EXPORTER_OPSET),
+                dynamic_shapes=({0: batch},) if dynamic_batch else None,
+                input_names=["input"],
+                output_names=["output"],
+                verbose=False,
+                external_data=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise UsageError(
+            "torch's exporter cannot express this network",
+            received=str(error.__cause__ or error).strip().splitlines()[0],
+            next_step="make its forward traceable by torch.export",
+        ) from error
+    if program is None:
+        raise UsageError("torch's exporter gave no program back")
+    model: ir.Model = program.model
+    _check_outputs(model)
+    _name_layers_uniquely(model.graph)
+    return model
+
+
+def _with_symbols(network: FrozenNetwork) -> nn.Module:
+    module = copy.deepcopy(network.module)
+    symbols: dict[int, SymbolicLegoConv2d] = {}
+    for name, layer in list(module.named_modules(remove_duplicate=False)):
+        if isinstance(layer, FrozenLegoConv2d):
+            if id(layer) not in symbols:
+                symbols[id(layer)] = SymbolicLegoConv2d(name, layer, network)
+            if not name:
+                return symbols[id(layer)]
+            parent, _, child = name.rpartition(".")
+            setattr(module.get_submodule(parent), child, symbols[id(layer)])
+    return module
+
+
+def _check_outputs(model: ir.Model) -> None:
+    counts = (len(model.graph.inputs), len(model.graph.outputs))
+    if counts != (1, 1):
+        raise UsageError(
+            "a network must take one tensor and give one tensor back",
+            received=f"{counts[0]} inputs, {counts[1]} outputs",
+            next_step="wrap it in a module that does",
+        )
+
+
+def _name_layers_uniquely(graph: ir.Graph) -> None:
+    """A module that is called twice gives two nodes; the second becomes ``layer#2``."""
+    seen: dict[str, int] = {}
+    for node in graph:
+        if node.domain != lego_op.DOMAIN:
+            continue
+        layer = node.attributes["layer"].as_string()
+        seen[layer] = seen.get(layer, 0) + 1
+        if seen[layer] > 1:
+            node.attributes["layer"] = ir.AttrString("layer", f"{layer}#{seen[layer]}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes about packages that are not installed off the user's terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

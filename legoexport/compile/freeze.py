@@ -1,0 +1,176 @@
+"""Freeze: masks become index tables, and an audit says how firmly they had settled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from legoexport.errors import CheckFailed, CheckpointError
+from legoexport.lego.frozen import FrozenLego
+from legoexport.models.frozen_conv import FrozenLegoConv2d
+from legoexport.models.lego_conv import LegoConv2d
+
+# A margin below this share of the spread of a layer's logits could flip with a step of training.
+THIN_MARGIN = 1e-3
+
+# Training form and frozen form compute the same float64 sums in another order; 1e-9 of the output's
+# range is a million roundings, and a single wrong table entry is of the order of 1e-1.
+AGREEMENT_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class LayerAudit:
+    """How settled one layer's masks are and how its bank is used.
+
+    Attributes:
+        layer: Dotted module name.
+        entries_count: Number of choices, o * n.
+        ties_count: Choices where two filters share the largest logit (the first one is taken).
+        thin_margins_count: Choices whose lead over the runner-up is below ``THIN_MARGIN`` of the
+            standard deviation of the layer's logits.
+        least_margin: The smallest lead, in units of the logits.
+        unused_filters_count: Lego filters that nothing chooses.
+        evenness_ratio: Entropy of the use of the filters over its maximum, 1 for even use.
+    """
+
+    layer: str
+    entries_count: int
+    ties_count: int
+    thin_margins_count: int
+    least_margin: float
+    unused_filters_count: int
+    evenness_ratio: float
+
+
+@dataclass(frozen=True)
+class FrozenNetwork:
+    """A network whose Lego layers are frozen, in eval mode, and what freezing found.
+
+    Attributes:
+        module: The network; every LegoConv2d is now a FrozenLegoConv2d.
+        layers: The frozen layers by dotted module name, in module order.
+        audits: One audit per layer, in the same order.
+        agreement: Largest float64 difference between training form and frozen form on random input,
+            relative to the output's range.
+    """
+
+    module: nn.Module
+    layers: Mapping[str, FrozenLego]
+    audits: tuple[LayerAudit, ...]
+    agreement: float
+
+
+def freeze(module: nn.Module, example: Tensor) -> FrozenNetwork:
+    """Return a frozen copy of ``module`` in eval mode; ``module`` itself stays as it is.
+
+    Args:
+        module: A network with LegoConv2d layers, in training form, in any mode.
+        example: One input batch; its shape is used for the random input of the agreement check.
+
+    Raises:
+        CheckpointError: A table holds NaN or infinite values.
+        CheckFailed: The frozen network does not compute what the training form computes.
+    """
+    training_form = copy.deepcopy(module).eval()
+    frozen_form = copy.deepcopy(training_form)
+    layers: dict[str, FrozenLego] = {}
+    audits: list[LayerAudit] = []
+    replacements: dict[int, nn.Module] = {}
+    for name, layer in list(frozen_form.named_modules(remove_duplicate=False)):
+        if isinstance(layer, LegoConv2d):
+            if id(layer) not in replacements:
+                layers[name] = freeze_layer(layer, name)
+                audits.append(audit_layer(layer, name))
+                replacements[id(layer)] = FrozenLegoConv2d(layers[name])
+            frozen_form = _replace(frozen_form, name, replacements[id(layer)])
+    frozen_form.eval()
+    agreement = _agreement(training_form, frozen_form, example)
+    return FrozenNetwork(frozen_form, layers, tuple(audits), agreement)
+
+
+def freeze_layer(layer: LegoConv2d, name: str) -> FrozenLego:
+    """Turn the masks of one layer into tables.
+
+    Raises:
+        CheckpointError: A weight is NaN or infinite.
+    """
+    for parameter, tensor in layer.named_parameters():
+        if not tensor.isfinite().all():
+            raise CheckpointError(
+                f"layer {name}: {parameter} holds NaN or infinite values",
+                next_step="train again from a checkpoint before the divergence",
+            )
+    choices = layer.choices().detach().cpu()
+    coefficient = torch.ones(choices.shape)
+    if layer.coefficients is not None:
+        coefficient = layer.coefficients.detach().cpu().gather(2, choices[..., None])[..., 0]
+    return FrozenLego(
+        lego=_float32(layer.lego),
+        index=choices.numpy().astype(np.int64),
+        coefficient=_float32(coefficient),
+        bias=None if layer.bias is None else _float32(layer.bias),
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+    )
+
+
+def audit_layer(layer: LegoConv2d, name: str) -> LayerAudit:
+    """Look at the margins of the argmax and at the use of the bank."""
+    logits = layer.mask_logits.detach().double().cpu()
+    m = logits.shape[2]
+    margins = torch.full(logits.shape[:2], float("inf"), dtype=torch.float64)
+    if m > 1:
+        top = logits.topk(2, dim=2).values
+        margins = top[..., 0] - top[..., 1]
+    use = np.bincount(layer.choices().detach().cpu().numpy().reshape(-1), minlength=m)
+    return LayerAudit(
+        layer=name,
+        entries_count=margins.numel(),
+        ties_count=int((margins == 0).sum()),
+        thin_margins_count=int((margins < THIN_MARGIN * logits.std(correction=0)).sum()),
+        least_margin=float(margins.min()),
+        unused_filters_count=int((use == 0).sum()),
+        evenness_ratio=_evenness(use),
+    )
+
+
+def _evenness(use: np.ndarray) -> float:
+    if len(use) == 1:
+        return 1.0
+    share = use[use > 0] / use.sum()
+    return float(-(share * np.log(share)).sum() / np.log(len(use)))
+
+
+def _float32(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().float().numpy().copy()
+
+
+def _replace(root: nn.Module, name: str, replacement: nn.Module) -> nn.Module:
+    if not name:
+        return replacement
+    parent, _, child = name.rpartition(".")
+    setattr(root.get_submodule(parent), child, replacement)
+    return root
+
+
+@torch.no_grad()
+def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Tensor) -> float:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(example.shape, generator=generator, dtype=torch.float64)
+    expected = copy.deepcopy(training_form).double()(x)
+    actual = copy.deepcopy(frozen_form).double()(x)
+    spread = float(expected.max() - expected.min()) or 1.0
+    difference = float((expected - actual).abs().max()) / spread
+    if not difference <= AGREEMENT_TOLERANCE:
+        raise CheckFailed(
+            "the frozen network does not compute what the training form computes",
+            received=f"difference of {difference:.1e} of the output's range",
+            legal=f"at most {AGREEMENT_TOLERANCE:.0e}",
+        )
+    return difference

@@ -1,0 +1,142 @@
+"""The compiler: a frozen network goes through the passes and comes out as standard ONNX."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import onnx_ir as ir
+from onnx_ir.passes import common as common_passes
+from torch import Tensor
+
+from legoexport.compile.emit import emit
+from legoexport.compile.freeze import FrozenNetwork
+from legoexport.compile.stages import (
+    Compiled,
+    CompileOptions,
+    LoweredLayer,
+    Observer,
+    Prepared,
+    Stage,
+)
+from legoexport.passes import lego_op
+from legoexport.passes.drop_unused_pairs import DropUnusedPairs
+from legoexport.passes.fold_batch_norm import FoldBatchNorm
+from legoexport.passes.lower_lego import LowerLego, output_name
+from legoexport.passes.lowerings import Site
+from legoexport.passes.plan import Plan
+from legoexport.passes.preference import preferred_plan
+from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
+from legoexport.passes.set_opset import SetOpset
+from legoexport.passes.simplify_graph import SimplifyGraph
+
+
+def compile_network(
+    network: FrozenNetwork,
+    example: Tensor,
+    options: CompileOptions,
+    observe: Observer | None = None,
+) -> Compiled:
+    """Run every stage.
+
+    Args:
+        network: The frozen network.
+        example: One input ``(b, c, h, w)`` of the size to compile for.
+        options: What to compile for.
+        observe: Called with a snapshot after each stage.
+
+    Raises:
+        UsageError: The network or the plan does not fit the target.
+    """
+    prepared = prepare(network, example, options, observe)
+    return lower(prepared, choose_plan(prepared), observe)
+
+
+def prepare(
+    network: FrozenNetwork,
+    example: Tensor,
+    options: CompileOptions,
+    observe: Observer | None = None,
+) -> Prepared:
+    """Run the stages that do not depend on the plan."""
+    run = _Run(observe)
+    dynamic_batch, opset = options.final_dynamic_batch, options.final_opset
+    run.stage("emit", emit(network, example, dynamic_batch=dynamic_batch, opset=opset))
+    trained_m = {node.layer: node.frozen.m for node in lego_op.find(run.model.graph)}
+    run.apply("recognize_global_pool", RecognizeGlobalPool())
+    run.apply("fold_batch_norm", FoldBatchNorm())
+    run.apply("drop_unused_pairs", DropUnusedPairs())
+    run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass())
+    return Prepared(run.model, options, MappingProxyType(trained_m), tuple(run.names))
+
+
+def choose_plan(prepared: Prepared) -> Plan:
+    """Return the plan that was asked for, or else the one that the target prefers."""
+    options = prepared.options
+    return options.plan or preferred_plan(prepared.sites, options.target, options.preference)
+
+
+def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Compiled:
+    """Run the stages from the plan on; ``prepared`` can be lowered again with another plan.
+
+    Raises:
+        UsageError: The plan does not fit the network or the target.
+    """
+    options = prepared.options
+    plan.check(prepared.sites, options.target)
+    run = _Run(observe)
+    run.model = prepared.model.clone()
+    nodes = list(lego_op.find(run.model.graph))
+    layers = tuple(_lowered(node, plan, prepared.trained_m[node.layer]) for node in nodes)
+    dense_bytes = _dense_bytes(run.model.graph)
+    run.apply("lower_lego", LowerLego(plan))
+    run.apply("set_opset", SetOpset(options.final_opset, options.target.ir_version))
+    run.apply("simplify_graph", SimplifyGraph())
+    stages = (*prepared.stages, *run.names)
+    return Compiled(ir.to_proto(run.model), stages, plan, layers, dense_bytes)
+
+
+class _Run:
+    """The model between stages, and the observer who looks at it."""
+
+    model: ir.Model
+
+    def __init__(self, observe: Observer | None) -> None:
+        self.observe = observe
+        self.names: list[str] = []
+
+    def stage(self, name: str, model: ir.Model) -> None:
+        self.model = model
+        self.names.append(name)
+        if self.observe:
+            self.observe(Stage(name, ir.to_proto(model)))
+
+    def apply(self, name: str, rewrite: ir.passes.PassBase) -> None:
+        self.stage(name, rewrite(self.model).model)
+
+
+def _lowered(node: lego_op.LegoNode, plan: Plan, trained_m: int) -> LoweredLayer:
+    return LoweredLayer(
+        layer=node.layer,
+        input=_final_name(node.x),
+        output=_final_name(node.y),
+        lowering=plan.lowerings[node.layer],
+        frozen=node.frozen,
+        input_size=Site.of(node).input_size,
+        trained_m=trained_m,
+    )
+
+
+def _final_name(value: ir.Value) -> str:
+    """Return the name that ``value`` has once LowerLego has renamed what leaves Lego layers."""
+    producer = value.producer()
+    if producer is None or producer.domain != lego_op.DOMAIN or value.is_graph_output():
+        return str(value.name)
+    return output_name(producer.attributes["layer"].as_string())
+
+
+def _dense_bytes(graph: ir.Graph) -> int:
+    lego = {value.name for node in lego_op.find(graph) for value in node.node.inputs[1:] if value}
+    tensors = {
+        name: value.const_value for name, value in graph.initializers.items() if name not in lego
+    }
+    return sum(tensor.nbytes for tensor in tensors.values() if tensor is not None)

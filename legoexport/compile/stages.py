@@ -1,0 +1,143 @@
+"""What the stages of the compiler take and give back, each an immutable value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+
+from legoexport.errors import UsageError
+from legoexport.lego.frozen import FrozenLego
+from legoexport.passes import lego_op
+from legoexport.passes.lowerings import Site
+from legoexport.passes.plan import Plan
+from legoexport.passes.preference import FASTEST, Preference
+from legoexport.passes.set_opset import onnx_opset_range
+from legoexport.target import CPU, Target
+
+Observer = Callable[["Stage"], None]
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What the file is compiled for.
+
+    Attributes:
+        target: The runtime.
+        opset: Overrides the opset of the target.
+        dynamic_batch: Overrides the target: leave the batch open, or fix it to that of the example.
+        plan: A lowering per layer; None lets ``preference`` choose.
+        preference: What the plan is to save.
+    """
+
+    target: Target = CPU
+    opset: int | None = None
+    dynamic_batch: bool | None = None
+    plan: Plan | None = None
+    preference: Preference = FASTEST
+
+    def __post_init__(self) -> None:
+        lowest, highest = onnx_opset_range()
+        if not lowest <= self.final_opset <= highest:
+            raise UsageError(
+                "this opset cannot be written", received=self.opset, legal=f"{lowest}..{highest}"
+            )
+        if self.dynamic_batch and not self.target.dynamic_batch:
+            raise UsageError(
+                f"target {self.target.name} runs nothing with an open batch",
+                next_step="give the batch as a number, or take target cpu",
+            )
+
+    @property
+    def final_dynamic_batch(self) -> bool:
+        """Whether the finished file leaves its batch open."""
+        return self.target.dynamic_batch if self.dynamic_batch is None else self.dynamic_batch
+
+    @property
+    def final_opset(self) -> int:
+        """The opset of the finished file."""
+        return self.target.opset if self.opset is None else self.opset
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The model as one stage of the compiler left it.
+
+    Attributes:
+        name: ``emit``, or the pass that ran.
+        model: A snapshot; nothing changes it later.
+    """
+
+    name: str
+    model: onnx.ModelProto
+
+
+@dataclass(frozen=True)
+class LoweredLayer:
+    """A Lego layer in the finished graph.
+
+    Attributes:
+        layer: Dotted module name.
+        input: Name of the value that enters the layer.
+        output: Name of the value that leaves it.
+        lowering: Name of the lowering that computes it.
+        frozen: Its tables as they were lowered, batch norm folded in.
+        input_size: ``(height, width)`` of the map that enters, in pixels.
+        trained_m: Lego filters in the bank before unused ones were dropped.
+    """
+
+    layer: str
+    input: str
+    output: str
+    lowering: str
+    frozen: FrozenLego
+    input_size: tuple[int, int]
+    trained_m: int
+
+    @property
+    def site(self) -> Site:
+        """The layer and its place, as lowerings take it."""
+        return Site(self.layer, self.frozen, self.input_size)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network up to the point where its lowerings are chosen.
+
+    Attributes:
+        model: One LegoConv2d node per layer, batch norm folded, unused pairs dropped.
+        options: What it is compiled for.
+        trained_m: Lego filters of each layer before unused ones were dropped.
+        stages: Names of the stages so far.
+    """
+
+    model: ir.Model
+    options: CompileOptions
+    trained_m: Mapping[str, int]
+    stages: tuple[str, ...]
+
+    @property
+    def sites(self) -> list[Site]:
+        """The Lego layers, where they stand."""
+        return [Site.of(node) for node in lego_op.find(self.model.graph)]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A finished graph and how it came about.
+
+    Attributes:
+        model: Standard ONNX, without provenance yet.
+        stages: Names of the stages in the order they ran.
+        plan: The lowering of each layer.
+        layers: The Lego layers in graph order.
+        dense_bytes: Bytes of all initializers that belong to no Lego layer.
+    """
+
+    model: onnx.ModelProto
+    stages: tuple[str, ...]
+    plan: Plan
+    layers: tuple[LoweredLayer, ...]
+    dense_bytes: int

@@ -1,0 +1,84 @@
+"""Provenance: what a converted file says about where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import metadata
+
+import onnx
+
+from legoexport.compile.stages import Compiled, LoweredLayer
+from legoexport.version import __version__
+
+PREFIX = "legoexport."
+PACKAGES = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxsim", "numpy")
+
+
+def stamp(
+    compiled: Compiled, *, checkpoint_sha256: str | None, target: str, relative_error: float
+) -> onnx.ModelProto:
+    """Return a copy of the compiled model that carries its provenance in ``metadata_props``.
+
+    Nothing in it depends on the time, the user or a path: the same checkpoint gives the same bytes.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(compiled.model)
+    model.producer_name, model.producer_version = "legoexport", __version__
+    facts = {
+        "checkpoint_sha256": checkpoint_sha256 or "none: converted from a live module",
+        "mask_sha256": mask_digest(compiled.layers),
+        "target": target,
+        "plan": compiled.plan.to_json(),
+        "passes": json.dumps(compiled.stages),
+        "versions": json.dumps(_versions()),
+        "layers": json.dumps([_record(layer) for layer in compiled.layers]),
+        "measured_relative_error": f"{relative_error:.3g}",
+    }
+    del model.metadata_props[:]
+    for key in sorted(facts):
+        model.metadata_props.add(key=PREFIX + key, value=facts[key])
+    return model
+
+
+def read_stamp(model: onnx.ModelProto) -> Mapping[str, str]:
+    """Return the provenance of ``model`` without the prefix; empty if the file is not ours."""
+    return {
+        entry.key.removeprefix(PREFIX): entry.value
+        for entry in model.metadata_props
+        if entry.key.startswith(PREFIX)
+    }
+
+
+def mask_digest(layers: tuple[LoweredLayer, ...]) -> str:
+    """SHA-256 over the names and masks of all Lego layers, as they were lowered."""
+    digest = hashlib.sha256()
+    for layer in layers:
+        digest.update(f"{layer.layer}={layer.frozen.mask_digest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _record(layer: LoweredLayer) -> dict[str, object]:
+    frozen, selection = layer.frozen, layer.frozen.selection
+    return {
+        "layer": layer.layer,
+        "input": layer.input,
+        "output": layer.output,
+        "lowering": layer.lowering,
+        "o": frozen.o,
+        "m": layer.trained_m,
+        "n": frozen.n,
+        "c": frozen.c,
+        "kernel": frozen.kernel,
+        "stride": frozen.stride,
+        "padding": frozen.padding,
+        "dilation": frozen.dilation,
+        "input_size": layer.input_size,
+        "filters_used": frozen.m,
+        "pairs_used": selection.pair_count,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"legoexport": __version__} | {name: metadata.version(name) for name in PACKAGES}

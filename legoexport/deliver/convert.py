@@ -1,0 +1,155 @@
+"""Convert: freeze, compile, hold the invariants, prove parity, stamp, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from legoexport.compile.freeze import FrozenNetwork, freeze
+from legoexport.compile.pipeline import choose_plan, compile_network, lower, prepare
+from legoexport.compile.stages import Compiled, CompileOptions, Observer, Stage
+from legoexport.compile.stamp import stamp
+from legoexport.deliver import invariants
+from legoexport.errors import ParityFailed
+from legoexport.host import atomic
+from legoexport.models.dense_twin import expand_lego
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.verify import check_model
+from legoexport.passes.lowerings import find_lowering
+from legoexport.tune import Tuned, TuneOptions, tune
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted network, proved but not written yet.
+
+    Attributes:
+        model_bytes: The finished ONNX file.
+        compiled: The graph and how it came about.
+        network: The frozen network and its audit.
+        agreement: Parity of the file with PyTorch.
+        tuned: How the plan was found, if it was measured.
+    """
+
+    model_bytes: bytes
+    compiled: Compiled
+    network: FrozenNetwork
+    agreement: Agreement
+    tuned: Tuned | None = None
+
+
+def convert_module(
+    module: nn.Module,
+    example: Tensor,
+    options: CompileOptions | None = None,
+    *,
+    checkpoint_sha256: str | None = None,
+    max_size_bytes: int | None = None,
+    tuning: TuneOptions | None = None,
+    observe: Observer | None = None,
+    progress: Progress = lambda _: None,
+) -> Conversion:
+    """Convert a live network, in any mode; it is left as it is.
+
+    Args:
+        module: A network with LegoConv2d layers that maps one tensor to one tensor.
+        example: One input batch ``(b, c, h, w)``; ``h`` and ``w`` are those of the file, and so is
+            ``b`` where the batch is not dynamic.
+        options: What to compile for.
+        checkpoint_sha256: Digest of the file the network came from, for the provenance.
+        max_size_bytes: The user's own limit on the file.
+        tuning: Find the plan by measuring on this machine.
+        observe: Called with a snapshot of the model after each stage.
+        progress: Called with the name of each step before it starts.
+
+    Raises:
+        UsageError: The network cannot be expressed, or the plan does not fit it.
+        InvariantBroken: The file breaks a promise.
+        ParityFailed: The file does not compute what PyTorch computes.
+    """
+    options = options or CompileOptions()
+    progress("freezing masks")
+    network = freeze(module, example)
+    announce = _announce(observe, progress)
+    prepared = prepare(network, example, options, announce)
+    tuned = tune(prepared, tuning, progress) if tuning else None
+    compiled = lower(prepared, tuned.plan if tuned else choose_plan(prepared), announce)
+    progress("holding invariants")
+    unstamped = compiled.model.SerializeToString(deterministic=True)
+    invariants.check_operators(compiled.model, options.target)
+    invariants.check_banks_stored_once(compiled)
+    invariants.check_loads(unstamped)
+    progress("proving parity")
+    _, channels, height, width = example.shape
+    shape = (channels, height, width)
+    agreement = check_model(module, unstamped, shape, growth=rounding_growth(compiled))
+    if not agreement.passed:
+        raise ParityFailed(
+            "the converted model does not compute what PyTorch computes", received=agreement
+        )
+    stamped = stamp(
+        compiled,
+        checkpoint_sha256=checkpoint_sha256,
+        target=options.target.name,
+        relative_error=agreement.relative_error,
+    ).SerializeToString(deterministic=True)
+    invariants.check_size(len(stamped), compiled, max_size_bytes)
+    return Conversion(stamped, compiled, network, agreement, tuned)
+
+
+def convert_dense_twin(module: nn.Module, example: Tensor, options: CompileOptions) -> bytes:
+    """Compile the dense network that computes the same function: the yardstick for speed and size.
+
+    Every Lego layer becomes an ordinary convolution with the assembled weight; the same passes run.
+    """
+    dense = expand_lego(module).eval()
+    network = FrozenNetwork(dense, layers={}, audits=(), agreement=0.0)
+    compiled = compile_network(network, example, replace(options, plan=None))
+    return bytes(compiled.model.SerializeToString(deterministic=True))
+
+
+def write(conversion: Conversion, path: Path) -> None:
+    """Write the file in one step; an existing one is replaced whole or not at all."""
+    atomic.write_bytes(path, conversion.model_bytes)
+
+
+def example_input(input_shape: tuple[int, int, int], batch: int = 1) -> Tensor:
+    """Return zeros of shape ``(batch, *input_shape)``."""
+    return torch.zeros(batch, *input_shape)
+
+
+def save_stages(folder: Path) -> Observer:
+    """Return an observer that writes each stage to ``folder/NN_name.onnx``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+
+    def observe(stage: Stage) -> None:
+        nonlocal count
+        path = folder / f"{count:02d}_{stage.name}.onnx"
+        atomic.write_bytes(path, stage.model.SerializeToString(deterministic=True))
+        count += 1
+
+    return observe
+
+
+def rounding_growth(compiled: Compiled) -> float:
+    """Return the largest rounding growth among the lowerings of the plan."""
+    return max(
+        (find_lowering(name).rounding_growth for name in compiled.plan.lowerings.values()),
+        default=1.0,
+    )
+
+
+def _announce(observe: Observer | None, progress: Progress) -> Observer:
+    def announce(stage: Stage) -> None:
+        progress(stage.name.replace("_", " "))
+        if observe:
+            observe(stage)
+
+    return announce

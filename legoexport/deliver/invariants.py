@@ -1,0 +1,141 @@
+"""The promises every converted file keeps; breaking one fails the conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from legoexport.compile.stages import Compiled
+from legoexport.errors import InvariantBroken
+from legoexport.inspect.inventory import StoredBytes
+from legoexport.lego.counts import FLOAT_BYTES, INDEX_BYTES
+from legoexport.lego.frozen import FrozenLego
+from legoexport.target import CPU, FOLDED_OPS, Target
+
+# Room for the rows that a lowering gathers and for other small constants.
+SIZE_MARGIN_RATIO = 0.05
+# A node with its names and its shape takes about this much; a tiny network is mostly nodes.
+BYTES_PER_NODE = 512
+
+
+def size_budget(compiled: Compiled) -> StoredBytes:
+    """Add up what the file has to store, with an allowance for nodes, names and shapes."""
+    layers = [layer.frozen for layer in compiled.layers]
+    entry_bytes = INDEX_BYTES + FLOAT_BYTES
+    return StoredBytes(
+        bank_bytes=sum(bank.size * FLOAT_BYTES for bank in _distinct_banks(layers)),
+        table_bytes=sum(f.index.size * entry_bytes + f.n * FLOAT_BYTES for f in layers),
+        dense_bytes=compiled.dense_bytes,
+        graph_bytes=BYTES_PER_NODE * len(compiled.model.graph.node),
+    )
+
+
+def limit_bytes(budget: StoredBytes) -> int:
+    """Return the largest file that passes: the margin is on the weights alone."""
+    return budget.total_bytes + int(SIZE_MARGIN_RATIO * (budget.total_bytes - budget.graph_bytes))
+
+
+def check_operators(model: onnx.ModelProto, target: Target) -> None:
+    """Every operator is standard and on the list of the target.
+
+    What only reads constants need not be on it: ONNX Runtime folds that when it loads the file.
+
+    Raises:
+        InvariantBroken: An operator is not; it is named with its node.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        folded = constants.issuperset(filter(None, node.input)) and node.op_type in FOLDED_OPS
+        if node.domain not in ("", "ai.onnx") or not (folded or node.op_type in target.allowed_ops):
+            raise InvariantBroken(
+                f"node {node.name} is outside what target {target.name} takes",
+                received=f"{node.domain or 'ai.onnx'}::{node.op_type}",
+                legal=", ".join(sorted(target.allowed_ops)),
+                next_step=None
+                if target.name == CPU.name
+                else "take target cpu, which has them all",
+            )
+        if folded:
+            constants.update(node.output)
+
+
+def check_banks_stored_once(compiled: Compiled) -> None:
+    """No Lego filter is stored a second time, whole or inside an expanded weight.
+
+    Raises:
+        InvariantBroken: One is; the layer and the initializer are named.
+    """
+    stored = {
+        tensor.name: _filters(numpy_helper.to_array(tensor))
+        for tensor in compiled.model.graph.initializer
+    }
+    for layer in compiled.layers:
+        own = _filters(layer.frozen.lego)
+        holders = {name: count for name, rows in stored.items() if (count := _common(own, rows))}
+        if sum(holders.values()) > len(own):
+            raise InvariantBroken(
+                f"layer {layer.layer}: its Lego bank is stored more than once",
+                received=", ".join(f"{name} ({count} filters)" for name, count in holders.items()),
+                legal=f"{len(own)} filters in one initializer",
+            )
+
+
+def check_size(size_bytes: int, compiled: Compiled, max_size_bytes: int | None) -> None:
+    """The file holds banks, tables and dense layers, and next to nothing else.
+
+    Raises:
+        InvariantBroken: It is larger than its budget, or than the user's own limit.
+    """
+    budget = size_budget(compiled)
+    largest_bytes = limit_bytes(budget)
+    if size_bytes > largest_bytes:
+        raise InvariantBroken(
+            "the file is larger than what it has to store",
+            received=f"{size_bytes} bytes",
+            legal=f"at most {largest_bytes} bytes: {budget}",
+        )
+    if max_size_bytes is not None and size_bytes > max_size_bytes:
+        raise InvariantBroken(
+            "the file is larger than --max-size",
+            received=f"{size_bytes} bytes",
+            legal=f"at most {max_size_bytes} bytes",
+            next_step="train with a larger o or a smaller m",
+        )
+
+
+def check_loads(model_bytes: bytes) -> None:
+    """ONNX Runtime accepts the file.
+
+    Raises:
+        InvariantBroken: It does not; its own message is passed on.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise InvariantBroken(
+            "onnxruntime does not load the converted model", received=error
+        ) from error
+
+
+def _distinct_banks(layers: Sequence[FrozenLego]) -> list[NDArray[np.floating]]:
+    return list({(f.lego.shape, f.lego.tobytes()): f.lego for f in layers}.values())
+
+
+def _filters(array: NDArray[np.generic]) -> list[bytes]:
+    """Return each non-zero filter of ``array``; zeros look alike in every layer."""
+    if array.ndim < 2 or array.dtype != np.float32:  # noqa: PLR2004
+        return []
+    shape = str(array.shape[1:]).encode()
+    return [shape + row.tobytes() for row in array if row.any()]
+
+
+def _common(own: Sequence[bytes], rows: Sequence[bytes]) -> int:
+    members = set(own)
+    return sum(row in members for row in rows)

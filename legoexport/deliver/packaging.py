@@ -1,0 +1,116 @@
+"""Packaging: a conversion in ORT format, proved again as it will be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from legoexport.deliver.convert import Conversion, rounding_growth
+from legoexport.deliver.ort_format import CONFIG_SUFFIX, OrtFormat, to_ort_format
+from legoexport.errors import InvariantBroken, ParityFailed
+from legoexport.host import atomic
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.verify import check_model
+from legoexport.passes.plan import why_not
+from legoexport.passes.preference import held_bytes
+from legoexport.target import Target
+
+
+@dataclass(frozen=True)
+class Package:
+    """A conversion in ORT format.
+
+    Attributes:
+        ort: The file and what a reduced build needs for it.
+        agreement: Its parity with PyTorch.
+        onnx_size_bytes: Size of the ONNX file that it was made from.
+        smallest_lowering: The lowering of the target that holds the fewest weights once folded.
+    """
+
+    ort: OrtFormat
+    agreement: Agreement
+    onnx_size_bytes: int
+    smallest_lowering: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file in ORT format."""
+        return len(self.ort.model_bytes)
+
+    @property
+    def growth_ratio(self) -> float:
+        """Bytes after folding over bytes before."""
+        return self.size_bytes / self.onnx_size_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return sizes, operators and parity as JSON values."""
+        return {
+            "size_bytes": self.size_bytes,
+            "onnx_size_bytes": self.onnx_size_bytes,
+            "growth_ratio": self.growth_ratio,
+            "smallest_lowering": self.smallest_lowering,
+            "operators": self.ort.operators.splitlines(),
+            "parity": self.agreement.to_json(),
+        }
+
+
+def package(
+    module: nn.Module,
+    conversion: Conversion,
+    input_shape: tuple[int, int, int],
+    target: Target,
+    max_size_bytes: int | None = None,
+) -> Package:
+    """Convert to ORT format, load it back, and hold it to the rule that the ONNX file passed.
+
+    Args:
+        module: The network that was converted.
+        conversion: What became of it.
+        input_shape: ``(c, h, w)``.
+        target: What it was converted for.
+        max_size_bytes: The user's own limit on the file.
+
+    Raises:
+        CheckFailed: The converter fails.
+        ParityFailed: The file does not compute what PyTorch computes.
+        InvariantBroken: It is larger than the user's limit.
+    """
+    ort = to_ort_format(conversion.model_bytes, fuse=target.fuses_offline)
+    growth = rounding_growth(conversion.compiled)
+    agreement = check_model(module, ort.model_bytes, input_shape, growth=growth)
+    if not agreement.passed:
+        raise ParityFailed(
+            "the model in ORT format does not compute what PyTorch computes", received=agreement
+        )
+    smallest = _smallest(conversion, target)
+    packed = Package(ort, agreement, len(conversion.model_bytes), smallest)
+    if max_size_bytes is not None and packed.size_bytes > max_size_bytes:
+        raise InvariantBroken(
+            "the file in ORT format is larger than --max-size",
+            received=f"{packed.size_bytes} bytes, {packed.onnx_size_bytes} as ONNX",
+            legal=f"at most {max_size_bytes} bytes",
+            next_step=f"convert with --prefer {smallest}, or ship the ONNX file",
+        )
+    return packed
+
+
+def write(packed: Package, path: Path) -> Path:
+    """Write the file, and beside it the configuration for a reduced build; return where."""
+    config_path = path.with_suffix(CONFIG_SUFFIX)
+    atomic.write_bytes(config_path, packed.ort.config(path.name).encode())
+    atomic.write_bytes(path, packed.ort.model_bytes)
+    return config_path
+
+
+def _smallest(conversion: Conversion, target: Target) -> str:
+    """Of the lowerings that serve every layer; ``dense`` always does."""
+    sites = [layer.site for layer in conversion.compiled.layers]
+    serving = [
+        name
+        for name in target.lowerings
+        if all(why_not(name, site, target) is None for site in sites)
+    ]
+    return min(serving, key=lambda name: sum(held_bytes(site, name) for site in sites))

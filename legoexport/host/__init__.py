@@ -1,0 +1,1 @@
+"""The machine underneath: files, cache, processor, npm, the terminal."""

@@ -1,0 +1,1 @@
+"""Counts of a network, from a checkpoint or from a converted file."""

@@ -1,0 +1,34 @@
+"""What a model holds in memory once it is loaded and has run."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from legoexport.measure.options import BenchOptions
+from legoexport.measure.subject import start
+from legoexport.measure.timing import Memory
+
+# A run or two: only their memory matters.
+LEAST_S = 1e-3
+
+
+def measure_memory(path: Path, batch_size: int = 1) -> Memory:
+    """Load the model at ``path`` on one CPU thread of this ONNX Runtime, and run it.
+
+    Raises:
+        UsageError: As for ``bench_model``.
+        CheckFailed: As for ``bench_model``.
+    """
+    options = BenchOptions(threads=1, batch_size=batch_size, duration_s=LEAST_S)
+    with ExitStack() as stack:
+        return start(stack, path, options, lambda _: None).memory()
+
+
+def measure_beside(path: Path, twin_bytes: bytes, batch_size: int) -> tuple[Memory, Memory]:
+    """Measure the model at ``path``, and the one whose file is ``twin_bytes``."""
+    with tempfile.TemporaryDirectory() as folder:
+        twin = Path(folder, "twin.onnx")
+        twin.write_bytes(twin_bytes)
+        return measure_memory(path, batch_size), measure_memory(twin, batch_size)

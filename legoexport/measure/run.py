@@ -1,0 +1,131 @@
+"""Measure one model, or two that take turns; each in a worker process of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from statistics import median
+
+from legoexport.measure.options import BenchOptions
+from legoexport.measure.profile import Profile
+from legoexport.measure.statistics import ratio_of_medians
+from legoexport.measure.subject import Subject, Tell, start
+from legoexport.measure.timing import Comparison, Timing
+
+__all__ = ["BenchOptions", "bench_model", "compare", "profile_model"]
+
+Rounds = list[list[list[float]]]
+
+# Two processes of one file differ lastingly: by 2 % for a tiny graph on x86-64, ONNX Runtime 1.32.
+# No number of rounds shows that; starting again does.
+RESTARTS_COUNT = 5
+ROUNDS_COUNT = 5
+LEAST_ROUNDS_COUNT = 2
+# Between slices a worker notices that its parent is gone, and the machine has no time to change.
+LONGEST_SLICE_S = 0.5
+
+
+def bench_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) -> Timing:
+    """Measure the model at ``path``.
+
+    Args:
+        path: An ONNX file.
+        options: How to measure.
+        tell: Called with the step under way.
+
+    Raises:
+        UsageError: ONNX Runtime lacks the provider or does not load the file, or the file does not
+            take the batch.
+        CheckFailed: The run fails, or nothing of it is placed on the provider.
+    """
+    with ExitStack() as stack:
+        subjects = _start_all(stack, [path], options, tell)
+        rounds = _take_turns(subjects, least_count=1)
+        return subjects[0].timing([ms for (slice_ms,) in rounds for ms in slice_ms], tell)
+
+
+def profile_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) -> Profile:
+    """Take runs of the model at ``path`` apart, for about the duration, and measure nothing else.
+
+    Raises:
+        UsageError: As for ``bench_model``.
+        CheckFailed: As for ``bench_model``.
+    """
+    with ExitStack() as stack:
+        (subject,) = _start_all(stack, [path], replace(options, profile=True), tell)
+        return subject.profile()
+
+
+def compare(
+    path: Path,
+    other: Path,
+    options: BenchOptions,
+    tell: Tell = lambda _: None,
+    *,
+    restarts_count: int = RESTARTS_COUNT,
+) -> Comparison:
+    """Measure two models that take turns in short slices, so that both meet the same machine.
+
+    The one that waits is idle: threads of ONNX Runtime spin only while a run is under way
+    (``session.force_spinning_stop``), also where one model is measured by itself. Both processes
+    are started afresh several times, since two of one file differ lastingly, by some percent.
+
+    Args:
+        path: An ONNX file.
+        other: The one it is compared with.
+        options: How to measure; the duration is shared by the restarts.
+        tell: Called with the step under way.
+        restarts_count: How often both start afresh.
+
+    Raises:
+        UsageError: As for ``bench_model``.
+        CheckFailed: As for ``bench_model``.
+    """
+    paths = (path, other)
+    share = replace(options, duration_s=options.duration_s / restarts_count)
+    restarts: list[Rounds] = []
+    for _ in range(restarts_count - 1):
+        with ExitStack() as stack:
+            restarts.append(_take_turns(_start_all(stack, paths, share, tell), LEAST_ROUNDS_COUNT))
+    with ExitStack() as stack:  # the last ones also answer what else there is to know
+        subjects = _start_all(stack, paths, share, tell)
+        restarts.append(_take_turns(subjects, LEAST_ROUNDS_COUNT))
+        return _comparison(subjects, restarts, tell)
+
+
+def _start_all(
+    stack: ExitStack, paths: Sequence[Path], options: BenchOptions, tell: Tell
+) -> list[Subject]:
+    subjects = [start(stack, path, options, tell) for path in paths]
+    tell(f"measuring {' and '.join(path.name for path in paths)}")
+    return subjects
+
+
+def _comparison(subjects: Sequence[Subject], restarts: Sequence[Rounds], tell: Tell) -> Comparison:
+    rounds = [*chain.from_iterable(restarts)]
+    timing, other_timing = (
+        subject.timing([*chain.from_iterable(slices)], tell)
+        for subject, slices in zip(subjects, zip(*rounds, strict=True), strict=True)
+    )
+    speedup = ratio_of_medians([[_pair_ms(one) for one in restart] for restart in restarts])
+    return Comparison(timing, other_timing, speedup, len(rounds))
+
+
+def _pair_ms(one_round: Sequence[Sequence[float]]) -> tuple[float, float]:
+    first_ms, second_ms = map(median, one_round)
+    return second_ms, first_ms
+
+
+def _take_turns(subjects: Sequence[Subject], least_count: int) -> Rounds:
+    """Return for each round the latencies (ms) of each model, in the order of ``subjects``."""
+    duration_s = subjects[0].options.duration_s
+    slice_s = min(duration_s / ROUNDS_COUNT, LONGEST_SLICE_S)
+    rounds: Rounds = []
+    deadline = time.perf_counter() + duration_s * len(subjects)
+    while len(rounds) < least_count or time.perf_counter() < deadline:
+        rounds.append([subject.client.measure_ms(slice_s) for subject in subjects])
+    return rounds

@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions here and in worker processes, and what it runs where."""
