@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,24 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {"legoexport": "legoexport", "passes": "legoexport.passes", "models": "legoexport.models"}
 LONGEST_FILE_LINES = 250
 PASS_LIBRARIES = {"legoexport", "numpy", "onnx", "onnx_ir", "onnxsim"}
-FOUNDATION = {"legoexport.errors", "legoexport.lego.frozen", "legoexport.target"}
+# The house from the ground up, as docs/design.md draws it. A room is a folder, or a file that
+# stands by itself; it may import the rooms of lower floors, and none of its own floor.
+FLOORS = (
+    ("errors", "version"),
+    ("lego", "host", "ort", "target"),
+    ("passes", "models", "runtimes", "doctor"),
+    ("compile", "measure", "training"),
+    ("parity", "tune", "inspect"),
+    ("deliver", "web"),
+    ("sweep",),
+    ("commands",),
+    ("cli", "demo"),
+    ("__main__", "facade"),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+# Whatever measures or reads a file on a machine without torch.
+NEVER_TORCH = ("errors", "version", "lego", "host", "ort", "target", "passes", "runtimes", "doctor")
+NEVER_TORCH += ("measure",)
 
 
 @dataclass(frozen=True)
@@ -94,33 +112,70 @@ def ours(name: str) -> set[str]:
     return {i.module for i in imports(name) if i.module.split(".")[0] == "legoexport"}
 
 
-def outsiders(name: str, packages: set[str]) -> set[str]:
-    """Modules of ours that ``name`` imports from none of ``packages``."""
-    return {m for m in ours(name) if not any(m == p or m.startswith(f"{p}.") for p in packages)}
+def room_of(name: str) -> str:
+    """The folder below ``legoexport`` that a module is in, or the file itself."""
+    _, *parts = name.split(".")
+    return parts[0] if parts else "facade"
 
 
-@pytest.mark.parametrize("name", inside("legoexport.passes"))
-def test_passes_build_on_the_foundation_and_never_on_torch(name: str) -> None:
-    libraries = {i.module.split(".")[0] for i in imports(name)} - sys.stdlib_module_names
-    assert libraries <= PASS_LIBRARIES
-    assert not outsiders(name, FOUNDATION | {"legoexport.passes"})
+def libraries(name: str) -> set[str]:
+    """Top-level names of the foreign packages that a module imports, now or later."""
+    return {i.module.split(".")[0] for i in imports(name)} - sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("name", inside("legoexport.models"))
-def test_models_build_on_errors_and_frozen(name: str) -> None:
-    assert not outsiders(name, {"legoexport.errors", "legoexport.lego.frozen", "legoexport.models"})
-
-
-@pytest.mark.parametrize("name", sorted(FOUNDATION))
-def test_the_foundation_stands_by_itself(name: str) -> None:
-    assert ours(name) <= {"legoexport.errors"} - {name}
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """A chain of modules that ends where it starts; empty if there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
-def test_only_the_command_line_imports_commands(name: str) -> None:
-    callers = ("legoexport.cli", "legoexport.commands", "legoexport.__main__")
-    imported = {m for m in ours(name) if m.startswith("legoexport.commands")}
-    assert not imported or name.startswith(callers)
+def test_every_module_is_in_a_room_and_imports_downstairs(name: str) -> None:
+    own = room_of(name)
+    assert own in FLOOR_OF, f"{own} is on no floor: give it one here and in docs/design.md"
+    upstairs = {
+        module
+        for module in ours(name)
+        if room_of(module) != own and FLOOR_OF[room_of(module)] >= FLOOR_OF[own]
+    }
+    assert not upstairs
+
+
+def test_every_room_of_the_plan_is_there() -> None:
+    assert {room_of(name) for name in modules()} == set(FLOOR_OF)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: (ours(name) & modules().keys()) - {name} for name in modules()}
+    assert circle_in(graph) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert set(circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
+
+
+def test_the_design_document_draws_the_same_floors() -> None:
+    page = (ROOT / "docs" / "design.md").read_text()
+    block = page.split("<!-- floors -->")[1]
+    drawn = [
+        tuple(room.strip("` /") for room in line.split("|")[2].split(","))
+        for line in block.splitlines()
+        if line.startswith("| ") and line.split("|")[1].strip().isdecimal()
+    ]
+    assert [set(rooms) for rooms in reversed(drawn)] == [set(rooms) for rooms in FLOORS]
+
+
+@pytest.mark.parametrize("name", sorted(m for m in modules() if room_of(m) in NEVER_TORCH))
+def test_rooms_without_torch_never_name_it(name: str) -> None:
+    assert "torch" not in libraries(name)
+
+
+@pytest.mark.parametrize("name", inside("legoexport.passes"))
+def test_passes_use_the_libraries_of_graphs_only(name: str) -> None:
+    assert libraries(name) <= PASS_LIBRARIES
 
 
 @pytest.mark.parametrize(
@@ -137,11 +192,6 @@ def test_only_the_command_line_imports_commands(name: str) -> None:
 )
 def test_what_needs_no_torch_does_not_load_it(name: str) -> None:
     assert "torch" not in loaded_with(name)
-
-
-def test_bench_never_asks_for_torch() -> None:
-    for name in inside("legoexport.measure"):
-        assert "torch" not in {i.module.split(".")[0] for i in imports(name)}, name
 
 
 def test_import_legoexport_leaves_torch_alone() -> None:

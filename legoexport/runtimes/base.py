@@ -110,7 +110,7 @@ class Engine:
     """What it takes to measure a model.
 
     Attributes:
-        command: Starts a worker that speaks the protocol of ``bench/worker.py``.
+        command: Starts a worker that speaks the protocol of ``ort/worker.py``.
         provider: What the worker is to call the execution provider.
         placed_as: What the profile of a run calls it, such as ``CPUExecutionProvider``.
         runtime: The runtime in words, with its version.
