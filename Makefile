@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-runtimes test-heavy lint demo bench runtimes-matrix clean
+.PHONY: help setup test test-runtimes test-heavy lint demo bench runtimes-matrix docs clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /' | column -t -s:
@@ -54,6 +54,10 @@ RUNTIMES ?=
 
 runtimes-matrix: setup  ## Check every lowering on every runtime, and write docs/runtimes.md
 	$(BIN)/python -m benchmarks.runtimes_matrix $(addprefix --runtime ,$(RUNTIMES))
+
+docs: setup  ## Build the documentation into build/site; warnings are errors
+	$(BIN)/python -m pip install --quiet -e '.[docs]' -c constraints.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) demo build dist *.egg-info .coverage
