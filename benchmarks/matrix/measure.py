@@ -23,8 +23,8 @@ from legoexport.models.registry import build, input_shape
 from legoexport.ort.partitions import check_partitions
 from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.judge import combine
+from legoexport.parity.judge_outputs import judge_outputs
 from legoexport.parity.reference import Reference, ReferenceNetwork
-from legoexport.parity.verify import judge_outputs
 from legoexport.passes.lowerings import LOWERINGS
 from legoexport.runtimes import Feed, Replay, Runtime
 from legoexport.tune.candidates import uniform_plans

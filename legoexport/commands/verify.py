@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ import click
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.report import print_json, print_table, print_text, step_progress
-from legoexport.ort.session import RuntimeModel
 from legoexport.parity import view
 from legoexport.parity.bundle import check_vacant, judge_golden, read_bundle
 from legoexport.parity.bundle import save_bundle as write_bundle
@@ -23,7 +23,7 @@ from legoexport.runtimes.view import PLACEMENT_COLUMNS, convolutions_line, place
 
 if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
-    from legoexport.parity.verification import Verification
+    from legoexport.parity.verify import Verification
 
 FILES_COUNT = 2
 
@@ -101,12 +101,8 @@ def command(
     elsewhere = () if runtime == HERE else runtimes
     if save_bundle is not None:
         check_vacant(save_bundle)
-    model_bytes = _read(model_path)
-    checkpoint = load_checkpoint(path, arch, settings, factory, input_size)
-    size = RuntimeModel(model_bytes, threads).input_shape[1:]
-    if input_size is None and size != checkpoint.input_shape[1:]:
-        checkpoint = load_checkpoint(path, arch, settings, factory, size)
-    found = _verify(checkpoint, model_bytes, data, threads, save_bundle, elsewhere)
+    load = partial(load_checkpoint, path, arch, settings, factory)
+    found = _verify(load, input_size, model_path, data, threads, save_bundle, elsewhere)
     _print(found, per_layer=per_layer, as_json=as_json)
     if not found.passed:
         raise ParityFailed("\n".join(["the model fails its check", *found.diagnosis]))
@@ -123,29 +119,28 @@ def _two(files: tuple[Path, ...]) -> tuple[Path, Path]:
 
 
 def _verify(
-    checkpoint: Checkpoint,
-    model_bytes: bytes,
+    load: Callable[[tuple[int, int]], Checkpoint],
+    input_size: tuple[int, int] | None,
+    model_path: Path,
     data: Path | None,
     threads: int,
     save_bundle: Path | None,
     elsewhere: Sequence[Runtime],
 ) -> Verification:
-    from legoexport.parity.subject import prepare
-    from legoexport.parity.verification import golden_sets, verify
+    """Open the model first: it says which size of input the network is to be read for."""
+    from legoexport.parity.judge_outputs import check_input_shape
+    from legoexport.parity.opened import open_model
+    from legoexport.parity.verify import verify_opened
 
     with step_progress() as progress:
-        progress("running PyTorch")
-        subject = prepare(
-            checkpoint.module,
-            model_bytes,
-            checkpoint.input_shape,
-            checkpoint_sha256=checkpoint.sha256,
-            data=data,
-            threads=threads,
-        )
-        found = verify(subject, progress, elsewhere)
+        progress("opening the model")
+        opened = open_model(model_path, threads)
+        progress("reading the checkpoint")
+        checkpoint = load(input_size or opened.input_size)
+        check_input_shape(opened.runtime, checkpoint.input_shape)
+        found = verify_opened(checkpoint, opened, data=data, progress=progress, elsewhere=elsewhere)
     if save_bundle is not None and found.passed:
-        write_bundle(save_bundle, model_bytes, golden_sets(subject, found))
+        write_bundle(save_bundle, opened.model_bytes, found.golden)
     return found
 
 

@@ -18,7 +18,7 @@ from legoexport.errors import ParityFailed
 from legoexport.host import atomic
 from legoexport.models.dense_twin import expand_lego
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.verify import check_model
+from legoexport.parity.judge_outputs import check_model
 from legoexport.passes.lowerings import find_lowering
 from legoexport.tune import Tuned, TuneOptions, tune
 

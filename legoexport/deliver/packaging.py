@@ -13,7 +13,7 @@ from legoexport.deliver.ort_format import CONFIG_SUFFIX, OrtFormat, to_ort_forma
 from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.host import atomic
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.verify import check_model
+from legoexport.parity.judge_outputs import check_model
 from legoexport.passes.plan import why_not
 from legoexport.passes.preference import held_bytes
 from legoexport.target import Target

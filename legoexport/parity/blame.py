@@ -34,8 +34,8 @@ StageCheck = Callable[[onnx.ModelProto], bool]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a file was compiled.
+class CompileInputs:
+    """What a file was compiled from, and for.
 
     Attributes:
         network: The frozen network.
@@ -49,7 +49,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Replay:
+class Recompilation:
     """What compiling again showed.
 
     Attributes:
@@ -61,13 +61,13 @@ class Replay:
     mask_sha256: str
 
 
-def replay(recipe: Recipe, is_right: StageCheck) -> Replay:
+def recompile(inputs: CompileInputs, is_right: StageCheck) -> Recompilation:
     """Compile again and judge the model after each stage.
 
     A stage after which the model cannot even be evaluated counts as wrong.
 
     Raises:
-        UsageError: The recipe does not fit the network.
+        UsageError: The plan does not fit the network.
     """
     wrong: list[str] = []
 
@@ -75,8 +75,8 @@ def replay(recipe: Recipe, is_right: StageCheck) -> Replay:
         if not wrong and not _holds(is_right, stage.model):
             wrong.append(stage.name)
 
-    compiled = compile_network(recipe.network, recipe.example, recipe.options, observe)
-    return Replay(wrong[0] if wrong else None, mask_digest(compiled.layers))
+    compiled = compile_network(inputs.network, inputs.example, inputs.options, observe)
+    return Recompilation(wrong[0] if wrong else None, mask_digest(compiled.layers))
 
 
 def layer_check(expected: ExpectedLayer) -> StageCheck:

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,15 +77,36 @@ def real_inputs(
         UsageError: The file is unreadable or does not hold images of ``input_shape``.
     """
     arrays = _read_arrays(path)
-    images = _check_images(arrays["images"], input_shape, path)
+    images = _check_images(arrays["images"], input_shape, str(path))
+    labels = arrays.get("labels")
+    if labels is not None:
+        labels = _check_labels(labels, len(images), path)
+    return _batched(f"images of {path.name}", images, labels, fixed_batch_size)
+
+
+def given_inputs(
+    images: NDArray[Any], input_shape: tuple[int, int, int], fixed_batch_size: int | None
+) -> InputSet:
+    """Take images ``(N, c, h, w)`` that are in memory already, as ``real_inputs`` does from a file.
+
+    Raises:
+        UsageError: They are no images of ``input_shape``.
+    """
+    checked = _check_images(images, input_shape, "data")
+    return _batched("images given", checked, None, fixed_batch_size)
+
+
+def _batched(
+    name: str,
+    images: NDArray[np.float32],
+    labels: NDArray[np.int64] | None,
+    fixed_batch_size: int | None,
+) -> InputSet:
     batch_size = fixed_batch_size or min(len(images), 4 * MOST_IMAGES)
     count = len(images) // batch_size * batch_size if fixed_batch_size else len(images)
     if count == 0:
-        raise UsageError(f"{path} does not fill one batch", received=len(images), legal=batch_size)
-    labels = arrays.get("labels")
-    if labels is not None:
-        labels = _check_labels(labels, len(images), path)[:count]
-    return InputSet(f"images of {path.name}", images[:count], batch_size, labels)
+        raise UsageError(f"{name} do not fill one batch", received=len(images), legal=batch_size)
+    return InputSet(name, images[:count], batch_size, None if labels is None else labels[:count])
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -100,17 +122,17 @@ def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _check_images(
-    images: NDArray[np.generic], input_shape: tuple[int, int, int], path: Path
+    images: NDArray[np.generic], input_shape: tuple[int, int, int], source: str
 ) -> NDArray[np.float32]:
     is_number = np.issubdtype(images.dtype, np.floating)
     if images.shape[1:] != input_shape or not is_number or not len(images):
         raise UsageError(
-            f"{path} does not fit the network",
+            f"{source} does not fit the network",
             received=f"images {images.dtype} {images.shape}",
             legal=f"float32 (N, {', '.join(map(str, input_shape))}), prepared as for training",
         )
     if not np.isfinite(images.astype(np.float32)).all():
-        raise UsageError(f"{path} holds NaN or infinite values")
+        raise UsageError(f"{source} holds NaN or infinite values")
     return images.astype(np.float32)
 
 

@@ -42,12 +42,25 @@ def judge(
             "the network gives NaN or infinite outputs in PyTorch, so there is nothing to equal",
             next_step="train again from a checkpoint before the divergence",
         )
-    reference_error = float(np.abs(float32 - float64).max())
-    limit = growth * max(FACTOR * reference_error, FLOOR * _range(float64))
+    reference_error, limit = reference_limit(float64, float32, growth)
     agreement = measure(float64, actual, limit=limit, reference_max_abs_error=reference_error)
     if labels is None:
         return agreement
     return replace(agreement, accuracy=_accuracy(float64, float32, actual, labels, limit))
+
+
+def reference_limit(
+    float64: NDArray[np.float64], float32: NDArray[np.float32], growth: float
+) -> tuple[float, float]:
+    """Return PyTorch float32's own error, and the largest error of a model that passes.
+
+    Args:
+        float64: ``(N, ...)``, PyTorch in float64.
+        float32: The same in float32.
+        growth: The ``rounding_growth`` of the model.
+    """
+    reference_error = float(np.abs(float32 - float64).max())
+    return reference_error, growth * max(FACTOR * reference_error, FLOOR * _range(float64))
 
 
 def measure(

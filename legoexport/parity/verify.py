@@ -1,107 +1,147 @@
-"""Verify: run the same images through PyTorch and through an ONNX model, and judge."""
+"""Verify: a converted file against the network it came from, as a whole and layer by layer.
+
+The file is read once, and one session of ONNX Runtime gives the outputs that are judged. Further
+sessions run other graphs: ``walk`` exposes values, which keeps the optimizer from fusing across
+them, and cuts each layer out; only a failed check is repeated without the optimizer and after each
+pass, by ``diagnosis``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from legoexport.errors import UsageError
-from legoexport.ort.session import RuntimeModel
+from legoexport.compile.freeze import freeze
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.inputs import InputSet, random_inputs
-from legoexport.parity.judge import combine, judge
-from legoexport.parity.reference import Reference, ReferenceNetwork
+from legoexport.parity.bundle import GoldenSet
+from legoexport.parity.diagnosis import diagnose
+from legoexport.parity.expectation import emitted_layers, expected_layers
+from legoexport.parity.judge import combine
+from legoexport.parity.layer_check import LayerAgreement
+from legoexport.parity.opened import OpenedModel, open_model
+from legoexport.parity.pair import pair_up
+from legoexport.parity.walk import walk
+from legoexport.runtimes.base import Feed, Replay, Runtime
+from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
+
+if TYPE_CHECKING:
+    from legoexport.models.checkpoint import Checkpoint
+
+Progress = Callable[[str], None]
+
+NO_LAYERS_NOTE = "no legoexport metadata in the model: judged as a whole, layers cannot be walked"
 
 
-def check_model(
-    module: nn.Module,
-    model_bytes: bytes,
-    input_shape: tuple[int, int, int],
+@dataclass(frozen=True)
+class Verification:
+    """The verdict.
+
+    Attributes:
+        agreements: By the name of the set of inputs.
+        layers: One for each Lego layer in the order of the graph.
+        notes: What the reader should know either way.
+        diagnosis: What is wrong and where it came from; empty if all is well.
+        replays: What other runtimes computed and where, if the outputs judged are not from here.
+        golden: What ``bundle.save_bundle`` needs to have the judgement repeated without PyTorch.
+    """
+
+    agreements: Mapping[str, Agreement]
+    layers: tuple[LayerAgreement, ...]
+    notes: tuple[str, ...]
+    diagnosis: tuple[str, ...]
+    replays: tuple[Replay, ...] = ()
+    golden: tuple[GoldenSet, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def agreement(self) -> Agreement:
+        """Over all sets of inputs."""
+        return combine(self.agreements)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the network as a whole and every layer are within their limits."""
+        return self.agreement.passed and all(layer.passed for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict and all that it rests on as JSON values."""
+        return {
+            "passed": self.passed,
+            "agreement": self.agreement.to_json(),
+            "sets": {name: one.to_json() for name, one in self.agreements.items()},
+            "layers": [layer.to_json() for layer in self.layers],
+            "notes": list(self.notes),
+            "diagnosis": list(self.diagnosis),
+            **replays_json(self.replays),
+        }
+
+
+def verify(
+    network: nn.Module | Checkpoint,
+    model: Path | str | bytes,
     *,
-    growth: float,
-    data: InputSet | None = None,
+    data: Path | str | NDArray[Any] | None = None,
     threads: int = 1,
-) -> Agreement:
-    """Judge an ONNX model against the network it came from, by the rule of ``agreement``.
+    progress: Progress = lambda _: None,
+    elsewhere: Sequence[Runtime] = (),
+) -> Verification:
+    """Judge the whole, walk the layers, and where a check fails find out why.
 
     Args:
-        module: The network in training form, in any mode; it is left as it is.
-        model_bytes: The ONNX file.
-        input_shape: ``(c, h, w)`` that the network takes.
-        growth: The largest ``rounding_growth`` among the lowerings of the model.
-        data: Real images, judged beside the random ones.
+        network: The network in training form, in any mode, or a checkpoint that was read; it is
+            left as it is.
+        model: The ONNX file, by its path or by its bytes.
+        data: Real images, judged beside random ones: ``.npy``, ``.npz`` with ``images`` and
+            ``labels``, or ``(N, c, h, w)`` in memory; prepared as for training.
         threads: Threads of ONNX Runtime.
+        progress: Called with each step before it starts.
+        elsewhere: What gives the outputs that are judged; if empty, ONNX Runtime in this process,
+            where layers are walked in any case.
 
     Raises:
-        UsageError: The model does not load, or takes or gives other shapes than the network.
-        CheckFailed: PyTorch itself gives NaN or infinite values.
+        UsageError: The model does not load, its metadata is damaged, ``data`` does not fit, model
+            and network take or give other shapes or have different layers, or the runtime
+            elsewhere is not there or does not take the model.
+        CheckFailed: PyTorch itself gives NaN or infinite values, or the runtime stops.
     """
-    model = RuntimeModel(model_bytes, threads)
-    check_input_shape(model, input_shape)
-    inputs = input_sets(model, data)
-    network = ReferenceNetwork(module)
-    references = [network.run(one.images) for one in inputs]
-    return combine(judge_sets(model, inputs, references, growth=growth))
+    opened = open_model(model, threads)
+    return verify_opened(network, opened, data=data, progress=progress, elsewhere=elsewhere)
 
 
-def input_sets(model: RuntimeModel, data: InputSet | None) -> tuple[InputSet, ...]:
-    """Return the random images for ``model`` and, if there are any, the real ones."""
-    drawn = random_inputs(model.input_shape, model.fixed_batch_size)
-    return drawn if data is None else (*drawn, data)
-
-
-def judge_sets(
-    model: RuntimeModel,
-    inputs: Sequence[InputSet],
-    references: Sequence[Reference],
+def verify_opened(
+    network: nn.Module | Checkpoint,
+    opened: OpenedModel,
     *,
-    growth: float,
-) -> dict[str, Agreement]:
-    """Run and judge each set of inputs by itself, as ``judge_outputs`` says."""
-    outputs = [model.run(one.images, one.batch_size) for one in inputs]
-    return judge_outputs(inputs, references, outputs, growth=growth)
-
-
-def judge_outputs(
-    inputs: Sequence[InputSet],
-    references: Sequence[Reference],
-    outputs: Sequence[NDArray[np.float32]],
-    *,
-    growth: float,
-) -> dict[str, Agreement]:
-    """Judge what a model gave for each set; return the agreements by the names of the sets.
-
-    Raises:
-        UsageError: The model's outputs have another shape than the network's.
-    """
-    agreements = {}
-    for one, reference, actual in zip(inputs, references, outputs, strict=True):
-        if actual.shape != reference.float64.shape:
-            raise UsageError(
-                "the model gives outputs of another shape than the network",
-                received=actual.shape,
-                legal=reference.float64.shape,
-                next_step="name the checkpoint that the model was converted from",
-            )
-        agreements[one.name] = judge(
-            reference.float64, reference.float32, actual, growth=growth, labels=one.labels
-        )
-    return agreements
-
-
-def check_input_shape(model: RuntimeModel, input_shape: tuple[int, int, int]) -> None:
-    """Hold the model's input against the network's ``(c, h, w)``.
-
-    Raises:
-        UsageError: They differ.
-    """
-    if model.input_shape != tuple(input_shape):
-        raise UsageError(
-            "the model takes inputs of another shape than the network",
-            received=model.input_shape,
-            legal=tuple(input_shape),
-            next_step="name the checkpoint that the model was converted from, or its --input-size",
-        )
+    data: Path | str | NDArray[Any] | None = None,
+    progress: Progress = lambda _: None,
+    elsewhere: Sequence[Runtime] = (),
+) -> Verification:
+    """Do what ``verify`` does with a model that is open already."""
+    progress("running PyTorch")
+    pair = pair_up(network, opened, data)
+    progress("judging the outputs")
+    feeds = [Feed(one.images, one.batch_size) for one in pair.inputs]
+    replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
+    judged = [pair.judge(replay) for replay in replays]
+    agreements = by_set_and_runtime(elsewhere, judged) if judged else pair.judge_here()
+    notes = tuple(note for note in (pair.checkpoint_note,) if note)
+    golden = pair.golden()
+    if not opened.records:
+        return Verification(agreements, (), (NO_LAYERS_NOTE, *notes), (), replays, golden)
+    progress("walking the layers")
+    example = torch.zeros(opened.runtime.fixed_batch_size or 1, *opened.runtime.input_shape)
+    frozen = freeze(pair.module, example)
+    emitted = emitted_layers(frozen, example)
+    expected = expected_layers(opened.model, opened.records, emitted)
+    layers = walk(opened.model, expected, pair.inputs[0], opened.threads)
+    found = Verification(agreements, layers, notes, (), replays, golden)
+    if found.passed:
+        return found
+    progress("looking for the cause")
+    causes = diagnose(pair, frozen, expected, layers=layers, agreements=agreements, replays=replays)
+    return replace(found, diagnosis=causes)

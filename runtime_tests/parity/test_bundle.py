@@ -14,11 +14,10 @@ import pytest
 from onnx import numpy_helper
 
 from legoexport.errors import ParityFailed, UsageError
-from legoexport.parity.bundle import GoldenSet, replay_bundle, save_bundle
+from legoexport.parity.bundle import replay_bundle, save_bundle
 from legoexport.parity.judge import combine
-from legoexport.parity.subject import prepare
-from legoexport.parity.verification import Verification, golden_sets, verify
-from runtime_tests.parity.networks import INPUT_SHAPE, converted
+from legoexport.parity.verify import Verification, verify
+from runtime_tests.parity.networks import converted
 
 BLOCK_TORCH = """
 import sys
@@ -29,12 +28,10 @@ main(sys.argv[1:])
 
 
 @lru_cache
-def checked() -> tuple[bytes, Verification, tuple[GoldenSet, ...]]:
-    """A file, the verdict on it, and what a bundle holds of it."""
+def checked() -> tuple[bytes, Verification]:
+    """A file and the verdict on it."""
     model_bytes = converted("grouped").model.SerializeToString()
-    subject = prepare(converted("grouped").net, model_bytes, INPUT_SHAPE)
-    verdict = verify(subject)
-    return model_bytes, verdict, tuple(golden_sets(subject, verdict))
+    return model_bytes, verify(converted("grouped").net, model_bytes)
 
 
 @pytest.fixture
@@ -44,8 +41,8 @@ def model_bytes() -> bytes:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    model_bytes, _, sets = checked()
-    save_bundle(tmp_path / "bundle", model_bytes, sets)
+    model_bytes, verdict = checked()
+    save_bundle(tmp_path / "bundle", model_bytes, verdict.golden)
     return tmp_path / "bundle"
 
 
@@ -124,7 +121,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path, model_bytes: bytes) -> No
 def test_an_empty_folder_is_taken(tmp_path: Path, bundle: Path, model_bytes: bytes) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    save_bundle(empty, model_bytes, checked()[2])
+    save_bundle(empty, model_bytes, checked()[1].golden)
     assert combine(replay_bundle(empty, model_bytes, threads=1)).passed
     with np.load(empty / "arrays.npz") as ours, np.load(bundle / "arrays.npz") as theirs:
         assert all(np.array_equal(ours[name], theirs[name]) for name in theirs.files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -14,8 +15,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from legoexport.compile import pipeline
-from legoexport.parity.subject import prepare
-from legoexport.parity.verification import NO_LAYERS_NOTE, Verification, verify
+from legoexport.models.checkpoint import Checkpoint
+from legoexport.parity.verify import NO_LAYERS_NOTE, Verification, verify
 from legoexport.passes import lego_op
 from runtime_tests.parity.networks import INPUT_SHAPE, convert, converted, small_net
 
@@ -31,7 +32,23 @@ STAGE = {
 
 
 def examine(net: nn.Module, model: onnx.ModelProto, sha256: str | None = None) -> Verification:
-    return verify(prepare(net, model.SerializeToString(), INPUT_SHAPE, checkpoint_sha256=sha256))
+    network = net if sha256 is None else read_from(net, sha256)
+    return verify(network, model.SerializeToString())
+
+
+def read_from(net: nn.Module, sha256: str) -> Checkpoint:
+    """A checkpoint as it is read from a file of that digest."""
+    return Checkpoint(
+        path=Path("c.pt"),
+        sha256=sha256,
+        container="zip",
+        form="legoexport",
+        module=net,
+        arch="tests:small_net",
+        hyperparameters={},
+        input_shape=INPUT_SHAPE,
+        stored_dtypes=("torch.float32",),
+    )
 
 
 def sabotage(

@@ -22,9 +22,9 @@ from legoexport.parity.expectation import (
     expected_layers,
 )
 from legoexport.parity.inputs import random_inputs
+from legoexport.parity.judge_outputs import check_model
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.records import read_records
-from legoexport.parity.verify import check_model
 from legoexport.parity.walk import first_failure, walk
 from legoexport.passes.lowerings import LOWERINGS
 from runtime_tests.parity.networks import (

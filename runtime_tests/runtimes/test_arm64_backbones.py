@@ -14,8 +14,8 @@ from legoexport.deliver.convert import rounding_growth
 from legoexport.models.registry import build, input_shape
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, random_inputs
+from legoexport.parity.judge_outputs import judge_outputs
 from legoexport.parity.reference import Reference, ReferenceNetwork
-from legoexport.parity.verify import judge_outputs
 from legoexport.runtimes import Feed, find_runtimes
 from legoexport.runtimes.arm64.processors import WITHOUT_SME
 from runtime_tests.networks import plan_where_it_serves, randomize

@@ -15,8 +15,8 @@ from legoexport.deliver.convert import rounding_growth
 from legoexport.models.registry import build, input_shape
 from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.judge import combine
+from legoexport.parity.judge_outputs import judge_outputs
 from legoexport.parity.reference import Reference, ReferenceNetwork
-from legoexport.parity.verify import judge_outputs
 from legoexport.passes.lowerings import LOWERINGS
 from legoexport.runtimes import Feed, find_runtime
 from legoexport.runtimes.view import convolutions_line

@@ -1,0 +1,113 @@
+"""ModelPair: a model and the network it came from, both run on the same images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from legoexport.compile.stamp import read_stamp
+from legoexport.models.checkpoint import Checkpoint
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.bundle import GoldenSet
+from legoexport.parity.inputs import InputSet, given_inputs, real_inputs
+from legoexport.parity.judge import reference_limit
+from legoexport.parity.judge_outputs import input_sets, judge_outputs, judge_sets
+from legoexport.parity.opened import OpenedModel
+from legoexport.parity.reference import Reference, ReferenceNetwork
+from legoexport.runtimes.base import Replay
+
+
+@dataclass(frozen=True)
+class ModelPair:
+    """A model beside its network, with what both were given.
+
+    Attributes:
+        module: The network in training form.
+        checkpoint_sha256: Digest of the file it came from, or None.
+        opened: The ONNX model.
+        inputs: Images, set by set.
+        references: What PyTorch gives for each set.
+    """
+
+    module: nn.Module
+    checkpoint_sha256: str | None
+    opened: OpenedModel
+    inputs: tuple[InputSet, ...]
+    references: tuple[Reference, ...]
+
+    @property
+    def checkpoint_note(self) -> str | None:
+        """Whether the model names another checkpoint than the one at hand."""
+        recorded = read_stamp(self.opened.model).get("checkpoint_sha256", "")
+        sha256 = self.checkpoint_sha256
+        if sha256 is None or len(recorded) != len(sha256) or recorded == sha256:
+            return None
+        return (
+            f"the model was converted from another checkpoint (sha256 {recorded[:12]}...,"
+            f" this one is {sha256[:12]}...)"
+        )
+
+    def judge_here(self) -> dict[str, Agreement]:
+        """Run the model in this process; return the agreements by the names of the sets."""
+        opened = self.opened
+        return judge_sets(opened.runtime, self.inputs, self.references, growth=opened.growth)
+
+    def judge(self, replay: Replay) -> dict[str, Agreement]:
+        """Judge what another runtime computed; return the agreements by the names of the sets."""
+        growth = self.opened.growth * replay.rounding_growth
+        return judge_outputs(self.inputs, self.references, replay.outputs, growth=growth)
+
+    def golden(self) -> tuple[GoldenSet, ...]:
+        """Return what a bundle holds: the limits come from PyTorch and the lowerings alone."""
+        return tuple(map(self._golden, self.inputs, self.references))
+
+    def _golden(self, inputs: InputSet, reference: Reference) -> GoldenSet:
+        error, limit = reference_limit(reference.float64, reference.float32, self.opened.growth)
+        return GoldenSet(
+            name=inputs.name,
+            batch_size=inputs.batch_size,
+            limit=limit,
+            reference_max_abs_error=error,
+            images=inputs.images,
+            outputs=reference.float64.astype(np.float32),
+        )
+
+
+def pair_up(
+    network: nn.Module | Checkpoint, opened: OpenedModel, data: Path | str | NDArray[Any] | None
+) -> ModelPair:
+    """Choose the images and run PyTorch on them.
+
+    Args:
+        network: The network in training form, in any mode; it is left as it is.
+        opened: The model.
+        data: Real images, judged beside the random ones: a file as ``real_inputs`` reads it, or
+            ``(N, c, h, w)`` prepared as for training.
+
+    Raises:
+        UsageError: ``data`` does not fit, or the network does not take images of the model's size.
+    """
+    shape, batch_size = opened.runtime.input_shape, opened.runtime.fixed_batch_size
+    real = None
+    if isinstance(data, (Path, str)):
+        real = real_inputs(Path(data), shape, batch_size)
+    elif data is not None:
+        real = given_inputs(data, shape, batch_size)
+    inputs = input_sets(opened.runtime, real)
+    if isinstance(network, Checkpoint):
+        module, sha256 = network.module, network.sha256
+    else:
+        module, sha256 = network, None
+    reference = ReferenceNetwork(module)
+    return ModelPair(
+        module=module,
+        checkpoint_sha256=sha256,
+        opened=opened,
+        inputs=inputs,
+        references=tuple(reference.run(one.images) for one in inputs),
+    )
