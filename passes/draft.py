@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-Part = Literal["weights", "transform", "merge"]
+from legoexport.lego.names import Part, part_name
 
 
 class Draft:
     """Collects nodes and initializers for Lego layer ``layer`` without touching a graph.
 
-    Nodes of part P are called ``layer/P/name``, and so is their result, so that profiles, which
-    name a fused node after its parts, still tell which layer and which part took the time.
+    Nodes are named as ``legoexport.lego.names`` says, and so is their result, so that profiles,
+    which name a fused node after its parts, still tell which layer and which part took the time.
     """
 
     def __init__(self, layer: str) -> None:
@@ -26,7 +26,7 @@ class Draft:
 
     def constant(self, part: Part, name: str, array: NDArray[Any]) -> ir.Value:
         """Add an initializer."""
-        value = ir.val(f"{self.layer}/{part}/{name}", const_value=ir.tensor(array))
+        value = ir.val(part_name(self.layer, part, name), const_value=ir.tensor(array))
         self.initializers.append(value)
         return value
 
@@ -54,7 +54,7 @@ class Draft:
         attributes: Mapping[str, Any] | None = None,
     ) -> Sequence[ir.Value]:
         """Add a node with one output per name and return the outputs."""
-        full_names = [f"{self.layer}/{part}/{name}" for name in names]
+        full_names = [part_name(self.layer, part, name) for name in names]
         node = ir.node(
             op_type,
             inputs,

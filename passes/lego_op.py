@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from legoexport.errors import UsageError
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.names import table_name
 from legoexport.passes.constants import constant_array, set_constant
 
 DOMAIN = "legoexport"
@@ -100,9 +101,9 @@ def write_tables(lego_node: LegoNode, frozen: FrozenLego) -> None:
     for position, (name, (before, after)) in enumerate(tables.items(), start=1):
         # An unchanged table keeps its initializer, which another node may share.
         if not np.array_equal(before, after):
-            set_constant(lego_node.node, position, f"{lego_node.layer}/{name}", after)
+            set_constant(lego_node.node, position, table_name(lego_node.layer, name), after)
     if frozen.bias is not None:
-        set_constant(lego_node.node, BIAS_INPUT, f"{lego_node.layer}/bias", frozen.bias)
+        set_constant(lego_node.node, BIAS_INPUT, table_name(lego_node.layer, "bias"), frozen.bias)
 
 
 def _pair(node: ir.Node, name: str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common as common_passes
 
+from legoexport.lego.names import output_name
 from legoexport.passes import lego_op
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings import Site, find_lowering
@@ -53,8 +54,3 @@ def _lower(lego_node: lego_op.LegoNode, name: str, graph: ir.Graph) -> None:
         graph, lego_node.node, [lego_node.node], draft.nodes, [old], [y]
     )
     y.name = name_kept
-
-
-def output_name(layer: str) -> str:
-    """Name of the value that leaves ``layer``."""
-    return f"{layer}/output"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
+from legoexport.lego.names import call_name
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.passes import lego_op
 
@@ -123,7 +124,7 @@ def _name_layers_uniquely(graph: ir.Graph) -> None:
         layer = node.attributes["layer"].as_string()
         seen[layer] = seen.get(layer, 0) + 1
         if seen[layer] > 1:
-            node.attributes["layer"] = ir.AttrString("layer", f"{layer}#{seen[layer]}")
+            node.attributes["layer"] = ir.AttrString("layer", call_name(layer, seen[layer]))
 
 
 @contextlib.contextmanager

@@ -18,10 +18,11 @@ from legoexport.compile.stages import (
     Prepared,
     Stage,
 )
+from legoexport.lego.names import output_name
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
-from legoexport.passes.lower_lego import LowerLego, output_name
+from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import preferred_plan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from math import prod
 
@@ -10,16 +9,9 @@ import onnx
 from onnx import shape_inference
 
 from legoexport.errors import UsageError
-
-# What belongs to Lego layer L is called L/weights/..., L/transform/... or L/merge/...
-_LEGO_NAME = re.compile(r".+/(weights|transform|merge)/")
+from legoexport.lego.names import owner
 
 Shapes = Mapping[str, tuple[int | None, ...]]
-
-
-def is_lego_name(name: str) -> bool:
-    """Whether a node or an initializer of this name was made for a Lego layer."""
-    return _LEGO_NAME.match(name) is not None
 
 
 def dense_macs(model: onnx.ModelProto) -> int:
@@ -35,7 +27,7 @@ def dense_macs(model: onnx.ModelProto) -> int:
         for node in model.graph.node
         if node.op_type in ("Conv", "Gemm", "MatMul")
         and node.input[1] in weights
-        and not is_lego_name(node.name)
+        and owner(node.name) is None
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from legoexport.lego.counts import FLOAT_BYTES, LegoCounts, LegoShape, count
+from legoexport.lego.names import module_name
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class LayerRow:
     @property
     def repeats(self) -> bool:
         """Whether the parameters are those of a layer listed before."""
-        return "#" in self.layer
+        return module_name(self.layer) != self.layer
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from legoexport.errors import UsageError
-from legoexport.inspect.dense_macs import dense_macs, is_lego_name
+from legoexport.inspect.dense_macs import dense_macs
 from legoexport.inspect.inventory import DensePart, Inventory, LayerRow, StoredBytes
 from legoexport.lego.counts import LegoShape
+from legoexport.lego.names import owner
 
 LAYERS_KEY = "legoexport.layers"
 FLOAT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
@@ -93,10 +94,10 @@ def _integers(value: object, length: int) -> tuple[int, ...]:
 
 
 def _by_kind(graph: onnx.GraphProto) -> dict[str, list[onnx.TensorProto]]:
-    read_by_lego = {name for node in graph.node if is_lego_name(node.name) for name in node.input}
+    read_by_lego = {name for node in graph.node if owner(node.name) for name in node.input}
     tensors: dict[str, list[onnx.TensorProto]] = {"bank": [], "table": [], "dense": []}
     for tensor in graph.initializer:
-        if is_lego_name(tensor.name):
+        if owner(tensor.name):
             tensors["table"].append(tensor)
         else:
             tensors["bank" if tensor.name in read_by_lego else "dense"].append(tensor)

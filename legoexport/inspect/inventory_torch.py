@@ -14,6 +14,7 @@ from legoexport.compile.freeze import audit_layer
 from legoexport.errors import UsageError
 from legoexport.inspect.inventory import DensePart, Inventory, LayerRow, StoredBytes
 from legoexport.lego.counts import FLOAT_BYTES, INDEX_BYTES, LegoShape, count
+from legoexport.lego.names import call_name
 from legoexport.models.lego_conv import LegoConv2d
 
 
@@ -87,7 +88,7 @@ def _rows(calls: list[Call], names: dict[int, str], *, masks_settled: bool) -> I
         if isinstance(call.layer, LegoConv2d):
             name = names[id(call.layer)]
             seen[name] = seen.get(name, 0) + 1
-            label = name if seen[name] == 1 else f"{name}#{seen[name]}"
+            label = call_name(name, seen[name])
             shape = _largest_shape(call.layer, call.input_shape)
             if masks_settled:
                 ties_count = audit_layer(call.layer, name).ties_count

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from legoexport.lego.geometry import conv_output_size
+
 FLOAT_BYTES = 4
 INDEX_BYTES = 4
 
@@ -55,11 +57,13 @@ class LegoShape:
     @property
     def output_size(self) -> tuple[int, int]:
         """``(height, width)`` of the map that leaves, in pixels."""
-        sizes = []
-        for axis, size in enumerate(self.input_size):
-            extent = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-            sizes.append((size + 2 * self.padding[axis] - extent) // self.stride[axis] + 1)
-        return sizes[0], sizes[1]
+        return conv_output_size(
+            self.input_size,
+            kernel=self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+        )
 
 
 @dataclass(frozen=True)

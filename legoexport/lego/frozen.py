@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
+from legoexport.lego.geometry import conv_output_size
 
 FloatArray = NDArray[np.floating[Any]]
 IndexArray = NDArray[np.int64]
@@ -151,11 +152,13 @@ class FrozenLego:
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Output ``(height, width)`` in pixels for an input of that size."""
-        sizes = []
-        for axis, size in enumerate((height, width)):
-            extent = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-            sizes.append((size + 2 * self.padding[axis] - extent) // self.stride[axis] + 1)
-        return sizes[0], sizes[1]
+        return conv_output_size(
+            (height, width),
+            kernel=self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+        )
 
     def dense_weight(self) -> NDArray[np.float64]:
         """Weight of the equal dense convolution, ``(n, c, kh, kw)`` float64.

@@ -12,12 +12,12 @@ ONNX Runtime reports nodes under the names that its optimizer left them (observe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import onnx
 
-LEGO_NAME = re.compile(r"(?P<layer>.+)/(?P<part>weights|transform|merge)/")
+from legoexport.lego.names import owner
+
 NCHWC_SUFFIX = "_nchwc"
 FUSED_ACTIVATIONS = {"Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"}
 REORDER = "reorder"
@@ -48,8 +48,7 @@ class Attribution:
             layer, _ = self.part_of(*self._neighbours[name])
             return OTHER if layer == OTHER[0] else (layer, REORDER)
         names = (name, self._name_in_file(name.removesuffix(NCHWC_SUFFIX), op))
-        found = next(filter(None, map(LEGO_NAME.match, names)), None)
-        return (found["layer"], found["part"]) if found else OTHER
+        return next(filter(None, map(owner, names)), OTHER)
 
     def _name_in_file(self, value: str, op: str) -> str:
         node = self._producers.get(value)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import onnxruntime
 
 from legoexport.errors import UsageError
+from legoexport.lego.names import belongs_to
 
 # Since ONNX Runtime 1.24 a session tells, without a run, which provider took each node.
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
@@ -43,7 +44,7 @@ def layer_partitions(placed: Mapping[str, str], layers: Sequence[str]) -> Mappin
     """
     partitions = {}
     for layer in layers:
-        found = {provider for name, provider in placed.items() if name.startswith(f"{layer}/")}
+        found = {provider for name, provider in placed.items() if belongs_to(layer, name)}
         partitions[layer] = "+".join(sorted(map(short_name, found)))
     return partitions
 

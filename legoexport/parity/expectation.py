@@ -16,6 +16,7 @@ from torch import Tensor
 from legoexport.compile.emit import EXPORTER_OPSET, emit
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
+from legoexport.lego.names import module_name
 from legoexport.parity.dense_form import DenseForm, batch_norms_after
 from legoexport.parity.records import LayerRecord
 from legoexport.passes import lego_op
@@ -61,7 +62,7 @@ def emitted_layers(network: FrozenNetwork, example: Tensor) -> dict[str, Emitted
     model = emit(network, example, dynamic_batch=False, opset=EXPORTER_OPSET)
     return {
         node.layer: EmittedLayer(
-            raw=DenseForm.of(network.layers[base_name(node.layer)]),
+            raw=DenseForm.of(network.layers[module_name(node.layer)]),
             norms=batch_norms_after(node.y),
             input_shape=(node.frozen.c, *Site.of(node).input_size),
         )
@@ -94,8 +95,3 @@ def expected_layers(
         ExpectedLayer(record, emitted[record.layer].form(left), emitted[record.layer])
         for record, left in zip(records, norms_left, strict=True)
     )
-
-
-def base_name(layer: str) -> str:
-    """Return the module name of a layer that may be a module's second call."""
-    return layer.partition("#")[0]

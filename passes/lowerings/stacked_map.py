@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from legoexport.lego.geometry import kernel_extent
 from legoexport.passes.lowerings.base import Site
 
 
@@ -33,7 +34,7 @@ class StackedMap:
         """Find the smallest gap for ``site``."""
         frozen, height, rows = site.frozen, site.input_size[0], site.output_size[0]
         stride, above = frozen.stride[0], frozen.padding[0]
-        reach = frozen.dilation[0] * (frozen.kernel[0] - 1) + 1
+        reach = kernel_extent(frozen.kernel[0], frozen.dilation[0])
         least = max(above, (rows - 1) * stride - above + reach - height, 0)
         gap = least + -(height + least) % stride
         return cls(gap, (height + gap) // stride, (above, reach - 1 - above))
