@@ -89,7 +89,8 @@ def _of_model(path: Path, *, given: bool) -> Inventory:
 
 
 def _placed(inventory: Inventory, model_bytes: bytes) -> Inventory:
-    from legoexport.ort.placement import layer_partitions, node_providers
+    from legoexport.inspect.layer_partitions import layer_partitions
+    from legoexport.ort.placement import node_providers
 
     providers = node_providers(model_bytes, ["CPUExecutionProvider"])
     partitions = layer_partitions(providers, [row.layer for row in inventory.rows])

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import onnxruntime
 
 from legoexport.errors import UsageError
-from legoexport.lego.names import belongs_to
 
 # Since ONNX Runtime 1.24 a session tells, without a run, which provider took each node.
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
@@ -35,18 +34,6 @@ def node_providers(model_bytes: bytes, providers: Sequence[str]) -> Mapping[str,
         for group in session.get_provider_graph_assignment_info()
         for node in group.get_nodes()
     }
-
-
-def layer_partitions(placed: Mapping[str, str], layers: Sequence[str]) -> Mapping[str, str]:
-    """Return for each Lego layer the provider that runs it; several are joined by ``+``.
-
-    Nodes belong to the layer whose name starts theirs, as ``layer/merge/sum`` does.
-    """
-    partitions = {}
-    for layer in layers:
-        found = {provider for name, provider in placed.items() if belongs_to(layer, name)}
-        partitions[layer] = "+".join(sorted(map(short_name, found)))
-    return partitions
 
 
 def short_name(provider: str) -> str:

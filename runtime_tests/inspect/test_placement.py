@@ -7,7 +7,8 @@ import onnx_ir as ir
 import pytest
 
 from legoexport.errors import UsageError
-from legoexport.ort.placement import layer_partitions, node_providers
+from legoexport.inspect.layer_partitions import layer_partitions
+from legoexport.ort.placement import node_providers
 from runtime_tests.layers import lowered, random_frozen
 
 
