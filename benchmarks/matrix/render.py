@@ -50,7 +50,7 @@ def _without_row(matrix: Matrix, backbone: str, files: Sequence[FileRecord]) -> 
     rows = {file.lowering for file in files}
     missing = [name for name in LOWERINGS if name not in rows and name not in idle]
     if idle:
-        yield f"Without a row, as no layer here is one that they serve: {_codes(idle)}."
+        yield f"Without a row, because they serve no layer here: {_codes(idle)}."
     if files and missing:
         yield f"Not measured at all: {_codes(missing)}."
 
@@ -66,7 +66,7 @@ def _where(conditions: Conditions, cells: Sequence[Cell]) -> str:
     ordered = sorted(cells, key=lambda cell: RUNTIMES.index(cell.runtime))
     described = [cell.described for cell in ordered if cell.described]
     lines = [
-        f"Taken up to {conditions.date} on {machine['cpu_model']}, {machine['architecture']},"
+        f"Measured until {conditions.date} on {machine['cpu_model']}, {machine['architecture']},"
         f" {machine['os']}; {', '.join(named)}. The runtimes:",
         "",
         *(f"- {one}" for one in dict.fromkeys(described)),

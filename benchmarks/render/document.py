@@ -57,7 +57,7 @@ def _sections(
         yield from ("## Networks", _text("networks"), *_where(networks))
         yield tables.network_table(networks)
         yield from _footnotes(networks, "networks")
-        yield from ("Size on disk, and memory that loading adds:", tables.cost_table(networks))
+        yield from ("File size, and memory that loading adds:", tables.cost_table(networks))
         yield _picture("Latency against file size", "tradeoff")
     if narrower:
         yield from ("## Narrower registers", _text("narrower"))
@@ -125,7 +125,7 @@ def _footnotes(records: Sequence[Race], part: str) -> Iterator[str]:
 def _command(records: Sequence[Record], part: str) -> str:
     commands = sorted({record.taken.command for record in records})
     typed = ", ".join(f"`{command}`" for command in commands)
-    return f"Taken by {typed}; this part alone: `python -m benchmarks {part}`."
+    return f"Measured by {typed}. To repeat this part alone: `python -m benchmarks {part}`."
 
 
 def _picture(what: str, name: str) -> str:

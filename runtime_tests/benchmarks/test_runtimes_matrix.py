@@ -153,7 +153,7 @@ def test_a_lowering_that_serves_nothing_has_no_row_and_is_named(make_matrix: Mak
     matrix.set_idle("vgg16", ["grouped"])
     assert not matrix.files
     assert not matrix.cells
-    assert "no layer here is one that they serve: `grouped`." in rendered(matrix)
+    assert "because they serve no layer here: `grouped`." in rendered(matrix)
 
 
 @pytest.mark.parametrize("cells", [(CELL,), (CELL, WRONG)])
