@@ -132,8 +132,7 @@ def _load(one: _Started, client: Client, course: Course) -> Output:
     here = one.runner.command == COMMAND
     settings = {"provider": PROVIDER} if here else {"shape": shape}
     loaded = client.load(threads=course.threads, **settings)
-    if loaded["after_bytes"] is not None:
-        one.loaded_bytes = loaded["after_bytes"] - loaded["before_bytes"]
+    one.loaded_bytes = loaded["after_bytes"] - loaded["before_bytes"]
     client.ask("feed", inputs=[(INPUT, "float32", shape)])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "output.npy")

@@ -97,10 +97,8 @@ def _where(records: Sequence[Record]) -> Iterator[str]:
     for taken in _distinct([record.taken for record in records]):
         machine = taken.machine
         cores = f"cores: {machine['physical_cores']} physical, {machine['logical_cores']} logical"
-        memory = machine["memory_bytes"]
         has = [machine["cpu_model"], machine["architecture"], cores, machine["os"]]
-        if memory is not None:
-            has.append(format_bytes(memory))
+        has.append(format_bytes(machine["memory_bytes"]))
         versions = {"Python": machine["python"], "ONNX Runtime": machine["onnxruntime"]}
         runs = [f"{name} {version}" for name, version in {**versions, **taken.versions}.items()]
         yield f"Measured {taken.date} on {', '.join(has)}; {', '.join(runs)}."

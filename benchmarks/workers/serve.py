@@ -13,7 +13,7 @@ import time
 from importlib import import_module
 from typing import Any
 
-from legoexport.ort.worker import Worker, memory_bytes, serve
+from legoexport.ort.worker import Worker, resident_bytes, serve
 
 
 class OtherWorker(Worker):
@@ -31,11 +31,11 @@ class OtherWorker(Worker):
         """Create the session, and time it (ms): ``path``, ``threads`` and ``shape`` are needed."""
         # Here and not before: a library may print while it is imported, and stdout is for answers.
         create = import_module(f"benchmarks.workers.{self._runtime}").create_session
-        before_bytes = memory_bytes("VmRSS")
+        before_bytes = resident_bytes()
         start = time.perf_counter()
         self._session = create(settings["path"], settings["threads"], settings["shape"])
         session_ms = (time.perf_counter() - start) * 1e3
-        sizes = {"before_bytes": before_bytes, "after_bytes": memory_bytes("VmRSS")}
+        sizes = {"before_bytes": before_bytes, "after_bytes": resident_bytes()}
         return {"session_ms": session_ms, **sizes}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from legoexport.commands.machine_view import machine_rows
 from legoexport.host.machine import Machine
 from legoexport.host.report import format_bytes
 from legoexport.measure.profile import Share
@@ -13,8 +14,7 @@ from legoexport.measure.timing import Comparison, Timing
 from legoexport.ort.providers import short_name
 
 Row = Sequence[str]
-Table = tuple[str, Row, list[Row]]
-UNKNOWN = "-"
+Table = tuple[str, Row, Sequence[Row]]
 LATENCIES = ("p50", "p90", "p95", "p99", "mean", "std", "min")
 LATENCY_COLUMNS = ("model", *(f"{name} ms" for name in LATENCIES), "runs", "images/s")
 COST_COLUMNS = ("model", "file", "session ms", "memory before", "loaded", "peak")
@@ -32,7 +32,7 @@ def tables(timings: Sequence[Timing], machine: Machine) -> Iterator[Table]:
     yield "Where it ran", PLACEMENT_COLUMNS, placed
     for timing in timings:
         yield from _profile_tables(timing)
-    yield "Machine", ("what", "value"), _machine_rows(machine)
+    yield "Machine", ("what", "value"), machine_rows(machine)
 
 
 def as_json(found: Timing | Comparison, machine: Machine) -> dict[str, Any]:
@@ -62,9 +62,9 @@ def _latency_cells(timing: Timing) -> Row:
 def _cost_cells(timing: Timing) -> Row:
     memory = timing.memory
     sizes = (memory.before_load_bytes, memory.after_load_bytes, memory.peak_bytes)
-    cells = [UNKNOWN if size is None else format_bytes(size) for size in sizes]
     file_size = format_bytes(timing.file_size_bytes)
-    return [_name(timing), file_size, f"{timing.session_creation_ms:.1f}", *cells]
+    cells = [f"{timing.session_creation_ms:.1f}", *map(format_bytes, sizes)]
+    return [_name(timing), file_size, *cells]
 
 
 def _placement_rows(timing: Timing) -> list[Row]:
@@ -92,17 +92,3 @@ def _profile_tables(timing: Timing) -> Iterator[Table]:
 def _share_cells(share: Share, total_ms: float) -> Row:
     percent = 100 * share.time_ms / total_ms
     return [f"{share.time_ms:.3f}", f"{percent:.1f}"]
-
-
-def _machine_rows(machine: Machine) -> list[Row]:
-    physical = machine.physical_cores or UNKNOWN
-    memory = UNKNOWN if machine.memory_bytes is None else format_bytes(machine.memory_bytes)
-    return [
-        ["processor", f"{machine.cpu_model} ({machine.architecture})"],
-        ["cores", f"{physical} physical, {machine.logical_cores} logical"],
-        ["memory", memory],
-        ["system", machine.os],
-        ["python", machine.python],
-        ["onnxruntime", machine.onnxruntime],
-        ["legoexport", machine.legoexport],
-    ]

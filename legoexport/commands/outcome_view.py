@@ -65,8 +65,6 @@ def placement_lines(outcome: Outcome) -> list[str]:
 def memory_line(outcome: Outcome) -> str:
     """Return the peak memory of a process that runs the file, beside that of the dense twin."""
     own, twin = outcome.memory.own_peak_bytes, outcome.dense_twin_memory.own_peak_bytes
-    if own is None or twin is None:
-        return "not told by this system"
     sizes = f"{format_bytes(own)} at most to load and run it, the dense twin {format_bytes(twin)}"
     return f"{sizes} (on this CPU)"
 

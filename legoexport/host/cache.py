@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import platformdirs
 
 from legoexport.errors import UsageError
 
@@ -15,9 +16,12 @@ MESSAGE_LINES = 6
 
 
 def cache_folder(name: str) -> Path:
-    """Return where the folder ``name`` of the cache is, or will be (XDG base directories)."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root, "legoexport", name)
+    """Return where the folder ``name`` of the cache is, or will be.
+
+    ``XDG_CACHE_HOME`` moves the cache, on macOS too; without it the cache is where the system keeps
+    such things, ``~/.cache`` or ``~/Library/Caches``.
+    """
+    return platformdirs.user_cache_path("legoexport", appauthor=False) / name
 
 
 def cached(

@@ -6,11 +6,13 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
+import psutil
 
 from legoexport.version import __version__
 
@@ -28,7 +30,7 @@ class Machine:
         architecture: Such as ``x86_64`` or ``aarch64``.
         logical_cores: Hardware threads that this process may use.
         physical_cores: Cores behind them, or None where the system does not say.
-        memory_bytes: Main memory, or None where the system does not say.
+        memory_bytes: Main memory.
         os: Name and release of the operating system.
         python: Version of the interpreter.
         onnxruntime: Version of ONNX Runtime.
@@ -39,7 +41,7 @@ class Machine:
     architecture: str
     logical_cores: int
     physical_cores: int | None
-    memory_bytes: int | None
+    memory_bytes: int
     os: str
     python: str
     onnxruntime: str
@@ -57,13 +59,13 @@ class Machine:
 
 def describe() -> Machine:
     """Describe the machine that this process runs on."""
-    usable = _usable_cpus()
+    usable = usable_processors()
     return Machine(
         cpu_model=_cpu_model(),
         architecture=platform.machine(),
         logical_cores=len(usable),
         physical_cores=_physical_cores(usable),
-        memory_bytes=_memory_bytes(),
+        memory_bytes=psutil.virtual_memory().total,
         os=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         # Not from package metadata: builds with other providers have other package names.
@@ -72,22 +74,28 @@ def describe() -> Machine:
     )
 
 
-def _usable_cpus() -> list[int]:
-    # A container or taskset may leave fewer than os.cpu_count() says.
-    if sys.platform == "linux":
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+def usable_processors() -> tuple[int, ...]:
+    """Return the numbers of the hardware threads that this process may run on, at least one.
+
+    A container or taskset may leave fewer of them than the machine has. macOS has no such limits,
+    and psutil no ``cpu_affinity`` there.
+    """
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):
+        return tuple(sorted(process.cpu_affinity()))
+    return tuple(range(os.cpu_count() or 1))
 
 
-def _physical_cores(usable: list[int]) -> int | None:
-    if sys.platform == "darwin":
-        count = _sysctl("hw.physicalcpu")
-        return int(count) if count else None
+def _physical_cores(usable: Collection[int]) -> int | None:
+    # psutil counts the cores of the whole machine, whichever of them this process may use.
     siblings = {_read(Path(TOPOLOGY.format(cpu))) for cpu in usable}
-    return None if "" in siblings else len(siblings)
+    if "" not in siblings:
+        return len(siblings)
+    return psutil.cpu_count(logical=False) if len(usable) == psutil.cpu_count() else None
 
 
 def _cpu_model() -> str:
+    # psutil does not know what a processor is called.
     named = [line for line in _read(CPU_INFO).splitlines() if line.startswith("model name")]
     candidates = (
         named[0].partition(":")[2].strip() if named else "",
@@ -96,13 +104,6 @@ def _cpu_model() -> str:
         platform.processor(),
     )
     return next(filter(None, candidates), "unknown")
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # the names differ between systems
-        return None
 
 
 def _sysctl(name: str) -> str:

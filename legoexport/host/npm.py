@@ -9,7 +9,10 @@ from pathlib import Path
 from legoexport.errors import UsageError
 from legoexport.host.cache import run_tool
 
-HOW_TO_INSTALL = "install Node.js and npm (Debian and Ubuntu: apt-get install nodejs npm)"
+HOW_TO_INSTALL = (
+    "install Node.js and npm"
+    " (Debian and Ubuntu: apt-get install nodejs npm; macOS: brew install node)"
+)
 # No package that we use needs its scripts, so none of them gets to run.
 ARGUMENTS = ("ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund")
 

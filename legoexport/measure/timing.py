@@ -13,7 +13,7 @@ from legoexport.ort.nodes import Placement
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory of the process that ran the model; None where the system does not say.
+    """Resident memory of the process that ran the model.
 
     Attributes:
         before_load_bytes: With ONNX Runtime and numpy imported.
@@ -21,15 +21,13 @@ class Memory:
         peak_bytes: The most it held while it was loaded and measured.
     """
 
-    before_load_bytes: int | None
-    after_load_bytes: int | None
-    peak_bytes: int | None
+    before_load_bytes: int
+    after_load_bytes: int
+    peak_bytes: int
 
     @property
-    def own_peak_bytes(self) -> int | None:
+    def own_peak_bytes(self) -> int:
         """The peak less what the process held without a model."""
-        if self.peak_bytes is None or self.before_load_bytes is None:
-            return None
         return self.peak_bytes - self.before_load_bytes
 
 

@@ -21,11 +21,13 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import psutil
 
 XNNPACK = "XnnpackExecutionProvider"
 CPU = "CPUExecutionProvider"
 SILENT_BUT_FOR_ERRORS = 3
 SEED = 0
+STATUS = Path("/proc/self/status")
 
 
 class Worker:
@@ -39,11 +41,11 @@ class Worker:
     def load(self, **settings: Any) -> dict[str, Any]:
         """Create the session, and time it (ms): read the file, optimize, pack the weights."""
         self._load = settings
-        before_bytes = memory_bytes("VmRSS")
+        before_bytes = resident_bytes()
         start = time.perf_counter()
         self._session = _create_session(_session_options(**settings), **settings)
         session_ms = (time.perf_counter() - start) * 1e3
-        after_bytes = memory_bytes("VmRSS")
+        after_bytes = resident_bytes()
         inputs = [[value.name, value.type, value.shape] for value in self._session.get_inputs()]
         sizes = {"before_bytes": before_bytes, "after_bytes": after_bytes}
         return {"session_ms": session_ms, "inputs": inputs, **sizes}
@@ -75,7 +77,7 @@ class Worker:
 
     def memory(self) -> dict[str, Any]:
         """Return the most memory (bytes) this process has held so far."""
-        return {"peak_bytes": memory_bytes("VmHWM")}
+        return {"peak_bytes": peak_bytes()}
 
     def profile(self, folder: str, runs_count: int) -> dict[str, Any]:
         """Profile in ``folder``, in a session that replaces the first; the first run warms up.
@@ -122,15 +124,19 @@ def _create_session(options: Any, *, path: str, threads: int, provider: str) -> 
     return onnxruntime.InferenceSession(path, options, providers=providers, enable_fallback=0)
 
 
-def memory_bytes(field: str) -> int | None:
-    """Read ``VmRSS`` (now) or ``VmHWM`` (at most); only the latter is known outside Linux."""
+def resident_bytes() -> int:
+    """Return the memory that this process holds now."""
+    return psutil.Process().memory_info().rss
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held so far, which psutil does not tell."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = STATUS.read_text().splitlines()
     except OSError:
         # Not on Linux, where ru_maxrss of a new process starts at its parent's memory.
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if field == "VmHWM" else None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def serve(worker: Worker) -> None:

@@ -14,7 +14,7 @@ MACHINE = {
     "architecture": "x86_64",
     "logical_cores": 8,
     "physical_cores": 4,
-    "memory_bytes": None,
+    "memory_bytes": 16_000_000_000,
     "os": "Linux 6",
     "python": "3.11.7",
     "onnxruntime": "1.32.0",

@@ -1,8 +1,8 @@
 import resource
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+import psutil
 import pytest
 
 GIBIBYTE = 2**30
@@ -15,7 +15,7 @@ def little_memory() -> Iterator[None]:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + GIBIBYTE, hard))
+    limit_bytes = psutil.Process().memory_info().vms + GIBIBYTE
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard))
     yield
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

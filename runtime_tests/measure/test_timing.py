@@ -15,7 +15,7 @@ from legoexport.ort.model_file import file_size_bytes
 
 
 def timing(model: str) -> Timing:
-    latency, memory = summarize([1.0]), Memory(None, None, None)
+    latency, memory = summarize([1.0]), Memory(1, 2, 3)
     return Timing(model, 1, "CPUExecutionProvider", 4, latency, 1.0, memory, 1, (), None, "ort")
 
 

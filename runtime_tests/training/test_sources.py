@@ -57,6 +57,14 @@ def test_pictures_by_folder(tmp_path: Path, form: str, test_name: str) -> None:
     assert data.class_names == ("a", "b")
 
 
+def test_pictures_where_the_system_knows_no_affinity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)  # as on macOS
+    write_folder(tmp_path)
+    assert len(load(str(tmp_path)).data.train_images) == len(LABELS["train"])
+
+
 def test_grey_and_scaled(tmp_path: Path) -> None:
     write_folder(tmp_path)
     data = load(str(tmp_path), channels=1, size=4).data

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -57,12 +56,10 @@ def kill_one_worker(agent: subprocess.Popen[str], out: Path) -> None:
         assert agent.poll() is None, agent.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    children = Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text().split()
-    workers = [
-        pid for pid in children if b"legoexport" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    children = psutil.Process(agent.pid).children()
+    workers = [child for child in children if "legoexport" in " ".join(child.cmdline())]
     assert len(workers) == 2
-    os.kill(int(workers[-1]), signal.SIGKILL)
+    workers[-1].kill()
 
 
 def _is_under_way(out: Path) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from legoexport.host.cache import cache_folder
 from runtime_tests.web.conftest import classifier
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "mobile.md").read_text()
@@ -21,8 +22,7 @@ KEY = re.compile(r"""["`]((?:session|mlas)\.[a-z_.]+)["`]""")
 # Where Debian's libonnxruntime-dev puts them, and where install_runtimes.sh does on other machines.
 HEADER_FOLDERS = (
     Path("/usr/include/onnxruntime"),
-    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    / "legoexport/onnxruntime-headers/usr/include/onnxruntime",
+    cache_folder("onnxruntime-headers") / "usr/include/onnxruntime",
 )
 MAIN = """
 #include <cstdio>

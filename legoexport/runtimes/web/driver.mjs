@@ -38,11 +38,11 @@ let feeds = {};
 
 async function load({ path: file, provider }) {
   settings = { file, provider };
-  const before = memoryBytes('VmRSS');
+  const before = process.memoryUsage.rss();
   const start = performance.now();
   session = await createSession({});
   const sessionMs = performance.now() - start;
-  const sizes = { before_bytes: before, after_bytes: memoryBytes('VmRSS') };
+  const sizes = { before_bytes: before, after_bytes: process.memoryUsage.rss() };
   return { session_ms: sessionMs, ...sizes };
 }
 
@@ -88,7 +88,7 @@ async function run({ source, shape, result }) {
 }
 
 function memory() {
-  return { peak_bytes: memoryBytes('VmHWM') };
+  return { peak_bytes: peakBytes() };
 }
 
 // Profiles in a session that replaces the first; the first run warms up.
@@ -129,13 +129,13 @@ async function runMs() {
   return performance.now() - start;
 }
 
-function memoryBytes(field) {
+function peakBytes() {
   try {
     const lines = fs.readFileSync('/proc/self/status', 'utf8').split('\n');
-    return Number(lines.find((line) => line.startsWith(field)).split(/\s+/)[1]) * 1024;
+    return Number(lines.find((line) => line.startsWith('VmHWM')).split(/\s+/)[1]) * 1024;
   } catch {
-    // Not on Linux, where only the most is known.
-    return field === 'VmHWM' ? process.resourceUsage().maxRSS * 1024 : null;
+    // Not on Linux, where the maxRSS of a new process starts at its parent's memory.
+    return process.resourceUsage().maxRSS * 1024;
   }
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from legoexport.errors import UsageError
+from legoexport.host.machine import usable_processors
 from legoexport.training.data.decode import Decoder
 from legoexport.training.data.images import ImageData
 
@@ -110,6 +110,6 @@ def _decoded(names: Sequence[str], read: ReadFile, decoder: Decoder) -> Tensor:
     def read_all(chunk: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         return ((name, read(name)) for name in chunk)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(len(usable_processors())) as pool:
         pictures = [picture for chunk in pool.map(decode, chunks) for picture in chunk]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()

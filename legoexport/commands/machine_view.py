@@ -1,0 +1,22 @@
+"""The machine that measures, as rows of a table."""
+
+from __future__ import annotations
+
+from legoexport.host.machine import Machine
+from legoexport.host.report import format_bytes
+
+UNKNOWN = "-"
+
+
+def machine_rows(machine: Machine) -> list[tuple[str, str]]:
+    """Return what the machine and its software are, a row each."""
+    cores = f"{machine.physical_cores or UNKNOWN} physical, {machine.logical_cores} logical"
+    return [
+        ("processor", f"{machine.cpu_model} ({machine.architecture})"),
+        ("cores", cores),
+        ("memory", format_bytes(machine.memory_bytes)),
+        ("system", machine.os),
+        ("python", machine.python),
+        ("onnxruntime", machine.onnxruntime),
+        ("legoexport", machine.legoexport),
+    ]
