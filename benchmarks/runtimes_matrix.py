@@ -24,7 +24,7 @@ from legoexport.errors import CheckFailed, LegoExportError, UsageError
 from legoexport.host.machine import describe
 from legoexport.passes.lowerings import LOWERINGS
 from legoexport.runtimes import Runtime, find_runtime
-from legoexport.runtimes.each import Prepared
+from legoexport.runtimes.each import NeedsPreparation
 from legoexport.runtimes.web.install import installed
 from legoexport.runtimes.web.node import find_node
 from legoexport.runtimes.web.runtime import WebRuntime
@@ -69,17 +69,17 @@ def _fill(
     again: bool,
 ) -> None:
     # torch takes seconds to import, which --render-only and --help should not wait for.
-    from benchmarks.matrix.measure import load, subjects, take  # noqa: PLC0415
+    from benchmarks.matrix.measure import build_files, load, take  # noqa: PLC0415
 
     _tell(f"building {backbone_name}")
     backbone = load(backbone_name)
     matrix.set_idle(backbone_name, backbone.idle)
-    for subject in subjects(backbone, lowerings):
-        matrix.add_file(subject.file)
-        missing = [one for one in runtimes if again or not matrix.find(subject.file, one.name)]
+    for built in build_files(backbone, lowerings):
+        matrix.add_file(built.file)
+        missing = [one for one in runtimes if again or not matrix.find(built.file, one.name)]
         # Side by side, as nothing is timed: most of them wait for a process of their own.
         with ThreadPoolExecutor(describe().logical_cores) as pool:
-            taken = [pool.submit(take, backbone, subject, runtime) for runtime in missing]
+            taken = [pool.submit(take, backbone, built, runtime) for runtime in missing]
             for done in as_completed(taken):
                 cell = done.result()
                 matrix.add_cell(cell)
@@ -92,7 +92,7 @@ def _ready(names: Sequence[str]) -> list[Runtime]:
     for name in names:
         try:
             runtime = find_runtime(name)
-            if isinstance(runtime, Prepared):
+            if isinstance(runtime, NeedsPreparation):
                 runtime.prepare(_tell)
             elif isinstance(runtime, WebRuntime):
                 find_node()

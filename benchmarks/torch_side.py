@@ -20,6 +20,7 @@ from legoexport.models.blocks import LegoRecipe, convolution_norm_relu
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.models.registry import build
+from legoexport.models.replace_layers import replace_layers
 
 SEED = 0
 OPSET = 18  # the lowest that PyTorch's exporter writes
@@ -65,11 +66,8 @@ def one_layer(*, channels: int, o: int, m_ratio: float) -> nn.Module:
 
 def in_paper_form(module: nn.Module) -> nn.Module:
     """Replace every Lego layer of ``module``, in place, by the form that the paper draws."""
-    for name, layer in list(module.named_modules()):
-        if isinstance(layer, LegoConv2d):
-            parent, _, child = name.rpartition(".")
-            setattr(module.get_submodule(parent), child, PaperForm(layer))
-    return module
+    layers = [layer for layer in module.modules() if isinstance(layer, LegoConv2d)]
+    return replace_layers(module, {layer: PaperForm(layer) for layer in layers})
 
 
 def export_naively(module: nn.Module, image: Tensor, path: Path) -> None:

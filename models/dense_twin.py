@@ -8,21 +8,14 @@ import torch
 from torch import nn
 
 from legoexport.models.lego_conv import LegoConv2d
+from legoexport.models.replace_layers import replace_layers
 
 
 def expand_lego(module: nn.Module) -> nn.Module:
     """Return a copy of ``module`` whose Lego layers are convolutions with the assembled weights."""
     twin = copy.deepcopy(module)
-    if isinstance(twin, LegoConv2d):
-        return expand_layer(twin)
-    convs = {
-        layer: expand_layer(layer) for layer in twin.modules() if isinstance(layer, LegoConv2d)
-    }
-    for name, layer in list(twin.named_modules(remove_duplicate=False)):
-        if isinstance(layer, LegoConv2d):
-            parent, _, child = name.rpartition(".")
-            setattr(twin.get_submodule(parent), child, convs[layer])  # shared layers stay shared
-    return twin
+    layers = [layer for layer in twin.modules() if isinstance(layer, LegoConv2d)]
+    return replace_layers(twin, {layer: expand_layer(layer) for layer in layers})
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import nn
 from legoexport.errors import UsageError
 from legoexport.models.lego_arguments import check_o, count_filters
 from legoexport.models.lego_conv import LegoConv2d
+from legoexport.models.replace_layers import replace_layers
 
 Where = Callable[[str, nn.Conv2d], bool]
 
@@ -61,19 +62,21 @@ def legofy(
     count_filters(1, m, m_ratio)
     module = copy.deepcopy(model)
     convs = [(name, c) for name, c in module.named_modules() if isinstance(c, nn.Conv2d)]
-    replaced: list[str] = []
+    replaced: dict[str, nn.Conv2d] = {}
     kept: dict[str, str] = {}
     for position, (name, conv) in enumerate(convs):
         reason = _why_not(name, conv, o, where, is_first=position == 0)
         if reason:
             kept[name] = reason
-            continue
-        layer = _lego_layer(conv, o=o, m=m, m_ratio=m_ratio, coefficients=coefficients)
-        module = _replace(module, conv, layer)
-        replaced.append(name)
+        else:
+            replaced[name] = conv
     if not replaced:
         raise UsageError("no convolution became a Lego layer", received=kept or "no convolutions")
-    return Legofied(module, tuple(replaced), MappingProxyType(kept))
+    layers: dict[nn.Module, nn.Module] = {
+        conv: _lego_layer(conv, o=o, m=m, m_ratio=m_ratio, coefficients=coefficients)
+        for conv in replaced.values()
+    }
+    return Legofied(replace_layers(module, layers), tuple(replaced), MappingProxyType(kept))
 
 
 def why_impossible(conv: nn.Conv2d, o: int) -> str | None:
@@ -138,14 +141,3 @@ def _padding(conv: nn.Conv2d) -> tuple[int, int] | None:
 def _pair(size: tuple[int, ...]) -> tuple[int, int]:
     vertical, horizontal = size
     return vertical, horizontal
-
-
-def _replace(module: nn.Module, conv: nn.Conv2d, layer: LegoConv2d) -> nn.Module:
-    """Put ``layer`` wherever ``conv`` stands: a shared layer stays shared."""
-    for name, other in list(module.named_modules(remove_duplicate=False)):
-        if other is conv:
-            if not name:
-                return layer
-            parent, _, child = name.rpartition(".")
-            setattr(module.get_submodule(parent), child, layer)
-    return module

@@ -12,7 +12,7 @@ import pytest
 
 from legoexport.errors import UsageError
 from legoexport.runtimes import find_runtimes
-from legoexport.runtimes.each import Prepared
+from legoexport.runtimes.each import NeedsPreparation
 from legoexport.runtimes.web.install import installed
 from legoexport.runtimes.web.node import find_node, node_version
 
@@ -43,7 +43,7 @@ def needs_arm64() -> None:
     """qemu is there, and so is the arm64 ONNX Runtime, fetched by the first test that asks."""
     try:
         for runtime in find_runtimes("arm64"):
-            assert isinstance(runtime, Prepared)
+            assert isinstance(runtime, NeedsPreparation)
             runtime.prepare(lambda _: None)
     except UsageError as error:
         missing(error)

@@ -55,7 +55,7 @@ class Backbone:
 
 
 @dataclass(frozen=True)
-class Subject:
+class BuiltFile:
     """A file of a backbone.
 
     Attributes:
@@ -86,7 +86,7 @@ def load(name: str) -> Backbone:
     return Backbone(name, prepare(freeze(module, example), example, options), inputs, references)
 
 
-def subjects(backbone: Backbone, lowerings: Sequence[str]) -> Iterator[Subject]:
+def build_files(backbone: Backbone, lowerings: Sequence[str]) -> Iterator[BuiltFile]:
     """Make the file of each lowering that serves any layer, one at a time."""
     for lowering, plan in uniform_plans(backbone.prepared).items():
         if lowering not in lowerings:
@@ -103,10 +103,10 @@ def subjects(backbone: Backbone, lowerings: Sequence[str]) -> Iterator[Subject]:
             served_count=sum(name == lowering for name in chosen),
             partitions=check_partitions(content),
         )
-        yield Subject(file, content, rounding_growth(compiled))
+        yield BuiltFile(file, content, rounding_growth(compiled))
 
 
-def take(backbone: Backbone, subject: Subject, runtime: Runtime) -> Cell:
+def take(backbone: Backbone, built: BuiltFile, runtime: Runtime) -> Cell:
     """Run a file on a runtime and judge what it gives; a runtime that stops fails its cell.
 
     Raises:
@@ -114,19 +114,19 @@ def take(backbone: Backbone, subject: Subject, runtime: Runtime) -> Cell:
     """
     feeds = [Feed(one.images, one.batch_size) for one in backbone.inputs]
     try:
-        replay = runtime.run(subject.content, feeds)
-        return _judged(backbone, subject, runtime.name, replay)
+        replay = runtime.run(built.content, feeds)
+        return _judged(backbone, built, runtime.name, replay)
     except CheckFailed as error:
-        return _cell(subject, runtime.name, "", failure=str(error))
+        return _cell(built, runtime.name, "", failure=str(error))
 
 
-def _judged(backbone: Backbone, subject: Subject, runtime: str, replay: Replay) -> Cell:
-    growth = subject.growth * replay.rounding_growth
+def _judged(backbone: Backbone, built: BuiltFile, runtime: str, replay: Replay) -> Cell:
+    growth = built.growth * replay.rounding_growth
     by_set = judge_outputs(backbone.inputs, backbone.references, replay.outputs, growth=growth)
     agreement = combine(by_set)
     is_finite = isfinite(agreement.max_abs_error)
     return replace(
-        _cell(subject, runtime, replay.runtime),
+        _cell(built, runtime, replay.runtime),
         error_ratio=agreement.relative_error if is_finite else None,
         limit_ratio=agreement.limit / agreement.output_range,
         passed=agreement.passed,
@@ -134,8 +134,8 @@ def _judged(backbone: Backbone, subject: Subject, runtime: str, replay: Replay) 
     )
 
 
-def _cell(subject: Subject, runtime: str, described: str, failure: str = "") -> Cell:
-    file = subject.file
+def _cell(built: BuiltFile, runtime: str, described: str, failure: str = "") -> Cell:
+    file = built.file
     identity = (file.backbone, file.lowering, runtime, file.sha256, described)
     return Cell(*identity, None, None, passed=False, nodes={}, failure=failure)
 

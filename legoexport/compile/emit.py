@@ -16,6 +16,7 @@ from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
 from legoexport.lego.names import call_name
 from legoexport.models.frozen_conv import FrozenLegoConv2d
+from legoexport.models.replace_layers import replace_layers
 from legoexport.passes import lego_op
 
 # The lowest opset that torch 2.13's exporter writes by itself.
@@ -93,16 +94,12 @@ def emit(network: FrozenNetwork, example: Tensor, *, dynamic_batch: bool, opset:
 
 def _with_symbols(network: FrozenNetwork) -> nn.Module:
     module = copy.deepcopy(network.module)
-    symbols: dict[int, SymbolicLegoConv2d] = {}
-    for name, layer in list(module.named_modules(remove_duplicate=False)):
-        if isinstance(layer, FrozenLegoConv2d):
-            if id(layer) not in symbols:
-                symbols[id(layer)] = SymbolicLegoConv2d(name, layer, network)
-            if not name:
-                return symbols[id(layer)]
-            parent, _, child = name.rpartition(".")
-            setattr(module.get_submodule(parent), child, symbols[id(layer)])
-    return module
+    symbols: dict[nn.Module, nn.Module] = {
+        layer: SymbolicLegoConv2d(name, layer, network)
+        for name, layer in module.named_modules()
+        if isinstance(layer, FrozenLegoConv2d)
+    }
+    return replace_layers(module, symbols)
 
 
 def _check_outputs(model: ir.Model) -> None:

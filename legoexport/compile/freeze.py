@@ -14,6 +14,7 @@ from legoexport.errors import CheckFailed, CheckpointError
 from legoexport.lego.frozen import FrozenLego
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.lego_conv import LegoConv2d
+from legoexport.models.replace_layers import replace_layers
 
 # A margin below this share of the spread of a layer's logits could flip with a step of training.
 THIN_MARGIN = 1e-3
@@ -80,15 +81,13 @@ def freeze(module: nn.Module, example: Tensor) -> FrozenNetwork:
     frozen_form = copy.deepcopy(training_form)
     layers: dict[str, FrozenLego] = {}
     audits: list[LayerAudit] = []
-    replacements: dict[int, nn.Module] = {}
-    for name, layer in list(frozen_form.named_modules(remove_duplicate=False)):
+    replacements: dict[nn.Module, nn.Module] = {}
+    for name, layer in frozen_form.named_modules():
         if isinstance(layer, LegoConv2d):
-            if id(layer) not in replacements:
-                layers[name] = freeze_layer(layer, name)
-                audits.append(audit_layer(layer, name))
-                replacements[id(layer)] = FrozenLegoConv2d(layers[name])
-            frozen_form = _replace(frozen_form, name, replacements[id(layer)])
-    frozen_form.eval()
+            layers[name] = freeze_layer(layer, name)
+            audits.append(audit_layer(layer, name))
+            replacements[layer] = FrozenLegoConv2d(layers[name])
+    frozen_form = replace_layers(frozen_form, replacements).eval()
     agreement = _agreement(training_form, frozen_form, example)
     return FrozenNetwork(frozen_form, layers, tuple(audits), agreement)
 
@@ -149,14 +148,6 @@ def _evenness(use: np.ndarray) -> float:
 
 def _float32(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().float().numpy().copy()
-
-
-def _replace(root: nn.Module, name: str, replacement: nn.Module) -> nn.Module:
-    if not name:
-        return replacement
-    parent, _, child = name.rpartition(".")
-    setattr(root.get_submodule(parent), child, replacement)
-    return root
 
 
 @torch.no_grad()

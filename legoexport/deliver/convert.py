@@ -16,6 +16,7 @@ from legoexport.compile.stamp import stamp
 from legoexport.deliver import invariants
 from legoexport.errors import ParityFailed
 from legoexport.host import atomic
+from legoexport.host.staging import make_folder
 from legoexport.models.dense_twin import expand_lego
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge_outputs import check_model
@@ -126,7 +127,7 @@ def example_input(input_shape: tuple[int, int, int], batch: int = 1) -> Tensor:
 
 def save_stages(folder: Path) -> Observer:
     """Return an observer that writes each stage to ``folder/NN_name.onnx``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     count = 0
 
     def observe(stage: Stage) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import platformdirs
 
 from legoexport.errors import UsageError
+from legoexport.host.staging import make_folder, staged_folder
 
 MESSAGE_LINES = 6
+XDG_STEP = "set XDG_CACHE_HOME to a writable folder"
 
 
 def cache_folder(name: str) -> Path:
@@ -39,14 +39,9 @@ def cached(
     """
     folder = cache_folder(name)
     if not is_whole(folder):
-        try:
-            _make_in_place(folder, make, is_whole)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {folder}",
-                received=error.strerror,
-                next_step="set XDG_CACHE_HOME to a writable folder",
-            ) from None
+        make_folder(folder.parent, XDG_STEP)
+        with staged_folder(folder, is_whole=is_whole, next_step=XDG_STEP) as made:
+            make(made)
     return folder
 
 
@@ -67,20 +62,3 @@ def run_tool(
         said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
         last = "\n".join(said.splitlines()[-MESSAGE_LINES:])
         raise UsageError(problem, received=last, next_step=next_step)
-
-
-def _make_in_place(
-    folder: Path, make: Callable[[Path], None], is_whole: Callable[[Path], bool]
-) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as name:
-        made = Path(name, "made")
-        made.mkdir()
-        make(made)
-        if folder.is_dir() and not is_whole(folder):
-            shutil.rmtree(folder)
-        try:
-            made.rename(folder)
-        except OSError:
-            if not is_whole(folder):  # otherwise another process has just made the same
-                raise

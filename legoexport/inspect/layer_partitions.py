@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from legoexport.lego.names import belongs_to
-from legoexport.ort.placement import short_name
+from legoexport.ort.providers import short_name
 
 
 def layer_partitions(placed: Mapping[str, str], layers: Sequence[str]) -> Mapping[str, str]:

@@ -6,8 +6,8 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from legoexport.measure.contender import start
 from legoexport.measure.options import BenchOptions
-from legoexport.measure.subject import start
 from legoexport.measure.timing import Memory
 
 # A run or two: only their memory matters.

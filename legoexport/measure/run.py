@@ -10,10 +10,10 @@ from itertools import chain
 from pathlib import Path
 from statistics import median
 
+from legoexport.measure.contender import Contender, Tell, start
 from legoexport.measure.options import BenchOptions
 from legoexport.measure.profile import Profile
 from legoexport.measure.statistics import ratio_of_medians
-from legoexport.measure.subject import Subject, Tell, start
 from legoexport.measure.timing import Comparison, Timing
 
 __all__ = ["BenchOptions", "bench_model", "compare", "profile_model"]
@@ -43,9 +43,9 @@ def bench_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) 
         CheckFailed: The run fails, or nothing of it is placed on the provider.
     """
     with ExitStack() as stack:
-        subjects = _start_all(stack, [path], options, tell)
-        rounds = _take_turns(subjects, least_count=1)
-        return subjects[0].timing([ms for (slice_ms,) in rounds for ms in slice_ms], tell)
+        contenders = _start_all(stack, [path], options, tell)
+        rounds = _take_turns(contenders, least_count=1)
+        return contenders[0].timing([ms for (slice_ms,) in rounds for ms in slice_ms], tell)
 
 
 def profile_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) -> Profile:
@@ -56,8 +56,8 @@ def profile_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None
         CheckFailed: As for ``bench_model``.
     """
     with ExitStack() as stack:
-        (subject,) = _start_all(stack, [path], replace(options, profile=True), tell)
-        return subject.profile()
+        (contender,) = _start_all(stack, [path], replace(options, profile=True), tell)
+        return contender.profile()
 
 
 def compare(
@@ -92,24 +92,26 @@ def compare(
         with ExitStack() as stack:
             restarts.append(_take_turns(_start_all(stack, paths, share, tell), LEAST_ROUNDS_COUNT))
     with ExitStack() as stack:  # the last ones also answer what else there is to know
-        subjects = _start_all(stack, paths, share, tell)
-        restarts.append(_take_turns(subjects, LEAST_ROUNDS_COUNT))
-        return _comparison(subjects, restarts, tell)
+        contenders = _start_all(stack, paths, share, tell)
+        restarts.append(_take_turns(contenders, LEAST_ROUNDS_COUNT))
+        return _comparison(contenders, restarts, tell)
 
 
 def _start_all(
     stack: ExitStack, paths: Sequence[Path], options: BenchOptions, tell: Tell
-) -> list[Subject]:
-    subjects = [start(stack, path, options, tell) for path in paths]
+) -> list[Contender]:
+    contenders = [start(stack, path, options, tell) for path in paths]
     tell(f"measuring {' and '.join(path.name for path in paths)}")
-    return subjects
+    return contenders
 
 
-def _comparison(subjects: Sequence[Subject], restarts: Sequence[Rounds], tell: Tell) -> Comparison:
+def _comparison(
+    contenders: Sequence[Contender], restarts: Sequence[Rounds], tell: Tell
+) -> Comparison:
     rounds = [*chain.from_iterable(restarts)]
     timing, other_timing = (
-        subject.timing([*chain.from_iterable(slices)], tell)
-        for subject, slices in zip(subjects, zip(*rounds, strict=True), strict=True)
+        contender.timing([*chain.from_iterable(slices)], tell)
+        for contender, slices in zip(contenders, zip(*rounds, strict=True), strict=True)
     )
     speedup = ratio_of_medians([[_pair_ms(one) for one in restart] for restart in restarts])
     return Comparison(timing, other_timing, speedup, len(rounds))
@@ -120,12 +122,12 @@ def _pair_ms(one_round: Sequence[Sequence[float]]) -> tuple[float, float]:
     return second_ms, first_ms
 
 
-def _take_turns(subjects: Sequence[Subject], least_count: int) -> Rounds:
-    """Return for each round the latencies (ms) of each model, in the order of ``subjects``."""
-    duration_s = subjects[0].options.duration_s
+def _take_turns(contenders: Sequence[Contender], least_count: int) -> Rounds:
+    """Return for each round the latencies (ms) of each model, in the order of ``contenders``."""
+    duration_s = contenders[0].options.duration_s
     slice_s = min(duration_s / ROUNDS_COUNT, LONGEST_SLICE_S)
     rounds: Rounds = []
-    deadline = time.perf_counter() + duration_s * len(subjects)
+    deadline = time.perf_counter() + duration_s * len(contenders)
     while len(rounds) < least_count or time.perf_counter() < deadline:
-        rounds.append([subject.client.measure_ms(slice_s) for subject in subjects])
+        rounds.append([contender.client.measure_ms(slice_s) for contender in contenders])
     return rounds

@@ -25,7 +25,8 @@ from onnxruntime.tools.onnx_model_utils import (
     optimize_model,
 )
 
-from legoexport.ort.placement import node_providers, short_name
+from legoexport.ort.placement import node_providers
+from legoexport.ort.providers import short_name
 
 Checker = Callable[[onnx.ModelProto, bool], Any]
 

@@ -34,8 +34,3 @@ def node_providers(model_bytes: bytes, providers: Sequence[str]) -> Mapping[str,
         for group in session.get_provider_graph_assignment_info()
         for node in group.get_nodes()
     }
-
-
-def short_name(provider: str) -> str:
-    """Return ``CPU`` for ``CPUExecutionProvider``."""
-    return provider.removesuffix("ExecutionProvider")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import ParityFailed, UsageError
+from legoexport.host.staging import staged_folder
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge import measure
@@ -30,7 +29,6 @@ RECORD_FILE = "bundle.json"
 ARRAYS_FILE = "arrays.npz"
 PACKAGES = ("torch", "onnxruntime", "numpy", "legoexport")
 LEGAL = "a folder that legoexport verify --save-bundle wrote"
-PERMISSIONS = 0o755
 
 
 @dataclass(frozen=True)
@@ -76,22 +74,9 @@ def save_bundle(folder: Path, model_bytes: bytes, sets: Sequence[GoldenSet]) -> 
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
     text = json.dumps(record, indent=2) + "\n"
-    _write_folder(folder, {RECORD_FILE: text.encode(), ARRAYS_FILE: arrays})
-
-
-def replay_bundle(folder: Path, model_bytes: bytes, *, threads: int) -> dict[str, Agreement]:
-    """Repeat the check of a bundle; PyTorch is not needed.
-
-    Returns:
-        The agreement on each set of images, by its name.
-
-    Raises:
-        UsageError: The bundle is damaged, or ONNX Runtime does not load the model.
-        ParityFailed: The bundle was made for another model.
-    """
-    sets = read_bundle(folder, model_bytes)
-    model = RuntimeModel(model_bytes, threads)
-    return judge_golden(sets, [model.run(one.images, one.batch_size) for one in sets])
+    with staged_folder(folder) as staged:
+        (staged / RECORD_FILE).write_text(text)
+        (staged / ARRAYS_FILE).write_bytes(arrays)
 
 
 def read_bundle(folder: Path, model_bytes: bytes) -> list[GoldenSet]:
@@ -111,6 +96,18 @@ def read_bundle(folder: Path, model_bytes: bytes) -> list[GoldenSet]:
             next_step="make a new bundle from the checkpoint with --save-bundle",
         )
     return _read_sets(folder, record)
+
+
+def replay(sets: Sequence[GoldenSet], model: RuntimeModel) -> dict[str, Agreement]:
+    """Repeat the check of a bundle in this process; PyTorch is not needed.
+
+    Returns:
+        The agreement on each set of images, by its name.
+
+    Raises:
+        CheckFailed: ONNX Runtime stops with an error.
+    """
+    return judge_golden(sets, [model.run(one.images, one.batch_size) for one in sets])
 
 
 def judge_golden(
@@ -209,19 +206,6 @@ def _golden(fields: dict[str, Any], arrays: Any, position: int) -> GoldenSet:
 
 def _damaged(folder: Path, name: str, error: Exception) -> UsageError:
     return UsageError(f"{folder} is not a bundle: {name}", received=repr(error), legal=LEGAL)
-
-
-def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    temporary = Path(tempfile.mkdtemp(dir=folder.resolve().parent, prefix=f".{folder.name}."))
-    try:
-        for name, content in files.items():
-            (temporary / name).write_bytes(content)
-        temporary.chmod(PERMISSIONS)
-        temporary.replace(folder)
-    except OSError as error:
-        raise UsageError(f"cannot write {folder}", received=error.strerror) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _digest(content: bytes) -> str:

@@ -12,7 +12,7 @@ Judged = TypeVar("Judged")
 
 
 @runtime_checkable
-class Prepared(Protocol):
+class NeedsPreparation(Protocol):
     """A runtime that takes minutes to get ready, once for all models."""
 
     def prepare(self, tell: Tell) -> None:
@@ -33,7 +33,7 @@ def run_each(
         CheckFailed: It stops with an error, or ends without an answer.
     """
     for runtime in runtimes:
-        if isinstance(runtime, Prepared):
+        if isinstance(runtime, NeedsPreparation):
             runtime.prepare(tell)
     replays = []
     for runtime in runtimes:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from legoexport.errors import UsageError
 from legoexport.host.atomic import write_bytes
+from legoexport.host.staging import make_folder
 from legoexport.sweep.grid import Cell
 
 
@@ -77,7 +78,7 @@ class Folder:
             UsageError: The folder holds cells that were trained otherwise, or cannot be made.
         """
         path = self.path / "budget.json"
-        self._make()
+        make_folder(self.path / "cells")
         if not path.exists():
             _write(path, budget)
         asked, known = _flat(json.loads(json.dumps(budget))), _flat(_read(path))
@@ -89,16 +90,6 @@ class Folder:
                 legal=", ".join(f"{key}={known.get(key)}" for key in changed),
                 next_step="give another --out, or the same budget",
             )
-
-    def _make(self) -> None:
-        try:
-            (self.path / "cells").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"cannot make the folder {self.path}",
-                received=error.strerror,
-                next_step="choose another --out",
-            ) from None
 
     def result(self, cell: Cell) -> CellResult | None:
         """Return what a cell gave, or None if it is not finished."""

@@ -11,14 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+from legoexport.models.replace_layers import replace_layers
+
 
 def share_batch_norms(module: nn.Module) -> None:
     """Replace every BatchNorm2d in ``module`` by one over all processes, its tensors kept."""
-    for name, child in module.named_children():
-        if type(child) is nn.BatchNorm2d:
-            setattr(module, name, _shared(child))
-        else:
-            share_batch_norms(child)
+    norms = [layer for layer in module.modules() if type(layer) is nn.BatchNorm2d]
+    replace_layers(module, {norm: _shared(norm) for norm in norms})
 
 
 def _shared(norm: nn.BatchNorm2d) -> SharedBatchNorm2d:

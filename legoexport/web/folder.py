@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from legoexport.errors import UsageError
+from legoexport.host.staging import staged_folder
 
 RECORD_FILE = "site.json"
 FORMAT = "legoexport-site"
-PERMISSIONS = 0o755
 LEGAL = "a new or empty folder, or a site that legoexport web wrote"
 
 
@@ -58,16 +57,14 @@ def write_folder(folder: Path, files: Mapping[str, bytes | Path]) -> None:
         UsageError: As ``check_replaceable``, or a file cannot be written; what was there is kept.
     """
     check_replaceable(folder)
-    target = folder.resolve()
-    try:
-        workplace = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-        try:
-            _fill(workplace / "new", files)
-            _swap(target, workplace)
-        finally:
-            shutil.rmtree(workplace, ignore_errors=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {folder}", received=error.strerror) from None
+    with staged_folder(folder) as staged:
+        for name, content in files.items():
+            path = staged / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                shutil.copyfile(content, path)
+            else:
+                path.write_bytes(content)
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -87,27 +84,3 @@ def _refuse_strangers(folder: Path) -> None:
             legal=LEGAL,
             next_step="move them elsewhere, or choose another folder",
         )
-
-
-def _fill(folder: Path, files: Mapping[str, bytes | Path]) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, Path):
-            shutil.copyfile(content, path)
-        else:
-            path.write_bytes(content)
-    folder.chmod(PERMISSIONS)
-
-
-def _swap(target: Path, workplace: Path) -> None:
-    """Put ``workplace/new`` in the place of ``target``; put the old one back if that fails."""
-    old = workplace / "old"
-    if target.exists():
-        target.replace(old)
-    try:
-        (workplace / "new").replace(target)
-    except OSError:
-        if old.exists():
-            old.replace(target)
-        raise

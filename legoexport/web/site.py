@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from legoexport.errors import ParityFailed
-from legoexport.parity.bundle import read_bundle, replay_bundle
+from legoexport.parity.bundle import read_bundle, replay
 from legoexport.parity.judge import combine
 from legoexport.web.folder import FORMAT, RECORD_FILE, check_replaceable, write_folder
 from legoexport.web.golden import GoldenData, pack
 from legoexport.web.packages import RUNTIME_FILES, runtime_folder, runtime_version
+from legoexport.web.page_model import PageModel, read_labels, read_model
 from legoexport.web.pixels import Pixels, read_pixels
-from legoexport.web.subject import Subject, read_labels, read_subject
 
 FORMAT_VERSION = 1
 PAGE = Path(__file__).with_name("page")
@@ -70,27 +70,27 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
             machine.
     """
     check_replaceable(folder)
-    subject = read_subject(options.model)
-    labels = read_labels(options.labels, subject.classes_count) if options.labels else ()
-    pixels = read_pixels(options.mean, options.std, subject.input_shape[0])
-    golden = _golden(options.bundle, subject.model_bytes) if options.bundle else None
-    files = _files(subject, golden)
-    record = _record(subject, labels, pixels, golden, sorted(files))
+    model = read_model(options.model)
+    labels = read_labels(options.labels, model.classes_count) if options.labels else ()
+    pixels = read_pixels(options.mean, options.std, model.input_shape[0])
+    golden = _golden(options.bundle, model) if options.bundle else None
+    files = _files(model, golden)
+    record = _record(model, labels, pixels, golden, sorted(files))
     files[RECORD_FILE] = (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
     write_folder(folder, files)
     return Site(
         folder=folder,
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
-        model_sha256=subject.sha256,
+        model_sha256=model.sha256,
         images_count=_count_images(golden),
         pixels=pixels,
     )
 
 
-def _golden(bundle: Path, model_bytes: bytes) -> GoldenData:
+def _golden(bundle: Path, model: PageModel) -> GoldenData:
     """Read the bundle; what this machine computes wrong is not worth a page."""
-    sets = read_bundle(bundle, model_bytes)
-    agreement = combine(replay_bundle(bundle, model_bytes, threads=1))
+    sets = read_bundle(bundle, model.model_bytes)
+    agreement = combine(replay(sets, model.runtime))
     if not agreement.passed:
         raise ParityFailed(
             "the model does not give the golden outputs of the bundle on this machine",
@@ -105,20 +105,20 @@ def _count_images(golden: GoldenData | None) -> int:
     return sum(one["images"]["shape"][0] for one in sets)
 
 
-def _files(subject: Subject, golden: GoldenData | None) -> dict[str, bytes | Path]:
+def _files(model: PageModel, golden: GoldenData | None) -> dict[str, bytes | Path]:
     runtime = runtime_folder()
     files: dict[str, bytes | Path] = {
         path.name: path for path in sorted(PAGE.iterdir()) if path.is_file()
     }
     files |= {f"{RUNTIME_FOLDER}/{name}": runtime / name for name in RUNTIME_FILES}
-    files[MODEL_FILE] = subject.model_bytes
+    files[MODEL_FILE] = model.model_bytes
     if golden:
         files[GOLDEN_FILE] = golden.content
     return files
 
 
 def _record(
-    subject: Subject,
+    model: PageModel,
     labels: tuple[str, ...],
     pixels: Pixels,
     golden: GoldenData | None,
@@ -130,14 +130,14 @@ def _record(
         "runtime_version": runtime_version(),
         "model": {
             "file": MODEL_FILE,
-            "name": subject.name,
-            "size_bytes": len(subject.model_bytes),
-            "sha256": subject.sha256,
-            "input_name": subject.input_name,
-            "output_name": subject.output_name,
-            "input_shape": list(subject.input_shape),
-            "fixed_batch_size": subject.fixed_batch_size,
-            "classes_count": subject.classes_count,
+            "name": model.name,
+            "size_bytes": len(model.model_bytes),
+            "sha256": model.sha256,
+            "input_name": model.input_name,
+            "output_name": model.output_name,
+            "input_shape": list(model.input_shape),
+            "fixed_batch_size": model.fixed_batch_size,
+            "classes_count": model.classes_count,
         },
         "labels": list(labels),
         "pixels": asdict(pixels),

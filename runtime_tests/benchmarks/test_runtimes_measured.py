@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from benchmarks.matrix.measure import Backbone, Subject, load, subjects, take
+from benchmarks.matrix.measure import Backbone, BuiltFile, build_files, load, take
 from legoexport.errors import CheckFailed
 from legoexport.passes.lowerings import LOWERINGS
 from legoexport.runtimes import Feed, PlacedNode, Replay, find_runtime
@@ -41,23 +41,23 @@ class Stopper:
 
 
 @lru_cache
-def backbone() -> tuple[Backbone, tuple[Subject, ...]]:
+def backbone() -> tuple[Backbone, tuple[BuiltFile, ...]]:
     loaded = load("digits")
-    return loaded, tuple(subjects(loaded, ["grouped", "dense"]))
+    return loaded, tuple(build_files(loaded, ["grouped", "dense"]))
 
 
 def test_every_lowering_is_a_file_or_idle() -> None:
     loaded, _ = backbone()
-    made = [subject.file.lowering for subject in subjects(loaded, list(LOWERINGS))]
+    made = [built.file.lowering for built in build_files(loaded, list(LOWERINGS))]
     assert sorted((*made, *loaded.idle)) == sorted(LOWERINGS)
 
 
 def test_a_runtime_that_is_right_passes() -> None:
     loaded, files = backbone()
-    cells = [take(loaded, subject, find_runtime("cpu")) for subject in files]
+    cells = [take(loaded, built, find_runtime("cpu")) for built in files]
     assert [cell.lowering for cell in cells] == ["grouped", "dense"]
     assert all(cell.passed and cell.error_ratio is not None for cell in cells), cells
-    assert [cell.sha256 for cell in cells] == [subject.file.sha256 for subject in files]
+    assert [cell.sha256 for cell in cells] == [built.file.sha256 for built in files]
 
 
 def test_a_small_lie_about_one_number_fails() -> None:

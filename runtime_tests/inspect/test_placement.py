@@ -26,7 +26,7 @@ def test_a_layer_split_between_providers_names_both() -> None:
         "a/merge/sum": "CPUExecutionProvider",
         "ab/transform/conv": "XnnpackExecutionProvider",
     }
-    assert layer_partitions(placed, ["a", "ab"]) == {"a": "CPU+Xnnpack", "ab": "Xnnpack"}
+    assert layer_partitions(placed, ["a", "ab"]) == {"a": "cpu+xnnpack", "ab": "xnnpack"}
 
 
 def test_a_model_that_does_not_load_is_explained() -> None:

@@ -14,7 +14,9 @@ import pytest
 from onnx import numpy_helper
 
 from legoexport.errors import ParityFailed, UsageError
-from legoexport.parity.bundle import replay_bundle, save_bundle
+from legoexport.ort.session import RuntimeModel
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.bundle import read_bundle, replay, save_bundle
 from legoexport.parity.judge import combine
 from legoexport.parity.verify import Verification, verify
 from runtime_tests.parity.networks import converted
@@ -46,6 +48,10 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
+def replay_bundle(bundle: Path, model_bytes: bytes) -> dict[str, Agreement]:
+    return replay(read_bundle(bundle, model_bytes), RuntimeModel(model_bytes, 1))
+
+
 def replay_without_torch(bundle: Path, model: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", BLOCK_TORCH, "verify", "--bundle", str(bundle), str(model)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -65,7 +71,7 @@ def test_a_bundle_replays_without_torch(tmp_path: Path, bundle: Path, model_byte
 
 
 def test_limits_are_those_of_the_check(bundle: Path, model_bytes: bytes) -> None:
-    live, replayed = checked()[1].agreements, replay_bundle(bundle, model_bytes, threads=1)
+    live, replayed = checked()[1].agreements, replay_bundle(bundle, model_bytes)
     assert list(live) == list(replayed)
     for name, agreement in replayed.items():
         assert agreement.limit == live[name].limit
@@ -80,10 +86,10 @@ def test_a_wrong_model_under_the_right_digest_fails(bundle: Path) -> None:
     changed = model.SerializeToString()
     record = json.loads((bundle / "bundle.json").read_text())
     with pytest.raises(ParityFailed, match="not the one"):
-        replay_bundle(bundle, changed, threads=1)
+        replay_bundle(bundle, changed)
     record["model_sha256"] = hashlib.sha256(changed).hexdigest()
     (bundle / "bundle.json").write_text(json.dumps(record))
-    assert not combine(replay_bundle(bundle, changed, threads=1)).passed
+    assert not combine(replay_bundle(bundle, changed)).passed
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "arrays.npz"])
@@ -95,7 +101,7 @@ def test_a_damaged_bundle_is_refused(
     if content is not None:
         (bundle / name).write_bytes(content)
     with pytest.raises(UsageError, match="is not a bundle"):
-        replay_bundle(bundle, model_bytes, threads=1)
+        replay_bundle(bundle, model_bytes)
 
 
 def test_one_flipped_bit_in_the_arrays_is_noticed(bundle: Path, model_bytes: bytes) -> None:
@@ -103,7 +109,7 @@ def test_one_flipped_bit_in_the_arrays_is_noticed(bundle: Path, model_bytes: byt
     content[len(content) // 2] ^= 1
     (bundle / "arrays.npz").write_bytes(content)
     with pytest.raises(UsageError, match="digest"):
-        replay_bundle(bundle, model_bytes, threads=1)
+        replay_bundle(bundle, model_bytes)
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path, model_bytes: bytes) -> None:
@@ -122,6 +128,6 @@ def test_an_empty_folder_is_taken(tmp_path: Path, bundle: Path, model_bytes: byt
     empty = tmp_path / "empty"
     empty.mkdir()
     save_bundle(empty, model_bytes, checked()[1].golden)
-    assert combine(replay_bundle(empty, model_bytes, threads=1)).passed
+    assert combine(replay_bundle(empty, model_bytes)).passed
     with np.load(empty / "arrays.npz") as ours, np.load(bundle / "arrays.npz") as theirs:
         assert all(np.array_equal(ours[name], theirs[name]) for name in theirs.files)

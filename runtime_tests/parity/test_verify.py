@@ -16,7 +16,8 @@ from legoexport.cli import main
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
 from legoexport.models.registry import build
-from legoexport.parity.bundle import replay_bundle, save_bundle
+from legoexport.ort.session import RuntimeModel
+from legoexport.parity.bundle import read_bundle, replay, save_bundle
 from legoexport.parity.judge import combine
 from legoexport.parity.verify import verify
 from runtime_tests.parity.networks import INPUT_SHAPE, LAYER_NAMES, converted
@@ -139,7 +140,8 @@ def test_a_verification_is_all_that_a_bundle_needs(tmp_path: Path) -> None:
     model_bytes = file.model.SerializeToString()
     found = verify(file.net, model_bytes, data=images(5))
     save_bundle(tmp_path / "bundle", model_bytes, found.golden)
-    replayed = replay_bundle(tmp_path / "bundle", model_bytes, threads=1)
+    sets = read_bundle(tmp_path / "bundle", model_bytes)
+    replayed = replay(sets, RuntimeModel(model_bytes, threads=1))
     assert {name: one.limit for name, one in replayed.items()} == {
         name: one.limit for name, one in found.agreements.items()
     }

@@ -131,7 +131,7 @@ def test_the_command_writes_both_files_and_says_what_folding_did(checkpoint: Pat
     assert small.stat().st_size < out.stat().st_size
     assert summary["ort"]["growth_ratio"] < 1.1, "the convolutions take the banks themselves"
     assert {one["provider"] for one in summary["partitions"]} >= {"NNAPI", "CoreML MLProgram"}
-    assert summary["placed_here"] == {"CPU": 30}
+    assert summary["placed_here"] == {"cpu": 30}
 
 
 def test_the_targets_batch_is_taken_and_said(checkpoint: Path) -> None:

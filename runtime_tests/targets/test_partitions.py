@@ -59,6 +59,6 @@ def test_json_holds_the_verdict() -> None:
 def test_providers_that_are_here_are_asked() -> None:
     model = lowered(random_frozen(np.random.default_rng(0)), 8, 8, "grouped")
     content = ir.to_proto(model).SerializeToString()
-    assert placements_here(content, ["NnapiExecutionProvider", CPU]) == {"CPU": 3}
+    assert placements_here(content, ["NnapiExecutionProvider", CPU]) == {"cpu": 3}
     with pytest.raises(UsageError, match="does not load"):
         placements_here(b"nonsense", [CPU])

@@ -1,4 +1,4 @@
-"""The model that a page shows: what it takes, what it gives, and whether a page can show it."""
+"""PageModel: what a page shows: what it takes, what it gives, and whether a page can show it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ SCORES_RANK = 2
 
 
 @dataclass(frozen=True)
-class Subject:
+class PageModel:
     """A classifier of images.
 
     Attributes:
         name: Of the file.
         model_bytes: The ONNX file.
+        runtime: The file in ONNX Runtime, on one thread.
         input_name: Of the graph.
         output_name: Of the graph's first output.
         input_shape: ``(c, h, w)`` of an image.
@@ -31,6 +32,7 @@ class Subject:
 
     name: str
     model_bytes: bytes
+    runtime: RuntimeModel
     input_name: str
     output_name: str
     input_shape: tuple[int, int, int]
@@ -43,7 +45,7 @@ class Subject:
         return hashlib.sha256(self.model_bytes).hexdigest()
 
 
-def read_subject(path: Path) -> Subject:
+def read_model(path: Path) -> PageModel:
     """Read an ONNX file and run it once.
 
     Raises:
@@ -62,9 +64,10 @@ def read_subject(path: Path) -> Subject:
             received=f"{blank.shape} -> {scores.shape}",
             legal="(batch, 1 or 3, h, w) -> (batch, classes)",
         )
-    return Subject(
+    return PageModel(
         name=path.name,
         model_bytes=model_bytes,
+        runtime=runtime,
         input_name=model.graph.input[0].name,
         output_name=model.graph.output[0].name,
         input_shape=runtime.input_shape,

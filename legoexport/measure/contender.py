@@ -31,7 +31,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Subject:
+class Contender:
     """A model that is loaded in a worker, fed and warmed up."""
 
     client: Client
@@ -94,7 +94,7 @@ class Subject:
         return min(most, max(least, round(self.options.duration_s * 1e3 / latency_ms)))
 
 
-def start(stack: ExitStack, path: Path, options: BenchOptions, tell: Tell) -> Subject:
+def start(stack: ExitStack, path: Path, options: BenchOptions, tell: Tell) -> Contender:
     """Start a worker that ends with ``stack``, and prepare the model at ``path`` in it.
 
     Raises:
@@ -109,4 +109,4 @@ def start(stack: ExitStack, path: Path, options: BenchOptions, tell: Tell) -> Su
     inputs = engine.inputs or loaded["inputs"]
     client.ask("feed", inputs=fill_shapes(path, inputs, options.batch_size))
     client.measure_ms(min(options.duration_s * WARM_UP_SHARE, LONGEST_WARM_UP_S))
-    return Subject(client, options, engine, loaded)
+    return Contender(client, options, engine, loaded)

@@ -1,0 +1,79 @@
+"""Folders that appear whole or not at all, and plain ones that are made if need be."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from legoexport.errors import UsageError
+
+
+@contextmanager
+def staged_folder(
+    folder: Path,
+    *,
+    is_whole: Callable[[Path], bool] = lambda _: False,
+    next_step: str | None = None,
+) -> Iterator[Path]:
+    """Give an empty folder to fill out of sight; it becomes ``folder`` when the block ends well.
+
+    What is in the way by then is replaced, so check before that it may be. It is kept if the block
+    or the replacement fails.
+
+    Args:
+        folder: Where to put it; its parent exists.
+        is_whole: Whether what is in the way may stay instead: another process made the same.
+        next_step: Of the error.
+
+    Raises:
+        UsageError: Something cannot be written.
+    """
+    target = folder.resolve()
+    try:
+        with tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
+        ) as name:
+            new, old = Path(name, "new"), Path(name, "old")
+            new.mkdir()
+            yield new
+            if not is_whole(target):
+                _swap(new, target, old, is_whole)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {folder}", received=error.strerror, next_step=next_step
+        ) from None
+
+
+def make_folder(folder: Path, next_step: str = "choose another one") -> None:
+    """Make a folder that more is written to later, and its parents; it may be there already.
+
+    Args:
+        folder: The folder.
+        next_step: Of the error.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot make the folder {folder}",
+            received=error.strerror,
+            next_step=next_step,
+        ) from None
+
+
+def _swap(new: Path, target: Path, old: Path, is_whole: Callable[[Path], bool]) -> None:
+    if target.exists():
+        target.replace(old)
+    try:
+        new.replace(target)
+    except OSError:
+        if is_whole(target):
+            return
+        if old.exists():
+            old.replace(target)
+        raise
