@@ -11,7 +11,7 @@ import click
 from legoexport.errors import LegoExportError
 from legoexport.version import __version__
 
-# One line each, so that listing them imports none of them: most need torch.
+# A line each, so that listing them imports none of them: most need torch.
 COMMANDS = {
     "train": "Train a LegoNet on pictures.",
     "legofy": "Fit a LegoNet to a trained dense network, as a start for training.",
@@ -51,7 +51,10 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.version_option(__version__, prog_name="legoexport")
 def group() -> None:
     """Take a trained LegoNet to the phone: convert, verify, bench, inspect."""

@@ -20,36 +20,37 @@ from legoexport.runtimes import HERE
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Intra-op threads of ONNX Runtime; as many as there are physical cores.",
+    show_default="one per physical core",
+    help="Intra-op threads of ONNX Runtime.",
 )
 @click.option(
     "--provider",
     default="cpu",
     metavar="NAME",
-    help="Execution provider, such as cpu or xnnpack; cpu. Never replaced by another silently.",
+    help="Execution provider, such as cpu or xnnpack. It is never replaced silently.",
 )
 @click.option(
     "--runtime",
     default=HERE,
     metavar="NAME",
-    help="What runs it: cpu, this ONNX Runtime; wasm or xnnpack, onnxruntime-web in Node; cpu.",
+    help="What runs the model: cpu is this ONNX Runtime; wasm and xnnpack are onnxruntime-web.",
 )
 @click.option(
-    "--batch", default=1, type=click.IntRange(min=1), metavar="N", help="Images in a run; 1."
+    "--batch", default=1, type=click.IntRange(min=1), metavar="N", help="Images in a run."
 )
 @click.option(
     "--duration",
     default=DEFAULT_DURATION_S,
     type=click.FloatRange(min=0, min_open=True),
     metavar="S",
-    help=f"Seconds to measure each model; {DEFAULT_DURATION_S:g}.",
+    help="Seconds to measure each model.",
 )
 @click.option(
     "--vs",
     "other",
     type=click.Path(path_type=Path),
     metavar="OTHER.onnx",
-    help="Measure another model in turns with this one, and how many times faster it is.",
+    help="Also measure another model, in turns, and print how many times faster this one is.",
 )
 @click.option(
     "--profile", is_flag=True, help="Show time by operator and by part of each Lego layer."
@@ -69,8 +70,8 @@ def command(
 ) -> None:
     """Measure latency, throughput, session creation, memory and placement of MODEL.onnx.
 
-    Every model runs in a process of its own. ONNX Runtime's threads spin while a run is under way
-    and not between runs, so that a model that waits its turn takes no time from the other.
+    Every model runs in a process of its own. ONNX Runtime's threads spin during a run and not
+    between runs, so a model that waits its turn takes no time from the other.
     """
     machine = describe()
     default_threads = machine.default_threads if runtime == HERE else 1

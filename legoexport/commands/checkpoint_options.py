@@ -1,4 +1,4 @@
-"""The options by which every command that reads a checkpoint is told what it cannot see itself."""
+"""Options of every command that reads a checkpoint: what the file itself may not say."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def checkpoint_options(command: Command) -> Command:
             "settings",
             multiple=True,
             metavar="KEY=VALUE",
-            help="Hyper-parameter of --arch, such as o=2 or m_ratio=0.5; repeatable.",
+            help="Set a hyperparameter of --arch, such as o=2 or m_ratio=0.5; repeatable.",
         ),
         click.option(
             "--model",
             "factory",
             metavar="PACKAGE.MODULE:FACTORY",
-            help="Your own code that builds the network; it is imported and called.",
+            help="Your own code that builds the network. It is imported and called.",
         ),
         click.option(
             "--input-size",
             nargs=2,
             type=click.IntRange(min=1),
             metavar="H W",
-            help="Input height and width in pixels, where the checkpoint does not say.",
+            help="Input height and width in pixels, if the checkpoint does not say.",
         ),
     ]
     for option in reversed(options):

@@ -26,21 +26,34 @@ from legoexport.target import OBJECTIVES, TARGETS
     "--format",
     "file_format",
     type=click.Choice(parse.FORMATS),
-    help="onnx or ort; what the name of the file says unless given.",
+    show_default="by the name of the file",
+    help="Format of the file.",
 )
 @checkpoint_options
-@click.option("--batch", metavar="dynamic|N", help="Open or fixed batch; the target's, or 1.")
-@click.option("--opset", type=int, help="ONNX opset; the target's unless given.")
+@click.option(
+    "--batch",
+    metavar="dynamic|N",
+    show_default="as the target has it",
+    help="Leave the batch open, or fix it.",
+)
+@click.option("--opset", type=int, show_default="the target's", help="ONNX opset.")
 @click.option("--target", "target_name", default="cpu", help=f"One of: {', '.join(TARGETS)}.")
 @click.option(
-    "--plan", "plan_file", type=click.Path(path_type=Path), help="Lowering per layer, JSON."
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    help="JSON file that names the lowering of each layer.",
 )
 @click.option(
-    "--prefer", metavar="LOWERING", help="Use it for every layer that it serves; see targets."
+    "--prefer",
+    metavar="LOWERING",
+    help="Use this lowering in every layer that it serves; see targets.",
 )
 @click.option("--save-plan", type=click.Path(path_type=Path), help="Write the plan that was used.")
 @click.option(
-    "--save-stages", type=click.Path(path_type=Path), help="Folder for the model after each pass."
+    "--save-stages",
+    type=click.Path(path_type=Path),
+    help="Folder to write the model to after each pass.",
 )
 @click.option("--max-size", metavar="SIZE", help="Fail if the file is larger, such as 4MB.")
 @click.option(
@@ -52,16 +65,18 @@ from legoexport.target import OBJECTIVES, TARGETS
     "--objective",
     default="latency",
     type=click.Choice(OBJECTIVES),
-    help="What the plan saves: latency, memory after load, or size of the file; latency.",
+    help="What the plan saves: latency, memory after load, or size of the file.",
 )
-@click.option("--tune", is_flag=True, help="Measure lowerings here and take the fastest plan.")
-@click.option("--threads", default="1", metavar="N[,N]", help="Thread counts that the plan serves.")
-@click.option("--budget", default=60.0, metavar="SECONDS", help="Time --tune may measure; 60.")
+@click.option("--tune", is_flag=True, help="Measure plans here and take the fastest.")
+@click.option(
+    "--threads", default="1", metavar="N[,N]", help="Thread counts to choose the plan for."
+)
+@click.option("--budget", default=60.0, metavar="SECONDS", help="Time that --tune may take.")
 @click.option(
     "--runtime",
     default=HERE,
     metavar="NAME",
-    help="Where --tune measures: cpu, or as bench --runtime has it.",
+    help="Where --tune measures, as for bench --runtime.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
@@ -91,8 +106,8 @@ def command(
 ) -> None:
     """Convert CHECKPOINT to standard ONNX, prove it equal to PyTorch, and write it.
 
-    Takes legoexport checkpoints, state_dicts and pickled models of the published LegoNet code, and
-    safetensors files; nothing in them is executed.
+    It reads legoexport checkpoints, state_dicts and pickled models of the published LegoNet code,
+    and safetensors files. Nothing in them is executed.
     """
     as_ort = parse.is_ort(out, file_format)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)

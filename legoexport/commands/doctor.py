@@ -26,12 +26,14 @@ WRONG_NUMBERS_CODE = 1
 @click.option(
     "--target",
     "target_name",
-    help=f"Where it is to run: {', '.join(TARGETS)}; the one it was converted for unless given.",
+    show_default="the one it was converted for",
+    help=f"Where it is to run: {', '.join(TARGETS)}.",
 )
 @click.option(
     "--runtime-version",
     metavar="X.Y.Z",
-    help="The onnxruntime that is to run it; the one installed here unless given.",
+    show_default="the one installed here",
+    help="Version of onnxruntime that is to run it.",
 )
 @click.option("--no-sme", is_flag=True, help="The CPU has no Scalable Matrix Extension.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -45,7 +47,7 @@ def command(
     no_sme: bool,
     as_json: bool,
 ) -> None:
-    """Look for known trouble with MODEL, an ONNX file, on a target and a version of onnxruntime.
+    """Look for known trouble with the ONNX file MODEL on a target and a version of onnxruntime.
 
     The exit code is 1 if something would give wrong numbers, and 0 otherwise.
     """

@@ -26,27 +26,25 @@ if TYPE_CHECKING:
     help="Checkpoint of the trained dense network.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint to write.")
-@click.option("--o", default=2, show_default=True, help="Input fragments of every layer.")
-@click.option("--m-ratio", default=0.5, show_default=True, help="Lego filters per output channel.")
+@click.option("--o", default=2, help="Input fragments of each layer.")
+@click.option("--m-ratio", default=0.5, help="Lego filters per output channel.")
 @click.option(
     "--coefficients/--no-coefficients",
     default=True,
-    show_default=True,
-    help="Whether every choice of a filter has a scale of its own.",
+    help="Whether each choice of a filter has a coefficient of its own.",
 )
 @click.option(
     "--data",
     metavar="SOURCE",
-    help="Pictures, as for train: calibrates batch norm, and counts the accuracy.",
+    help="Pictures, as for train. They calibrate batch norm, and the accuracy is printed.",
 )
 @click.option(
     "--restarts",
     default=4,
     type=click.IntRange(min=1),
-    show_default=True,
-    help="Seedings tried for each layer.",
+    help="Seedings to try for each layer.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the seedings.")
+@click.option("--seed", default=0, help="Seed of the seedings.")
 @checkpoint_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
@@ -65,10 +63,10 @@ def command(
     coefficients: bool,
     as_json: bool,
 ) -> None:
-    """Fit banks, masks and coefficients to a trained dense network, so that training starts there.
+    """Fit a LegoNet to a trained dense network, as a start for training.
 
-    The checkpoint holds the LegoNet of the same architecture; train it further with
-    legoexport train. Each Lego layer is fitted by alternating assignment and least squares.
+    The checkpoint holds the LegoNet of the same architecture; train it further with legoexport
+    train. Each Lego layer is fitted by alternating assignment and least squares.
     """
     from legoexport.models.blocks import LegoRecipe
     from legoexport.models.checkpoint import write_checkpoint

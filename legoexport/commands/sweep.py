@@ -23,17 +23,24 @@ Value = TypeVar("Value")
 
 
 @click.command("sweep")
-@click.option("--arch", default="lego_digits", metavar="NAME", help="LegoNet; lego_digits.")
-@click.option("--o", "o_values", default="2,4", metavar="N[,N]", help="Fragments; 2,4.")
+@click.option("--arch", default="lego_digits", metavar="NAME", help="LegoNet to train.")
+@click.option("--o", "o_values", default="2,4", metavar="N[,N]", help="Input fragments.")
 @click.option(
     "--m",
     "m_ratios",
     default="0.125,0.25,0.5",
     metavar="R[,R]",
-    help="Lego filters per output channel; 0.125,0.25,0.5.",
+    help="Lego filters per output channel.",
 )
-@click.option("--coefficients", default="on,off", metavar="on,off", help="With, without, or both.")
-@click.option("--seeds", default="0", metavar="N[,N]", help="A training of each network for each.")
+@click.option(
+    "--coefficients",
+    default="on,off",
+    metavar="on,off",
+    help="With coefficients, without, or both.",
+)
+@click.option(
+    "--seeds", default="0", metavar="N[,N]", help="Train every network once with each seed."
+)
 @click.option("--data", "source", required=True, metavar="SOURCE", help="Pictures, as for train.")
 @click.option(
     "--out",
@@ -42,13 +49,25 @@ Value = TypeVar("Value")
     help="Folder for checkpoints, files, table and figures.",
 )
 @click.option("--preset", default="short", type=click.Choice(list(PRESETS)), help="As for train.")
-@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Of every training.")
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Passes over the data.")
 @click.option("--recipe", "changes", multiple=True, metavar="KEY=VALUE", help="As for train.")
-@click.option("--device", metavar="NAME", help="To train on, such as cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="To train with.")
-@click.option("--image-size", type=click.IntRange(min=1), metavar="N", help="Scale pictures to N.")
-@click.option("--bench-threads", default=1, type=click.IntRange(min=1), help="To measure with; 1.")
-@click.option("--bench-seconds", default=5.0, metavar="S", help="To measure each file; 5.")
+@click.option("--device", metavar="NAME", help="Where to train, such as cpu or cuda.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads for training."
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Scale pictures to N x N pixels.",
+)
+@click.option(
+    "--bench-threads",
+    default=1,
+    type=click.IntRange(min=1),
+    help="Threads of ONNX Runtime for measuring.",
+)
+@click.option("--bench-seconds", default=5.0, metavar="S", help="Seconds to measure each file.")
 @click.option("--train-only", is_flag=True, help="Leave measuring and drawing to a later call.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
@@ -66,8 +85,8 @@ def command(
 ) -> None:
     """Train every combination and the dense twin, convert and measure each, draw the figures.
 
-    Stopped, the same command goes on where it was. Two calls with different --seeds may train into
-    one folder side by side; measure with a call by itself, while nothing else runs.
+    If it is stopped, the same command continues. Calls with --train-only and different --seeds may
+    train into one folder side by side. Measure in a later call, while nothing else runs.
     """
     from legoexport.sweep.grid import Grid
     from legoexport.sweep.request import SweepRequest

@@ -26,61 +26,89 @@ INTERRUPTED = 130
     "source",
     required=True,
     metavar="PATH",
-    help="Folder or zip archive of train/CLASS/ and test/CLASS/, CIFAR-10 as published, .npz, or"
-    " the word digits.",
+    help="Pictures: a folder or zip archive of train/CLASS/ and test/CLASS/, CIFAR-10 as published,"
+    " an .npz, or the word digits.",
 )
 @click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Checkpoint to write; FILE.state and FILE.csv lie beside it.",
+    help="Checkpoint to write. FILE.state and FILE.csv are written beside it.",
 )
-@click.option("--preset", default="short", type=click.Choice(list(PRESETS)), help="Recipe; short.")
+@click.option(
+    "--preset", default="short", type=click.Choice(list(PRESETS)), help="Recipe to start from."
+)
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Passes over the data.")
 @click.option(
     "--recipe",
     "changes",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change the preset, such as learning_rate=0.05 or schedule=cosine; repeatable.",
+    help="Change one value of the preset, such as learning_rate=0.05; repeatable.",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Hyper-parameter of the network, such as o=2 or m_ratio=0.5; repeatable.",
+    help="Set a hyperparameter of the network, such as o=2 or m_ratio=0.5; repeatable.",
 )
-@click.option("--coefficients/--no-coefficients", default=None, help="Learn coefficients; yes.")
-@click.option("--seed", default=0, type=click.IntRange(min=0), help="Of everything random; 0.")
-@click.option("--device", metavar="NAME", help="Such as cpu or cuda; an accelerator if there is.")
-@click.option("--amp/--no-amp", "mixed", default=None, help="bfloat16; where the device has it.")
+@click.option(
+    "--coefficients/--no-coefficients",
+    default=None,
+    show_default="coefficients",
+    help="Whether to learn a coefficient for each choice of a filter.",
+)
+@click.option("--seed", default=0, type=click.IntRange(min=0), help="Seed of all random numbers.")
+@click.option(
+    "--device",
+    metavar="NAME",
+    show_default="an accelerator if there is one, else cpu",
+    help="Where to train, such as cpu or cuda.",
+)
+@click.option(
+    "--amp/--no-amp",
+    "mixed",
+    default=None,
+    show_default="amp if the device has bfloat16",
+    help="Whether to compute in bfloat16.",
+)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
-@click.option("--image-size", type=click.IntRange(min=1), metavar="N", help="Scale pictures to N.")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Scale pictures to N x N pixels.",
+)
 @click.option(
     "--start",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Checkpoint to begin with, such as one from legofy; random weights unless given.",
+    show_default="random weights",
+    help="Checkpoint to start from, such as one written by fit.",
 )
-@click.option("--resume", "resumes", is_flag=True, help="Go on where an earlier run stopped.")
+@click.option("--resume", "resumes", is_flag=True, help="Continue where an earlier run stopped.")
 @click.option(
     "--save-every",
     "save_seconds",
     default=SAVE_SECONDS,
     type=click.FloatRange(min=0),
     metavar="S",
-    help=f"Seconds between two saved states; {SAVE_SECONDS:g}.",
+    help="Seconds between two saved states.",
 )
 @click.option(
-    "--log", type=click.Path(path_type=Path), metavar="CSV", help="Row per epoch; OUT.csv."
+    "--log",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    show_default="FILE.csv",
+    help="Where to write a row for each epoch.",
 )
 @click.option(
     "--tensorboard",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Write TensorBoard's log too, if it is installed.",
+    help="Also write a TensorBoard log, if TensorBoard is installed.",
 )
 @click.option(
     "--test-images",
@@ -102,8 +130,8 @@ def command(
 ) -> None:
     """Train a network and write a checkpoint that convert reads.
 
-    Ctrl-C saves the state; the same command with --resume goes on to the same numbers. Started by
-    torchrun, all processes share every batch; what it starts again (--max-restarts) resumes.
+    Ctrl-C saves the state, and the same command with --resume ends with the same numbers. Under
+    torchrun, all processes share every batch, and restarted workers (--max-restarts) resume.
     """
     hyperparameters = parse_settings(settings)
     if coefficients is not None:

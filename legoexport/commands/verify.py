@@ -34,9 +34,9 @@ FILES_COUNT = 2
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Real images: .npy, or .npz with images (N, c, h, w) and labels (N,).",
+    help="Also check real images: .npy, or .npz with images (N, c, h, w) and labels (N,).",
 )
-@click.option("--per-layer", is_flag=True, help="Print every Lego layer, not only a failing one.")
+@click.option("--per-layer", is_flag=True, help="Print every Lego layer, not only failing ones.")
 @click.option(
     "--save-bundle",
     type=click.Path(path_type=Path),
@@ -49,19 +49,18 @@ FILES_COUNT = 2
     metavar="DIR",
     help="Check MODEL against a saved bundle instead of a checkpoint.",
 )
-@click.option(
-    "--threads", default=1, type=click.IntRange(min=1), help="Threads of ONNX Runtime; 1."
-)
+@click.option("--threads", default=1, type=click.IntRange(min=1), help="Threads of ONNX Runtime.")
 @click.option(
     "--runtime",
     default=HERE,
     metavar="NAME[:VARIANT]",
-    help=f"What gives the outputs that are judged: {', '.join(MODULES)}; {HERE}.",
+    help=f"Runtime whose outputs are checked: {', '.join(MODULES)}.",
 )
 @click.option(
     "--runtime-version",
     metavar="VERSION",
-    help="Release of ONNX Runtime for --runtime arm64, such as 1.24.1; the one installed here.",
+    show_default="the one installed here",
+    help="Release of ONNX Runtime for --runtime arm64, such as 1.24.1.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
@@ -82,12 +81,12 @@ def command(
 ) -> None:
     """Check that MODEL computes what CHECKPOINT computes, as a whole and layer by layer.
 
-    With --runtime the outputs are those of another runtime; layers are walked here in any case.
-    arm64 stands for arm64:cortex-a72, arm64:neoverse-n1 and arm64:max, which has SME; each is
-    emulated with qemu. On an arm64 machine it is that machine.
+    With --runtime the outputs come from another runtime; layers are always checked here. arm64
+    stands for arm64:cortex-a72, arm64:neoverse-n1 and arm64:max, which has SME. Each is emulated
+    with qemu. On an arm64 machine, arm64 is that machine.
 
-    The exit code is 0 if it does, 1 if it does not (the layer and the pass at fault are named), and
-    2 if the check could not be made.
+    The exit code is 0 if they agree, 1 if they do not (the layer and the pass at fault are named),
+    and 2 if the check could not be made.
     """
     runtimes = find_runtimes(runtime, threads, runtime_version)
     if bundle is not None:

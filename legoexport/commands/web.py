@@ -22,26 +22,38 @@ USAGE = "web MODEL.onnx --out DIR, or web --serve DIR"
     "--bundle",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Prove the model on the page with this bundle of verify --save-bundle.",
+    help="Let the page prove the model with this bundle, written by verify --save-bundle.",
 )
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Names of the classes, one a line.",
+    help="Text file with the name of each class on a line.",
 )
 @click.option(
     "--mean",
     metavar="R,G,B",
-    help="Subtracted from colours in [0, 1]; one number, or one per channel. As in training.",
+    help="Mean to subtract from colours in [0, 1], as in training. One number, or one a channel.",
 )
-@click.option("--std", metavar="R,G,B", help="What they are then divided by.")
+@click.option("--std", metavar="R,G,B", help="Standard deviation to divide by, likewise.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON about the page written.")
 @click.option(
-    "--serve", type=click.Path(path_type=Path), metavar="DIR", help="Serve a page written before."
+    "--serve",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Serve a page that was written before.",
 )
-@click.option("--host", help=f"Address to serve at; {LOOPBACK}, which only this machine reaches.")
-@click.option("--port", type=click.IntRange(0, 65535), help=f"{DEFAULT_PORT}; 0 for any free one.")
+@click.option(
+    "--host",
+    show_default=f"{LOOPBACK}, which only this machine reaches",
+    help="Address to serve at.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    show_default=str(DEFAULT_PORT),
+    help="Port to serve at; 0 takes any free one.",
+)
 def command(
     model: Path | None,
     out: Path | None,
@@ -58,8 +70,8 @@ def command(
     """Build a page that classifies images with MODEL.onnx, proves it and measures it.
 
     The page is static and loads nothing from elsewhere. It runs the file on WebAssembly, with
-    threads where the browser gives them, and on WebGPU where there is one; it repeats the check of
-    the parity bundle on the device and says if the numbers are wrong.
+    threads if the browser allows them, and on WebGPU if there is one. It repeats the check of the
+    parity bundle on the device and says if the numbers are wrong.
     """
     building = (model, out, bundle, labels, mean, std, as_json or None)
     serving = (serve, host, port)
