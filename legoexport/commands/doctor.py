@@ -1,4 +1,4 @@
-"""``legoexport doctor``: what is known to go wrong with a file on a target, before it does."""
+"""``legoexport doctor``: known trouble of a file on a target, and what a bug report has to tell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRONG_NUMBERS_CODE = 1
 
 
 @click.command("doctor")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--target",
     "target_name",
@@ -36,21 +36,34 @@ WRONG_NUMBERS_CODE = 1
     help="Version of onnxruntime that is to run it.",
 )
 @click.option("--no-sme", is_flag=True, help="The CPU has no Scalable Matrix Extension.")
+@click.option(
+    "--report", "as_report", is_flag=True, help="Describe this machine for a bug report; no MODEL."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context
 def command(
     context: click.Context,
-    model: Path,
+    model: Path | None,
     target_name: str | None,
     runtime_version: str | None,
     *,
     no_sme: bool,
+    as_report: bool,
     as_json: bool,
 ) -> None:
     """Look for known trouble with the ONNX file MODEL on a target and a version of onnxruntime.
 
-    The exit code is 1 if something would give wrong numbers, and 0 otherwise.
+    The exit code is 1 if something would give wrong numbers, and 0 otherwise. With --report and no
+    MODEL, print what a bug report has to tell: machine, versions, providers and packages.
     """
+    if as_report:
+        from legoexport.commands.doctor_report import print_report
+
+        _refuse_beside_report(model, target_name, runtime_version, no_sme=no_sme)
+        print_report(as_json=as_json)
+        return
+    if model is None:
+        raise UsageError("doctor needs MODEL, an ONNX file; or --report, to describe this machine")
     import onnxruntime
 
     from legoexport.doctor.cases import format_version, parse_version
@@ -75,6 +88,14 @@ def command(
         where = f"on target {target.name} with onnxruntime {format_version(version)}"
         _print(model, where, findings)
     context.exit(WRONG_NUMBERS_CODE if wrong else 0)
+
+
+def _refuse_beside_report(*others: object, no_sme: bool) -> None:
+    if no_sme or any(other is not None for other in others):
+        raise UsageError(
+            "--report describes this machine, and looks at no file and no target",
+            legal="doctor --report, with or without --json",
+        )
 
 
 def _print(model: Path, where: str, findings: tuple[Finding, ...]) -> None:
