@@ -1,6 +1,6 @@
 """The figures of a sweep: accuracy against parameters, as in the paper, and against what it costs.
 
-Each says its budget: an accuracy after few epochs is not that of a finished training.
+Each says its budget: after few epochs the accuracy is not what a finished training reaches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from legoexport.sweep.table import Row
 
 FORMATS = ("png", "svg")
 PIXELS_PER_INCH = 150
-# Okabe and Ito's colours, told apart with any colour vision; a fragment count each.
+# Okabe and Ito's colours, distinct in any colour vision; each number of fragments has one.
 MARKERS = ("^", "o", "s", "P", "v")
 DENSE_MARKER = "*"
 # Within a decade or two, ticks at these multiples stay apart.
@@ -37,8 +37,8 @@ class Axis:
     """What a figure draws accuracy against.
 
     Attributes:
-        label: With its unit.
-        value: Of a row.
+        label: The label of the axis, with its unit.
+        value: The value that a row of the table has.
     """
 
     label: str
@@ -55,7 +55,7 @@ class Style:
 
     Attributes:
         lines: o and coefficients of each line.
-        m_ratios: Of the points, ascending.
+        m_ratios: ``m_ratio`` of the points, ascending.
     """
 
     lines: tuple[tuple[int, bool], ...]
@@ -123,7 +123,7 @@ def draw_deployment(
 
 
 def _draw(stem: Path, table: Sequence[Row], axes: Sequence[Axis], caption: str) -> tuple[Path, ...]:
-    # Text stays text, ids come from the content: the same table gives the same SVG file.
+    # Text stays text and ids come from the content, so the same table gives the same SVG file.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "legoexport", "font.size": 10}):
         figure = Figure(figsize=(1 + 5.5 * len(axes), 4.8), layout="constrained")
         FigureCanvasAgg(figure)

@@ -21,7 +21,7 @@ class CellResult:
     Attributes:
         correct_count: Held-out pictures that are classified correctly.
         test_count: Held-out pictures.
-        training_seconds: That the steps took.
+        training_seconds: Time that the steps took.
     """
 
     correct_count: int
@@ -40,9 +40,9 @@ class Measurement:
 
     Attributes:
         parameters_count: Weights and coefficients that are stored.
-        size_bytes: Of the ONNX file.
+        size_bytes: Size of the ONNX file.
         latency_p50_ms: Median latency of one image.
-        threads: Of ONNX Runtime.
+        threads: Threads of ONNX Runtime.
         runtime: What ran it, with its version.
     """
 
@@ -58,7 +58,7 @@ class Folder:
     """The folder of a sweep.
 
     Attributes:
-        path: It; made when something is written.
+        path: The folder; it is made when something is written.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class Folder:
         return self.path / "cells" / f"{cell.name}.onnx"
 
     def hold_budget(self, budget: Mapping[str, object]) -> None:
-        """Note what every cell is trained with, or check that it is still the same.
+        """Record what every cell is trained with, or check that it is still the same.
 
         Raises:
             UsageError: The folder holds cells that were trained otherwise, or cannot be made.
@@ -96,7 +96,7 @@ class Folder:
         return _load(self._result_path(cell), CellResult)
 
     def write_result(self, cell: Cell, result: CellResult) -> None:
-        """Note that a cell is finished."""
+        """Record that a cell is finished."""
         _write(self._result_path(cell), asdict(result))
 
     def measurement(self, cell: Cell) -> Measurement | None:
@@ -104,7 +104,7 @@ class Folder:
         return _load(self._measurement_path(cell), Measurement)
 
     def write_measurement(self, cell: Cell, measurement: Measurement) -> None:
-        """Note what a cell costs."""
+        """Record what a cell costs."""
         _write(self._measurement_path(cell), asdict(measurement))
 
     def _result_path(self, cell: Cell) -> Path:
@@ -151,5 +151,5 @@ def _damaged(path: Path, received: object) -> UsageError:
     return UsageError(
         f"{path} is not as the sweep wrote it",
         received=received,
-        next_step="delete it: the sweep then does that step again",
+        next_step="delete it, and the sweep will repeat that step",
     )

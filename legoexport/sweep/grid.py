@@ -23,7 +23,7 @@ class Design:
     coefficients: bool | None = None
 
     def __post_init__(self) -> None:
-        """Refuse half a design."""
+        """Refuse a design with only some of its values."""
         missing = {value is None for value in (self.o, self.m_ratio, self.coefficients)}
         if len(missing) != 1:
             raise UsageError(
@@ -37,7 +37,7 @@ class Design:
 
     @property
     def name(self) -> str:
-        """Such as ``o2-m0.5-plain``; part of file names."""
+        """The name, such as ``o2-m0.5-plain``; part of file names."""
         if self.is_dense:
             return "dense"
         return f"o{self.o}-m{self.m_ratio:g}-{'coefficients' if self.coefficients else 'plain'}"
@@ -56,7 +56,7 @@ class Cell:
 
     Attributes:
         design: The network.
-        seed: Of everything random.
+        seed: Seed of all random numbers.
     """
 
     design: Design
@@ -76,7 +76,7 @@ class Grid:
         o_values: Numbers of fragments.
         m_ratios: Lego filters per output channel.
         coefficients: With, without, or both.
-        seeds: One training of every design for each.
+        seeds: Every design is trained once with each.
 
     Raises:
         UsageError: An axis is empty or names a value twice.
@@ -114,5 +114,5 @@ class Grid:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Every training, seed by seed: a sweep that is cut short leaves whole grids."""
+        """Every training, seed by seed, so that a sweep that is cut short leaves whole grids."""
         return tuple(Cell(design, seed) for seed in self.seeds for design in self.designs)

@@ -16,15 +16,15 @@ class SweepRequest:
 
     Attributes:
         arch: Registry name of the LegoNet.
-        source: Of the pictures, as for train.
-        out: Folder for everything that comes of it.
+        source: The pictures, as for train.
+        out: Folder for all results.
         grid: The networks.
         recipe: How each is trained.
-        device: To train on; None: an accelerator if there is one.
-        threads: To train with; None as torch has it.
-        image_size: What compressed pictures are scaled to, in pixels; None as they are.
-        bench_threads: Of ONNX Runtime.
-        bench_seconds: For each file.
+        device: Where to train; None takes an accelerator if there is one.
+        threads: CPU threads for training; None leaves torch's default.
+        image_size: Pixels that compressed pictures are scaled to; None keeps their size.
+        bench_threads: Threads of ONNX Runtime for measuring.
+        bench_seconds: Time to measure each file.
     """
 
     arch: str
@@ -43,7 +43,7 @@ class SweepRequest:
         """How each file is measured.
 
         Raises:
-            UsageError: It cannot be measured so.
+            UsageError: Files cannot be measured like this.
         """
         return BenchOptions(self.bench_threads, duration_s=self.bench_seconds)
 
@@ -59,7 +59,7 @@ class SweepRequest:
 
     @property
     def caption(self) -> str:
-        """The budget in words, for beside a figure."""
+        """The budget in words, to be shown beside a figure."""
         recipe, seeds_count = self.recipe, len(self.grid.seeds)
         seeds = (
             "1 seed" if seeds_count == 1 else f"mean and standard deviation of {seeds_count} seeds"

@@ -39,7 +39,7 @@ def train_all(request: SweepRequest, tell: Tell = lambda _: None) -> None:
     Raises:
         UsageError: The folder holds cells of another budget, or the request does not fit together.
         CheckFailed: A training diverged.
-        Interrupted: The user stopped it; the same request goes on.
+        Interrupted: The user stopped it; the same request continues.
     """
     _check(request)
     folder, cells = Folder(request.out), request.grid.cells
@@ -79,11 +79,11 @@ def _drawn(request: SweepRequest, folder: Folder) -> Swept:
 
 
 def _check(request: SweepRequest) -> None:
-    """Find out before hours of training what would stop the sweep at its end."""
+    """Find out before hours of training what would stop the sweep after them."""
     if not find_architecture(request.arch).is_lego:
         legal = ", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego)
         raise UsageError("sweep: --arch names a LegoNet", received=request.arch, legal=legal)
-    _ = request.bench_options  # made here, so that one that is refused is refused now
+    _ = request.bench_options  # made here, so that it is refused now if at all
     for design in request.grid.designs[1:]:
         with torch.device("meta"):
             build(request.arch, **design.hyperparameters)

@@ -28,12 +28,12 @@ class Row:
         seeds_count: Trainings.
         test_count: Held-out pictures.
         accuracy: Mean share of held-out pictures that are classified correctly.
-        accuracy_std: Sample standard deviation over the seeds; None of a single one.
+        accuracy_std: Sample standard deviation over the seeds; None with a single seed.
         parameters_count: Weights and coefficients that are stored.
-        size_bytes: Of the ONNX file, median over the seeds (unused filters are not stored).
-        latency_ms: Median over the seeds of the median of one image.
-        latency_least_ms: Of the fastest of the seeds' files.
-        latency_most_ms: Of the slowest.
+        size_bytes: Size of the ONNX file, median over the seeds (unused filters are not stored).
+        latency_ms: Median latency of one image, median over the seeds.
+        latency_least_ms: Latency of the fastest of the seeds' files.
+        latency_most_ms: Latency of the slowest.
     """
 
     design: Design
@@ -79,7 +79,7 @@ def _present(value: Finished | None) -> Finished:
 
 
 def cells_of(table: Sequence[Row]) -> list[list[str]]:
-    """Return what people read, under ``COLUMNS``; the dense twin comes first."""
+    """Return the rows to print, under ``COLUMNS``; the dense twin comes first."""
     dense = table[0]
     return [
         [

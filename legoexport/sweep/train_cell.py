@@ -12,7 +12,7 @@ from legoexport.training.run import carry_out
 
 
 def train_cell(request: SweepRequest, folder: Folder, cell: Cell) -> CellResult:
-    """Train a cell, or go on where its training stopped, and write its checkpoint.
+    """Train a cell, or continue where its training stopped, and write its checkpoint.
 
     Raises:
         UsageError: The network and the pictures do not fit together.

@@ -1,7 +1,7 @@
-"""Pictures changed at random, in tensor operations on whole batches; fixed by a generator.
+"""Random changes to pictures, in tensor operations on whole batches, fixed by a generator.
 
-The random numbers are drawn on the CPU and for the whole batch, also where a process takes only a
-share of it, so that devices and numbers of processes all see the same pictures.
+The random numbers are drawn on the CPU and for the whole batch, even if a process takes only a
+share of it, so that the pictures are the same on any device and with any number of processes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def pad(images: Tensor, most: int, mode: str) -> Tensor:
 
 
 def crop(padded: Tensor, tops: Tensor, lefts: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut ``size`` (h, w) from each picture, from a row and a column of its own on."""
+    """Cut ``size`` (h, w) from each picture, starting at its own row and column."""
     device = padded.device
     rows = tops.to(device)[:, None] + torch.arange(size[0], device=device)
     columns = lefts.to(device)[:, None] + torch.arange(size[1], device=device)

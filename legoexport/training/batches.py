@@ -1,4 +1,4 @@
-"""The batches of an epoch: which pictures, in which order, changed how; all from the position.
+"""The batches of an epoch: which pictures, in which order, and how they are changed.
 
 Each step has a generator of its own, seeded from the run's seed and its position. A training that
 goes on after it was killed needs no state of a generator, and draws what it would have drawn.
@@ -42,8 +42,8 @@ class Batches:
     Attributes:
         data: The pictures.
         recipe: Batch size and augmentation.
-        seed: Of everything random.
-        rank: Of this process.
+        seed: Seed of all random numbers.
+        rank: Rank of this process.
         ranks_count: Processes that share each batch.
     """
 
@@ -55,7 +55,7 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in an epoch, the last with what is left."""
+        """Steps in an epoch; the last one has the pictures that are left."""
         return -(-len(self.data.train_labels) // self.recipe.batch_size)
 
     def order(self, epoch: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""TensorBoard's log, for those who have it installed."""
+"""TensorBoard's log, if TensorBoard is installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Board:
     """Writes every number of an epoch's result as a curve.
 
     Args:
-        folder: Where; None writes nothing.
+        folder: Where to write; None writes nothing.
 
     Raises:
         UsageError: TensorBoard is not installed.

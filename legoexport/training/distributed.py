@@ -17,7 +17,7 @@ from legoexport.errors import CheckFailed, UsageError
 from legoexport.training.loop import Interrupted
 from legoexport.training.ranks import ALONE, Ranks
 
-# A process that ends closes its connections, which the others see at once; this is for a machine
+# A process that ends closes its connections, and the others see that at once. This is for a machine
 # that vanishes. Longer than the slowest writing or decoding that others wait for.
 TIMEOUT = timedelta(minutes=10)
 # What gloo and nccl call a peer that is gone; neither has an error class for it.
@@ -29,7 +29,7 @@ def joined(device: str | None) -> Iterator[Ranks]:
     """Join the processes of torchrun for the block; without torchrun there is nothing to join.
 
     Args:
-        device: As asked for; decides between nccl and gloo.
+        device: The device that was asked for; it decides between nccl and gloo.
 
     Raises:
         CheckFailed: Another process is gone.

@@ -21,7 +21,7 @@ def count_correct(
     Args:
         module: The network; left in eval mode.
         data: Its test pictures are on the network's device.
-        precision: In which numbers.
+        precision: The numbers to compute in.
         ranks: Processes that share the work; each returns the sum.
     """
     module.eval()

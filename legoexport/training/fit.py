@@ -1,4 +1,4 @@
-"""What a request leaves open, taken from the machine and from the pictures."""
+"""Fill in what a request leaves open, from the machine and the pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from legoexport.training.request import Request
 
 
 def choose_device(name: str | None, ranks: Ranks) -> torch.device:
-    """Return the device by name, one of its own for each process.
+    """Return the device by name; each process gets its own.
 
     Raises:
         UsageError: There is no such device here.
@@ -54,10 +54,10 @@ def fit_hyperparameters(request: Request, data: ImageData) -> dict[str, object]:
 
 
 def hold_batches(data: ImageData, recipe: Recipe, ranks: Ranks) -> None:
-    """Hold every batch, the last of an epoch too, to a picture for each process at least.
+    """Check that every batch, also the last of an epoch, has a picture for each process.
 
     Raises:
-        UsageError: There is none.
+        UsageError: A batch has too few.
     """
     count = len(data.train_labels)
     fewest = min(recipe.batch_size, count % recipe.batch_size or recipe.batch_size)
@@ -65,7 +65,7 @@ def hold_batches(data: ImageData, recipe: Recipe, ranks: Ranks) -> None:
         raise UsageError(
             "the smallest batch of an epoch has fewer pictures than there are processes",
             received=f"{fewest} pictures, {ranks.count} processes",
-            next_step="--recipe batch_size=N with another N",
+            next_step="choose another --recipe batch_size=N",
         )
 
 

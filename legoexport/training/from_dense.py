@@ -1,4 +1,4 @@
-"""A trained dense network becomes a LegoNet that works: fitted, calibrated, counted."""
+"""Turn a trained dense network into a LegoNet: fit it, calibrate it, count what it gets right."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class CorrectCounts:
 
     @property
     def dense_accuracy(self) -> float:
-        """Share that the dense network has right."""
+        """Share that the dense network gets right."""
         return self.dense_count / self.images_count
 
     @property
     def lego_accuracy(self) -> float:
-        """Share that the LegoNet has right."""
+        """Share that the LegoNet gets right."""
         return self.lego_count / self.images_count
 
 
@@ -61,8 +61,8 @@ class FromDense:
         hyperparameters: What it was built with.
         fits: How well each Lego layer came out.
         batch_norms_count: Batch norms in the network.
-        correct: What it classifies correctly, if pictures were given; batch norms then have the
-            statistics of the training pictures, otherwise still those of the dense network.
+        correct: What it classifies correctly, if pictures were given. Batch norms then have the
+            statistics of the training pictures; otherwise they keep the dense network's.
     """
 
     module: nn.Module
@@ -86,13 +86,13 @@ def from_dense(
     Args:
         dense: The trained network, read with ``dense=True``.
         recipe: How the Lego layers are cut.
-        data: Pictures: those to train on calibrate batch norm (their labels are not looked at),
-            those held out are classified.
+        data: Training pictures calibrate batch norm (their labels are not used); held-out
+            pictures are classified.
         options: How long to look for good banks.
         progress: Called with each step before it starts.
 
     Raises:
-        CheckpointError: The network is of the user's own code, which nothing could build again with
+        CheckpointError: The network comes from the user's own code and cannot be built again with
             Lego layers.
         UsageError: The recipe does not fit the network, or the pictures do not.
     """

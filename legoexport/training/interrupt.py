@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish that is granted between two steps."""
+"""Ctrl-C stops a training between two steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SAME_WISH_SECONDS = 5.0
 
 
 class Interrupt:
-    """Catches SIGINT while its block runs; another one, seconds later, ends it on the spot."""
+    """Catches SIGINT while its block runs; another one, seconds later, ends the block at once."""
 
     def __init__(self) -> None:
         self._asked_at: float | None = None

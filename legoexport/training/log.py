@@ -16,7 +16,7 @@ from legoexport.host import atomic
 from legoexport.training.recipe import Recipe
 from legoexport.training.results import EpochResult
 
-# Between two plain lines within an epoch; a moving line is drawn anew twice a second.
+# Seconds between two plain lines within an epoch; a moving line is redrawn twice a second.
 PLAIN_SECONDS = 60.0
 MOVING_SECONDS = 0.5
 MINUTE = 60
@@ -26,7 +26,7 @@ class Progress:
     """Shows where a training stands.
 
     Args:
-        recipe: For the numbers of epochs.
+        recipe: Gives the number of epochs.
         images_count: Training pictures.
         console: Where to write; a terminal gets a moving line.
     """
@@ -48,7 +48,7 @@ class Progress:
             self._status.stop()
 
     def is_due(self) -> bool:
-        """Whether `step` would show anything, so that its numbers are worth the asking."""
+        """Whether `step` would show anything, so that computing its numbers is worth it."""
         return time.monotonic() - self._shown_at >= self._interval
 
     def step(self, epoch: int, shown_count: int, mean_loss: float, seconds: float) -> None:
@@ -57,8 +57,8 @@ class Progress:
         Args:
             epoch: From 1 on.
             shown_count: Pictures of this epoch that were shown.
-            mean_loss: Over them.
-            seconds: That they took.
+            mean_loss: Mean loss over them.
+            seconds: Time that they took.
         """
         if not self.is_due():
             return
@@ -91,7 +91,7 @@ class Progress:
 
 
 def write_csv(path: Path, results: Sequence[EpochResult]) -> None:
-    """Write a row for each epoch done, all of them anew, so that resuming leaves no stray ones.
+    """Rewrite all rows, one for each finished epoch, so that resuming leaves no stray ones.
 
     Raises:
         UsageError: The file cannot be written.
@@ -105,7 +105,7 @@ def write_csv(path: Path, results: Sequence[EpochResult]) -> None:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return such as ``2 h 05 min``, ``12 min`` or ``40 s``."""
+    """Return a duration like ``2 h 05 min``, ``12 min`` or ``40 s``."""
     if seconds < MINUTE:
         return f"{seconds:.0f} s"
     minutes = round(seconds / MINUTE)

@@ -21,13 +21,13 @@ class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told what happens, and who may ask for something.
+    """Callbacks that are told what happens and may ask to save or stop.
 
     Attributes:
         step: Called after each step.
         epoch: Called after each epoch with what it gave.
         save: Called to save the state, by all ranks at the same step.
-        wants_save: Asked after each step; one rank's wish is done by all.
+        wants_save: Asked after each step; if one rank wants it, all save.
         wants_stop: Asked after each step; the state is saved, and the training stops.
     """
 
@@ -53,7 +53,7 @@ def train(
         data: Pictures to train and to test on.
         recipe: How to train.
         observe: Called after each epoch.
-        seed: Of the order of the pictures and their changes.
+        seed: Seed of the order of the pictures and of their changes.
 
     Returns:
         What each epoch gave. ``module`` has the average of the weights if the recipe has one, and
@@ -67,7 +67,7 @@ def train(
 
 
 def run(session: Session, watch: Watch) -> None:
-    """Do what is left of a training.
+    """Run the rest of a training.
 
     Raises:
         Interrupted: The watch asked for it.
@@ -97,10 +97,10 @@ def _obey(session: Session, watch: Watch) -> None:
 
 
 def hold_finite(session: Session) -> None:
-    """Hold the loss to finite numbers, before anything is written.
+    """Check that the loss is finite, before anything is written.
 
     Raises:
-        CheckFailed: It is not.
+        CheckFailed: The loss is not finite.
     """
     if not session.setting.ranks.sum(session.loss_sum).isfinite():
         position = session.position

@@ -1,4 +1,4 @@
-"""In which numbers and memory layout a step computes; weights stay float32 throughout.
+"""The numbers and the memory layout that a step computes in; weights stay float32.
 
 Measured for lego_vgg16 at 32x32 on two cores with AVX-512 bf16 and AMX: see docs/training.md.
 bfloat16 has the range of float32, so that no loss needs scaling and the balance term, which is
@@ -35,7 +35,7 @@ class Precision:
         return torch.autocast(device.type, torch.bfloat16)
 
     def place(self, module: nn.Module) -> None:
-        """Lay the weights of a network out; their values stay."""
+        """Arrange the weights of a network in this layout; their values stay."""
         if self.channels_last:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -54,7 +54,7 @@ def choose(device: torch.device, *, mixed: bool | None = None) -> Precision:
 
     Args:
         device: Where the training runs.
-        mixed: Whether to compute in bfloat16; None: where the device has instructions for it.
+        mixed: Whether to compute in bfloat16; None means if the device has instructions for it.
     """
     if mixed is None:
         mixed = has_bfloat16(device)

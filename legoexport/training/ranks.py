@@ -13,9 +13,9 @@ class Ranks:
     """This process among those that share every batch.
 
     Attributes:
-        rank: From 0 on; rank 0 writes files and speaks.
-        count: Processes in all.
-        local_rank: Among those on this machine.
+        rank: Number of this process, from 0; rank 0 writes files and prints.
+        count: Number of all processes.
+        local_rank: Number among the processes on this machine.
     """
 
     rank: int = 0
@@ -24,7 +24,7 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:

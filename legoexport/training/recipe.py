@@ -1,8 +1,8 @@
-"""Recipes: what a training does, as data; presets from the paper, from its code, and short ones.
+"""Recipes say what a training does. Presets come from the paper and its code, or are short.
 
 The paper and its code agree on batch, rate, momentum, decay, warm-up and balance. Where the code
-goes its own way (train.py of LegoNet_pytorch) `published` follows it: a cosine a step an epoch,
-begun anew with an empty momentum when the masks freeze, and decay of the mask logits too.
+goes its own way (train.py of LegoNet_pytorch) `published` follows it: a cosine with one step an
+epoch, begun anew with an empty momentum when the masks freeze, and decay of the mask logits too.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ class Recipe:
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images per step, over all processes together.
-        learning_rate: Highest of the schedule.
+        learning_rate: The highest rate of the schedule.
         schedule: One of ``SCHEDULES``.
-        momentum: Of SGD.
+        momentum: Momentum of SGD.
         nesterov: Whether the momentum looks ahead.
-        weight_decay: Of SGD.
+        weight_decay: Weight decay of SGD.
         decays_masks: Whether the decay acts on mask logits too.
         mask_rate_ratio: Learning rate of the mask logits over that of all other parameters. A
             choice that changes loses what its output had learned with the filter before.
-        label_smoothing: Of the cross entropy.
-        balance_weight: Weight of the published balance term on the mask logits; 0: none.
+        label_smoothing: Label smoothing of the cross entropy.
+        balance_weight: Weight of the published balance term on the mask logits; 0 leaves it out.
         warmup_epochs: Epochs after which the masks are frozen; None never freezes them.
-        warmup_scales: Whether another number of epochs scales the warm-up with it.
+        warmup_scales: Whether the warm-up scales with the number of epochs.
         restarts_after_warmup: Whether momentum and schedule begin anew when the masks freeze.
-        flips: Whether pictures are mirrored, half of them, at random.
+        flips: Whether a random half of the pictures is mirrored.
         max_shift_pixels: Pictures are shifted at random by up to this many pixels either way.
         padding: What a shift brings in: "constant" zeros of the stored picture, black in uint8, or
             "replicate" for the border again.
-        ema_decay: Of the exponential moving average of the weights, a step; 0: none.
+        ema_decay: Decay per step of the moving average of the weights; 0 keeps no average.
 
     Raises:
         UsageError: A value is out of its range.
@@ -94,7 +94,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
         "paper": Recipe(),
         "published": Recipe(schedule="cosine", decays_masks=True, restarts_after_warmup=True),
         # Half the paper's rate: VGG16's first gradients are large, and a short climb must be safe.
-        # Masks move slowly: what a flip throws away a short training has no time to learn again.
+        # Masks move slowly: a short training has no time to relearn what a flip throws away.
         "short": Recipe(
             epochs=20,
             mask_rate_ratio=0.1,
@@ -106,7 +106,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
             warmup_scales=True,
             ema_decay=0.998,
         ),
-        # scikit-learn's 8x8 digits: mirrored digits are no digits, and a pixel is much.
+        # scikit-learn's 8x8 digits: a mirrored digit is not a digit, and one pixel is a lot.
         "digits": Recipe(
             epochs=12,
             batch_size=64,
@@ -129,8 +129,8 @@ def choose(
 
     Args:
         preset: One of ``PRESETS``.
-        epochs: In place of the preset's.
-        changes: Values by name of the attribute; they win over what ``epochs`` would scale.
+        epochs: Number of epochs, in place of the preset's.
+        changes: Values by name of the attribute; they override what ``epochs`` scales.
 
     Raises:
         UsageError: An unknown preset or attribute, or a value of another type or range.

@@ -17,21 +17,21 @@ class Request:
 
     Attributes:
         arch: Registry name of the network.
-        hyperparameters: Of the network, over its defaults; classes and input size follow the data.
-        source: Of the pictures, see `legoexport.training.data.source`.
+        hyperparameters: Override the network's defaults; classes and input size follow the data.
+        source: The pictures, see `legoexport.training.data.source`.
         out: The checkpoint to write; its state and its log lie beside it.
         recipe: How to train.
-        seed: Of everything random.
-        device: Such as "cpu" or "cuda"; None: an accelerator if there is one.
-        mixed: Whether to compute in bfloat16; None: where the device does so itself.
-        threads: Of this process; None as torch has it.
-        image_size: What compressed pictures are scaled to, in pixels; None as they are.
-        resumes: Whether to go on where an earlier run with the same options stopped.
-        save_seconds: Between two saved states; 0 saves after every step.
-        log: CSV file; None: beside ``out``.
-        tensorboard: Folder for TensorBoard; None: none.
-        start: Checkpoint of this network to begin with; None: weights drawn at random.
-        test_images: ``.npz`` file for the test pictures as the network sees them; None: none.
+        seed: Seed of all random numbers.
+        device: Where to train, such as "cpu" or "cuda"; None takes an accelerator if there is one.
+        mixed: Whether to compute in bfloat16; None means if the device has instructions for it.
+        threads: CPU threads of this process; None leaves torch's default.
+        image_size: Pixels that compressed pictures are scaled to; None keeps their size.
+        resumes: Whether to continue where an earlier run with the same options stopped.
+        save_seconds: Time between two saved states; 0 saves after every step.
+        log: CSV file; None writes it beside ``out``.
+        tensorboard: Folder for TensorBoard; None writes no log there.
+        start: Checkpoint of this network to start from; None draws weights at random.
+        test_images: ``.npz`` file for the test pictures as the network sees them; None writes none.
     """
 
     arch: str
@@ -53,5 +53,5 @@ class Request:
 
     @property
     def csv_path(self) -> Path:
-        """Where the log goes."""
+        """Path of the log."""
         return self.log or self.out.with_name(f"{self.out.name}.csv")

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch gave; two are equal whatever time they took.
+    """What one epoch gave. Times are not compared.
 
     Attributes:
-        epoch: From 1 on.
-        mean_loss: Over the training pictures, as they were shown.
+        epoch: Number of the epoch, from 1.
+        mean_loss: Mean loss over the training pictures, as they were shown.
         test_accuracy: Share of held-out pictures that are classified correctly.
         changed_choices_count: Mask entries that choose another Lego filter than an epoch before.
-        learning_rate: Of its last step.
-        training_seconds: That its steps took.
-        images_per_second: Training pictures in that time.
+        learning_rate: Learning rate of its last step.
+        training_seconds: Time that its steps took.
+        images_per_second: Training pictures per second of that time.
     """
 
     epoch: int

@@ -53,7 +53,7 @@ def carry_out(request: Request, ranks: Ranks = ALONE) -> Trained:
     """Train a network and write its checkpoint, its state and its log.
 
     Args:
-        request: What to train, on what, how.
+        request: What to train, on which pictures, and how.
         ranks: Processes that train together.
 
     Raises:
@@ -81,7 +81,7 @@ def _hold_paths(request: Request) -> None:
     if path.exists() and not request.resumes:
         raise UsageError(
             f"{path} holds an unfinished training",
-            next_step="--resume goes on with it; delete the file to begin anew",
+            next_step="continue it with --resume, or delete the file to begin anew",
         )
 
 
@@ -186,7 +186,7 @@ class _Run:
         self.saved_at = time.monotonic()
 
     def _finish(self, session: Session) -> Trained:
-        """Count in float32, as every other reader of the checkpoint will."""
+        """Count in float32, as every reader of the checkpoint will."""
         data, ranks = self.setting.data, self.setting.ranks
         correct = count_correct(session.best_module, data, ranks=ranks)
         trained = Trained(tuple(session.results), correct, len(data.test_labels))

@@ -1,4 +1,4 @@
-"""Learning rates: a number for each step, from its position alone, so that resuming needs none."""
+"""Learning rates, computed from the position of each step alone, so that no state is saved."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Position:
     """Where a training stands: the next step to make.
 
     Attributes:
-        epoch: From 1 on; one more than the recipe's epochs when it is done.
-        step: From 0 on, in the epoch.
+        epoch: Number of the epoch, from 1; one more than the recipe's epochs when all are done.
+        step: Number of the step in the epoch, from 0.
     """
 
     epoch: int = 1

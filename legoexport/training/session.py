@@ -44,8 +44,8 @@ class Setting:
     Attributes:
         data: The pictures, on the device to train on.
         recipe: What to do with them.
-        seed: Of everything random, but the network's first weights.
-        precision: In which numbers a step computes.
+        seed: Seed of all random numbers except the network's first weights.
+        precision: The numbers that a step computes in.
         ranks: Processes that share each batch.
     """
 
@@ -72,10 +72,10 @@ class Session:
         position: The next step to make.
         results: One for each epoch done.
         average: Moving average of the weights, if the recipe has one.
-        optimizer: With its momentum.
-        loss_sum: Over the pictures of this epoch so far, those of this process, float64.
+        optimizer: The optimizer, with its momentum.
+        loss_sum: Sum over the pictures that this process has shown in this epoch, float64.
         choices_before: What each mask chose when this epoch began.
-        training_seconds: That the steps of this epoch took so far.
+        training_seconds: Time that the steps of this epoch have taken so far.
     """
 
     def __init__(self, module: nn.Module, setting: Setting) -> None:
@@ -103,7 +103,7 @@ class Session:
 
     @property
     def is_done(self) -> bool:
-        """Whether every epoch is."""
+        """Whether every epoch is done."""
         return self.position.epoch > self.setting.recipe.epochs
 
     @property

@@ -1,7 +1,7 @@
 """Batch norm over the whole batch where processes share it, on any device.
 
-torch's SyncBatchNorm runs on accelerators alone, and plain batch norm would normalise each share
-by itself: another function, whose result depends on the number of processes.
+torch's SyncBatchNorm runs only on accelerators. Plain batch norm would normalise each share by
+itself, so that the result depends on the number of processes.
 """
 
 from __future__ import annotations

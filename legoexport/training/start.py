@@ -1,4 +1,4 @@
-"""Weights to begin with, such as those that ``legoexport legofy`` fitted to a dense network."""
+"""Weights to start from, such as a fit to a dense network (``legoexport fit``)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Start:
     """Where a training begins.
 
     Attributes:
-        checkpoint: The weights; None: drawn at random.
+        checkpoint: The weights; None draws them at random.
     """
 
     checkpoint: Checkpoint | None = None
@@ -34,10 +34,10 @@ class Start:
 
 
 def find_start(request: Request) -> tuple[Start, Request]:
-    """Read the checkpoint to begin with, if there is one.
+    """Read the checkpoint to start from, if there is one.
 
     Returns:
-        It, and the request with the checkpoint's hyper-parameters where it gave none.
+        The start, and the request with the checkpoint's hyperparameters if it gave none.
 
     Raises:
         CheckpointError: The file cannot be read.

@@ -1,6 +1,6 @@
 """The state of a training on disk: all that is needed to go on as if nothing had happened.
 
-No state of a random generator is among it: each step's numbers follow from its position.
+It needs no state of a random generator, because each step's numbers follow from its position.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ VERSION = 1
 
 
 def state_path(checkpoint: Path) -> Path:
-    """Return where the state of a training is kept that will write ``checkpoint``."""
+    """Return where the state of a training that will write ``checkpoint`` is kept."""
     return checkpoint.with_name(f"{checkpoint.name}.state")
 
 
 def save(path: Path, session: Session, identity: Mapping[str, object]) -> None:
-    """Write the state, whole or not at all; every rank must call, the first one writes.
+    """Write the state, whole or not at all; every rank must call this, and the first one writes.
 
     Args:
         path: The file.
@@ -65,7 +65,7 @@ def restore(path: Path, session: Session, identity: Mapping[str, object]) -> Non
     """Put a fresh session where the saved one stood.
 
     Raises:
-        UsageError: The file is missing, no state of ours, or of another training.
+        UsageError: The file is missing, not a training state, or belongs to another training.
     """
     state = _read(path, session.setting.device)
     _compare(path, state["identity"], identity)
@@ -75,7 +75,7 @@ def restore(path: Path, session: Session, identity: Mapping[str, object]) -> Non
     if session.average:
         session.average.module.load_state_dict(state["average"])
     session.optimizer.load_state_dict(state["optimizer"])
-    # The sum of all ranks, so only one of them goes on from it.
+    # The sum over all ranks, so only one of them continues from it.
     session.loss_sum.copy_(state["loss_sum"] * session.setting.ranks.leads)
     session.training_seconds = state["training_seconds"]
     session.choices_before = state["choices_before"]

@@ -35,7 +35,7 @@ class Name:
 
 @dataclass(frozen=True)
 class ByteType:
-    """The element type uint8; no other is read."""
+    """The element type uint8, the only one that is read."""
 
 
 @dataclass(eq=False)
@@ -53,13 +53,13 @@ def read_array_pickle(data: bytes) -> object:
     """Read one pickled value of plain containers, numbers, text and uint8 arrays.
 
     Raises:
-        ForeignGlobalError: It asks for a name outside the vocabulary.
-        MalformedFileError: It ends early, or holds anything else.
+        ForeignGlobalError: The pickle asks for a name outside the vocabulary.
+        MalformedFileError: The pickle ends early, or holds anything else.
     """
     try:
         return follow(_ArrayMachine(data), _INSTRUCTIONS)
     except UnicodeDecodeError as error:
-        raise MalformedFileError("text that is no text") from error
+        raise MalformedFileError("bytes that are not text") from error
 
 
 def _no_storage(key: str, storage_type: str, numel: object) -> Storage:
@@ -70,7 +70,7 @@ def _no_storage(key: str, storage_type: str, numel: object) -> Storage:
 class _ArrayMachine(PickleMachine):
     def __init__(self, data: bytes) -> None:
         super().__init__(data, 0, _no_storage)
-        # All arrays together hold no more than the file: one string may be named many times.
+        # One string may be named many times, but all arrays together hold no more than the file.
         self._bytes_left = len(data)
 
     def find(self, module: object, name: object) -> None:
@@ -88,7 +88,7 @@ class _ArrayMachine(PickleMachine):
             case (Name("_codecs.encode"), (str(text), "latin1")):
                 self.push(text)
             case _:
-                raise MalformedFileError("a call that makes no array of bytes")
+                raise MalformedFileError("a call that does not make an array of bytes")
 
     def build(self) -> None:
         state, target = self.pop(), self.top()
@@ -101,7 +101,7 @@ class _ArrayMachine(PickleMachine):
                     raise MalformedFileError("arrays that are larger than the file")
                 target.values = _filled(shape, data)
             case _:
-                raise MalformedFileError("state given to something that is no array of bytes")
+                raise MalformedFileError("state for something that is not an array of bytes")
 
 
 def _filled(shape: tuple[object, ...], data: str) -> NDArray[np.uint8]:

@@ -30,7 +30,7 @@ def read_arrays(path: Path) -> ImageData:
     Pictures are ``(N, c, h, w)``, ``(N, h, w, c)`` or ``(N, h, w)``.
 
     Raises:
-        UsageError: It is no such file, lacks an array, or has one of another shape or type.
+        UsageError: The file is not an .npz, lacks an array, or has one of another shape or type.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:

@@ -30,7 +30,7 @@ TEST_NAMES = ("test_batch",)
 BINARY_SUFFIX = ".bin"
 SHAPE = (3, 32, 32)
 PICTURE_BYTES = 3 * 32 * 32
-# A batch has 30.7 MB; a file that says much more is none.
+# A batch has 30.7 MB; a file that claims to be much larger is not a batch.
 MOST_BYTES = 100_000_000
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -45,7 +45,7 @@ def read_cifar_folder(path: Path) -> ImageData:
     """Read the batches in a folder.
 
     Raises:
-        UsageError: One is missing, damaged, or asks for code.
+        UsageError: A batch is missing, damaged, or asks for code.
     """
     files = _members(file for file in path.rglob("*_batch*") if file.is_file())
     return _assembled(path, {name: file.read_bytes() for name, file in files.items()})
@@ -55,7 +55,7 @@ def read_cifar_tar(path: Path) -> ImageData:
     """Read the batches in a tar archive, compressed or not; nothing is unpacked to disk.
 
     Raises:
-        UsageError: As `read_cifar_folder`, or it is no such archive.
+        UsageError: As for `read_cifar_folder`, or the file is not a tar archive.
     """
     contents = {}
     try:

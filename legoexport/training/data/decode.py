@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from legoexport.errors import UsageError
 
 MODES = {1: "L", 3: "RGB"}
-# Far above any training picture, and below the size from which Pillow warns.
+# Far above any training picture, and below the size at which Pillow warns.
 MOST_PIXELS = 50_000_000
 
 
 @dataclass
 class Decoder:
-    """Decodes pictures and holds them to one size, that of the first unless told.
+    """Decodes pictures of one size: the size given, or the size of the first.
 
     Attributes:
         channels: 1 for grey, 3 for colour; pictures are converted.
@@ -34,7 +34,7 @@ class Decoder:
         """Return ``(h, w, c)`` uint8.
 
         Raises:
-            UsageError: The file is no picture, or of another size than the others.
+            UsageError: The file is not a picture, or has another size than the others.
         """
         try:
             from PIL import Image, ImageOps  # noqa: PLC0415 - only pictures need the extra

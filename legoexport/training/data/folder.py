@@ -31,7 +31,7 @@ class Listing:
     """The pictures of one part, by name and class.
 
     Attributes:
-        names: Of the files, sorted.
+        names: File names, sorted.
         labels: Class of each file.
     """
 
@@ -43,7 +43,7 @@ def read_folder(path: Path, decoder: Decoder) -> ImageData:
     """Decode an image folder into memory.
 
     Raises:
-        UsageError: It has another layout, or a file that is no picture of the common size.
+        UsageError: The layout is another one, or a file is not a picture of the common size.
     """
     names = sorted(
         file.relative_to(path).as_posix()
@@ -57,7 +57,7 @@ def read_zip(path: Path, decoder: Decoder) -> ImageData:
     """Decode a zip archive of an image folder into memory; nothing is unpacked to disk.
 
     Raises:
-        UsageError: As `read_folder`, or it is no zip archive.
+        UsageError: As for `read_folder`, or the file is not a zip archive.
     """
     try:
         with zipfile.ZipFile(path) as archive:

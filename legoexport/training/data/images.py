@@ -15,7 +15,7 @@ FEWEST_CLASSES = 2
 
 @dataclass(frozen=True)
 class ImageData:
-    """Pictures and their classes, those to train on and those held out.
+    """Pictures and their classes, for training and held out.
 
     Attributes:
         train_images: ``(N, c, h, w)``; uint8 as decoded, or floating and normalised already.
@@ -43,7 +43,7 @@ class ImageData:
                 raise UsageError(
                     f"{part} pictures and labels",
                     received=f"{len(images)} and {len(labels)}",
-                    legal="as many of one as of the other, at least one",
+                    legal="the same number of each, at least one",
                 )
             if not 0 <= int(labels.min()) <= int(labels.max()) < self.class_count:
                 raise UsageError(
@@ -60,7 +60,7 @@ class ImageData:
 
     @property
     def class_count(self) -> int:
-        """Number of classes, counted from the training labels where they have no names."""
+        """Number of classes, counted from the training labels if the classes have no names."""
         return len(self.class_names) or int(self.train_labels.max()) + 1
 
     @property

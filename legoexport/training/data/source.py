@@ -1,4 +1,4 @@
-"""Which reader a source needs, told from its name and what it holds."""
+"""Choose the reader of a source by its name and contents."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Loaded:
 
     Attributes:
         data: The pictures.
-        seconds: To read and decode them.
+        seconds: Time to read and decode them.
     """
 
     data: ImageData
@@ -36,7 +36,7 @@ class Loaded:
 
     @property
     def images_per_second(self) -> float:
-        """Pictures read and decoded a second."""
+        """Pictures read and decoded per second."""
         return (len(self.data.train_labels) + len(self.data.test_labels)) / self.seconds
 
 
@@ -46,7 +46,7 @@ def load(source: str, *, channels: int = 3, size: int | None = None) -> Loaded:
     Args:
         source: A path, or ``"digits"``.
         channels: 1 or 3, what compressed pictures are converted to.
-        size: What compressed pictures are scaled to, in pixels; None keeps their size.
+        size: Pixels that compressed pictures are scaled to; None keeps their size.
 
     Raises:
         UsageError: There is nothing there that can be read, or the network takes other channels.
