@@ -45,22 +45,14 @@ COREML_OPS = frozenset(
     }
 )  # fmt: skip
 
-DIRECT_LOWERINGS = ("grouped", "grouped_dense_merge", "per_fragment", "fragment_batch", "dense")
 # For kernels outside the blocked layout, which only x86 has: they divide a convolution among
 # threads by images and groups, but a single image without groups by its matrix product.
-STACKED_LOWERINGS = ("winograd_rows_4_stack", "fragment_stack")
-WINOGRAD_LOWERINGS = (
-    "winograd_rows_4",
-    "winograd_rows_4_batch",
-    "winograd_rows_7",
-    "winograd_rows_7_batch",
-    "winograd_tiles_4",
-    "winograd_tiles_4_batch",
-)
+STACKED = ("winograd_rows_4_stack", "fragment_stack")
 # Nothing but convolutions: what a provider that lacks Gather takes whole.
-CONVOLUTION_LOWERINGS = ("grouped_dense_merge", "dense")
+CONVOLUTIONS = ("grouped_dense_merge", "dense")
 
 Choice = Literal["time", "work", "order"]
+Rest = Literal["automatic", "on request", "refused"]
 # What a plan that was not measured is to save.
 OBJECTIVES = ("latency", "memory", "size")
 
@@ -76,12 +68,16 @@ class Target:
         ir_version: Version of the ONNX file format.
         dynamic_batch: Whether the batch may stay open; otherwise a file has a fixed one.
         allowed_ops: Operators of the default domain that may run for an image.
-        lowerings: Names of the lowerings that a layer may get by itself, the preferred one first.
+        lowerings: Names of the lowerings that it prefers, the first one most; a layer may get them
+            by itself.
+        rest: What of the lowerings that it does not name: a layer may get them by itself, or only
+            where a plan, ``--prefer`` or ``--tune`` asks for them, or not at all.
         choice: How a layer without a plan gets its lowering: by the ``time`` that the cost model
             of a measured machine estimates, by the least ``work`` in multiply-adds, or the first
             in ``order`` that serves.
         providers: Execution providers of ONNX Runtime that run it, the preferred one first.
-        others: Names of those that only a plan, ``--prefer`` or ``--tune`` may choose.
+        on_request: Names of those that only a plan, ``--prefer`` or ``--tune`` may choose, whatever
+            becomes of the rest.
         fuses_offline: Whether a file in ORT format may hold ONNX Runtime's own fused operators.
         dilates_groups: Whether a convolution in groups may be dilated.
     """
@@ -93,16 +89,12 @@ class Target:
     dynamic_batch: bool
     allowed_ops: frozenset[str]
     lowerings: tuple[str, ...]
+    rest: Rest
     choice: Choice
     providers: tuple[str, ...]
-    others: tuple[str, ...] = ()
+    on_request: tuple[str, ...] = ()
     fuses_offline: bool = True
     dilates_groups: bool = True
-
-    @property
-    def eligible(self) -> tuple[str, ...]:
-        """All lowerings that a plan may name."""
-        return self.lowerings + self.others
 
     @property
     def batch(self) -> str:
@@ -120,10 +112,11 @@ CPU = Target(
     ir_version=IR_VERSION,
     dynamic_batch=True,
     allowed_ops=ALL_OPS,
-    lowerings=(*DIRECT_LOWERINGS[:-1], *WINOGRAD_LOWERINGS, "dense"),
+    lowerings=("grouped",),
+    rest="automatic",
     choice="time",
     providers=("CPUExecutionProvider",),
-    others=STACKED_LOWERINGS,
+    on_request=STACKED,
 )
 ARM64 = Target(
     name="arm64",
@@ -134,15 +127,8 @@ ARM64 = Target(
     allowed_ops=ALL_OPS,
     # Never groups or a convolution each first: there the SME kernels of onnxruntime 1.24 mistake
     # one fragment for another (see legoexport doctor).
-    lowerings=(
-        *STACKED_LOWERINGS,
-        "fragment_batch",
-        "grouped",
-        "grouped_dense_merge",
-        "per_fragment",
-        *WINOGRAD_LOWERINGS,
-        "dense",
-    ),
+    lowerings=(*STACKED, "fragment_batch"),
+    rest="automatic",
     choice="order",
     providers=("CPUExecutionProvider",),
 )
@@ -153,17 +139,11 @@ XNNPACK = Target(
     ir_version=IR_VERSION,
     dynamic_batch=False,
     allowed_ops=ALL_OPS,
-    lowerings=CONVOLUTION_LOWERINGS,
+    lowerings=CONVOLUTIONS,
+    # Their convolutions run on XNNPACK too, but not their Gathers: measure whether they repay it.
+    rest="on request",
     choice="work",
     providers=("XnnpackExecutionProvider", "CPUExecutionProvider"),
-    # Their convolutions run on XNNPACK too, but not their Gathers: measure whether they repay it.
-    others=(
-        "grouped",
-        "per_fragment",
-        "fragment_batch",
-        *STACKED_LOWERINGS,
-        *WINOGRAD_LOWERINGS,
-    ),
     fuses_offline=False,
 )
 NNAPI = Target(
@@ -173,7 +153,8 @@ NNAPI = Target(
     ir_version=IR_VERSION,
     dynamic_batch=False,
     allowed_ops=NNAPI_OPS,
-    lowerings=CONVOLUTION_LOWERINGS,
+    lowerings=CONVOLUTIONS,
+    rest="refused",
     choice="work",
     providers=("NnapiExecutionProvider", "CPUExecutionProvider"),
     fuses_offline=False,
@@ -186,7 +167,8 @@ COREML = Target(
     ir_version=IR_VERSION,
     dynamic_batch=False,
     allowed_ops=COREML_OPS,
-    lowerings=CONVOLUTION_LOWERINGS,
+    lowerings=CONVOLUTIONS,
+    rest="refused",
     choice="work",
     providers=("CoreMLExecutionProvider", "CPUExecutionProvider"),
     fuses_offline=False,
@@ -198,7 +180,15 @@ WEB = Target(
     ir_version=IR_VERSION,
     dynamic_batch=True,
     allowed_ops=ALL_OPS,
-    lowerings=(*STACKED_LOWERINGS, *DIRECT_LOWERINGS),
+    lowerings=(
+        *STACKED,
+        "grouped",
+        "grouped_dense_merge",
+        "per_fragment",
+        "fragment_batch",
+        "dense",
+    ),
+    rest="refused",
     choice="order",
     providers=("CPUExecutionProvider",),
 )

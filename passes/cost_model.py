@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from legoexport.passes.lowerings import Site
-from legoexport.passes.lowerings.cost import FOOTPRINTS
+from legoexport.passes.lowerings import Site, find_lowering
 
 FLOAT_BYTES = 4
 
@@ -44,10 +43,10 @@ def machine_with(threads: int) -> Machine:
 
 
 def seconds(site: Site, lowering: str, machine: Machine = ONE_THREAD) -> float:
-    """Estimate the time of one image through ``lowering``, one that has a footprint."""
-    footprint = FOOTPRINTS[lowering](site)
+    """Estimate the time of one image through ``lowering``."""
+    footprint = find_lowering(lowering).footprint(site)
     return (
-        footprint.macs / machine.macs_per_second
+        footprint.compute_bound_macs / machine.macs_per_second
         + FLOAT_BYTES * footprint.floats / machine.bytes_per_second
         + footprint.nodes * machine.seconds_per_node
     )

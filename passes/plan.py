@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from legoexport.errors import UsageError
+from legoexport.passes.eligible import eligible
 from legoexport.passes.lowerings import Site, find_lowering
 from legoexport.target import Target
 
 FORMAT_VERSION = 1
-# Lowerings that convolve with the geometry of the layer in one group per fragment.
-GROUPED = frozenset({"grouped", "grouped_dense_merge"})
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,9 @@ class Plan:
 def why_not(name: str, site: Site, target: Target) -> str | None:
     """Return why lowering ``name`` cannot serve ``site`` on ``target``, or None if it can."""
     lowering = find_lowering(name)
-    if name not in target.eligible:
-        return f"target {target.name} takes {', '.join(target.eligible)}"
+    if name not in eligible(target):
+        return f"target {target.name} takes {', '.join(eligible(target))}"
     dilated_groups = site.frozen.o > 1 and site.frozen.dilation != (1, 1)
-    if name in GROUPED and dilated_groups and not target.dilates_groups:
+    if lowering.dilates_groups and dilated_groups and not target.dilates_groups:
         return f"target {target.name} takes no dilated convolution in groups"
     return lowering.declines(site)

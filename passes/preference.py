@@ -16,8 +16,8 @@ import onnx_ir as ir
 from legoexport.errors import UsageError
 from legoexport.passes.cost_model import FLOAT_BYTES, machine_with, seconds
 from legoexport.passes.draft import Draft
+from legoexport.passes.eligible import automatic
 from legoexport.passes.lowerings import Site, find_lowering
-from legoexport.passes.lowerings.cost import FOOTPRINTS
 from legoexport.passes.plan import Plan, why_not
 from legoexport.target import OBJECTIVES, Target
 
@@ -67,7 +67,7 @@ def preferred_plan(sites: Iterable[Site], target: Target, preference: Preference
 
 def held_bytes(site: Site, name: str) -> int:
     """Bytes of weights that the runtime keeps for a layer once it has folded them."""
-    return FLOAT_BYTES * FOOTPRINTS[name](site).weights
+    return FLOAT_BYTES * find_lowering(name).footprint(site).weights
 
 
 def stored_bytes(site: Site, name: str) -> int:
@@ -83,7 +83,7 @@ Chosen = dict[Site, str]
 
 
 def _able(site: Site, target: Target) -> tuple[str, ...]:
-    reasons = {name: why_not(name, site, target) for name in target.lowerings}
+    reasons = {name: why_not(name, site, target) for name in automatic(target)}
     able = tuple(name for name, reason in reasons.items() if reason is None)
     if not able:
         raise UsageError(f"layer {site.layer}: every lowering declines", received=reasons)
@@ -123,7 +123,7 @@ def _costs(able: Able, threads: Sequence[int]) -> dict[tuple[Site, str], float]:
 def _least_memory(able: Able, threads: Sequence[int]) -> Chosen:
     """Weights add up, maps do not: try every limit on the maps of a layer."""
     alive = {
-        (site, name): FLOAT_BYTES * FOOTPRINTS[name](site).alive
+        (site, name): FLOAT_BYTES * find_lowering(name).footprint(site).alive
         for site in able
         for name in able[site]
     }
@@ -153,7 +153,7 @@ def _smallest(able: Able, threads: Sequence[int]) -> Chosen:
 def _with_least_work(able: Able, threads: Sequence[int]) -> Chosen:
     del threads
     return {
-        site: min(names, key=lambda name: find_lowering(name).work(site).total_macs)
+        site: min(names, key=lambda name: find_lowering(name).footprint(site).macs)
         for site, names in able.items()
     }
 

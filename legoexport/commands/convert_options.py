@@ -137,8 +137,10 @@ def is_ort(out: Path, file_format: str | None) -> bool:
 def _preferring(target: Target, lowering: str, plan_file: Path | None) -> Target:
     if plan_file is not None:
         raise UsageError("--plan leaves nothing to prefer", next_step="leave --prefer out")
-    if lowering not in target.eligible:
-        legal = ", ".join(target.eligible)
+    from legoexport.passes.eligible import eligible
+
+    if lowering not in eligible(target):
+        legal = ", ".join(eligible(target))
         raise UsageError(f"target {target.name} lowers nothing so", received=lowering, legal=legal)
     others = (name for name in target.lowerings if name != lowering)
     return replace(target, lowerings=(lowering, *others), choice="order")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from legoexport.host.report import print_json, print_table, print_text
+from legoexport.passes.eligible import automatic, eligible
 from legoexport.target import TARGETS, Target
 
 COLUMNS = ("target", "runs on", "opset", "IR", "batch", "operators", "chooses by", "prefers")
@@ -23,7 +24,7 @@ def command(*, as_json: bool) -> None:
     print_table("Targets", COLUMNS, [_row(target) for target in TARGETS.values()])
     print_text("")
     for target in TARGETS.values():
-        print_text(f"{target.name} may lower to {', '.join(target.eligible)}")
+        print_text(f"{target.name} may lower to {', '.join(eligible(target))}")
 
 
 def _row(target: Target) -> tuple[object, ...]:
@@ -40,4 +41,9 @@ def _row(target: Target) -> tuple[object, ...]:
 
 
 def _as_json(target: Target) -> dict[str, Any]:
-    return asdict(target) | {"allowed_ops": sorted(target.allowed_ops)}
+    chosen = automatic(target)
+    return asdict(target) | {
+        "allowed_ops": sorted(target.allowed_ops),
+        "lowerings": chosen,
+        "on_request": tuple(name for name in eligible(target) if name not in chosen),
+    }

@@ -14,6 +14,7 @@ from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.host import atomic
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge_outputs import check_model
+from legoexport.passes.eligible import automatic
 from legoexport.passes.plan import why_not
 from legoexport.passes.preference import held_bytes
 from legoexport.target import Target
@@ -110,7 +111,7 @@ def _smallest(conversion: Conversion, target: Target) -> str:
     sites = [layer.site for layer in conversion.compiled.layers]
     serving = [
         name
-        for name in target.lowerings
+        for name in automatic(target)
         if all(why_not(name, site, target) is None for site in sites)
     ]
     return min(serving, key=lambda name: sum(held_bytes(site, name) for site in sites))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from legoexport.compile.stages import Prepared
 from legoexport.errors import UsageError
+from legoexport.passes.eligible import eligible
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan, why_not
 from legoexport.target import Target
@@ -24,12 +25,13 @@ def uniform_plans(prepared: Prepared) -> dict[str, Plan]:
         UsageError: The network has no Lego layer, or the target does not allow ``dense``.
     """
     target, sites = prepared.options.target, prepared.sites
-    if not sites or YARDSTICK not in target.eligible:
+    names = eligible(target)
+    if not sites or YARDSTICK not in names:
         raise UsageError("there is nothing to tune", received=f"{len(sites)} Lego layers")
     plans = {}
-    for name in target.eligible:
+    for name in names:
         if any(why_not(name, site, target) is None for site in sites):
-            order = (name, *target.eligible)
+            order = (name, *names)
             chosen = {site.layer: _first_that_serves(order, site, target) for site in sites}
             plans[name] = Plan(chosen)
     return plans

@@ -57,18 +57,38 @@ class Site:
         height, width = self.output_size
         return height * width
 
+    @property
+    def end_floats(self) -> int:
+        """Floats of the maps that enter and leave."""
+        height, width = self.input_size
+        return self.frozen.c * height * width + self.frozen.n * self.output_pixels
+
 
 @dataclass(frozen=True)
-class Work:
-    """Multiply-adds for one image."""
+class Footprint:
+    """What a layer costs for one image, independent of the machine.
 
-    transform_macs: int
-    merge_macs: int
+    A convolution in the blocked layout reads its input and writes its output while it computes, so
+    only its weights count as moved: for every image again, unless they fit the second-level cache,
+    as those of one point of a row transform do. Every other operator reads and writes all that it
+    touches, and so does the reordering into and out of the blocked layout.
 
-    @property
-    def total_macs(self) -> int:
-        """Transform and merge together."""
-        return self.transform_macs + self.merge_macs
+    Attributes:
+        macs: Multiply-adds of everything that runs for an image.
+        compute_bound_macs: Those of operators whose time is that of their arithmetic; the time of
+            the others, transforms and a gathered merge, is that of the floats they move.
+        floats: Floats read and written, and weights.
+        nodes: Operators that run.
+        weights: Floats that stay in memory once the runtime has folded what the file computes.
+        alive: Floats of the maps that the widest operator reads and writes.
+    """
+
+    macs: int
+    compute_bound_macs: int
+    floats: int
+    nodes: int
+    weights: int
+    alive: int
 
 
 class Lowering(Protocol):
@@ -88,11 +108,16 @@ class Lowering(Protocol):
         """Its rounding error over that of a plain sum of the same products; 1 for direct forms."""
         ...
 
+    @property
+    def dilates_groups(self) -> bool:
+        """Whether it has a convolution in groups with the dilation of the layer."""
+        ...
+
     def declines(self, site: Site) -> str | None:
         """Return why this lowering cannot serve ``site``, or None if it can."""
         ...
 
-    def work(self, site: Site) -> Work:
+    def footprint(self, site: Site) -> Footprint:
         """Count what one image costs."""
         ...
 

@@ -12,7 +12,13 @@ import numpy as np
 import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, stored_bias
+from legoexport.passes.lowerings.base import (
+    Footprint,
+    Site,
+    convolution_attributes,
+    filter_taps,
+    stored_bias,
+)
 
 
 class Dense:
@@ -20,17 +26,19 @@ class Dense:
 
     name = "dense"
     rounding_growth = 1.0
+    dilates_groups = False
 
     def declines(self, site: Site) -> str | None:
         """Serve every layer."""
         del site
         return None
 
-    def work(self, site: Site) -> Work:
+    def footprint(self, site: Site) -> Footprint:
         """Count the dense convolution; nothing is left to merge."""
         frozen = site.frozen
-        taps = frozen.c * frozen.kernel[0] * frozen.kernel[1]
-        return Work(frozen.n * taps * site.output_pixels, 0)
+        weight = frozen.n * frozen.o * filter_taps(frozen)
+        macs = weight * site.output_pixels
+        return Footprint(macs, macs, floats=weight, nodes=1, weights=weight, alive=site.end_floats)
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add o times (Gather, Mul), Concat, Conv."""

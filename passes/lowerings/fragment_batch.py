@@ -12,9 +12,10 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, filter_taps
+from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes
+from legoexport.passes.lowerings.direct_footprint import direct_footprint
 from legoexport.passes.lowerings.fragments import AS_BATCH
-from legoexport.passes.lowerings.merge import gather_and_sum, merge_macs
+from legoexport.passes.lowerings.merge import gather_and_sum
 
 
 class FragmentBatch:
@@ -22,17 +23,16 @@ class FragmentBatch:
 
     name = "fragment_batch"
     rounding_growth = 1.0
+    dilates_groups = False
 
     def declines(self, site: Site) -> str | None:
         """Serve every layer."""
         del site
         return None
 
-    def work(self, site: Site) -> Work:
+    def footprint(self, site: Site) -> Footprint:
         """Count every filter on every fragment."""
-        frozen = site.frozen
-        maps = frozen.o * frozen.m
-        return Work(maps * filter_taps(frozen) * site.output_pixels, merge_macs(site))
+        return direct_footprint(site, AS_BATCH)
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add Reshape, Conv, Reshape, Gather, Conv."""

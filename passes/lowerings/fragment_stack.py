@@ -13,6 +13,7 @@ and columns.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ import onnx_ir as ir
 
 from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, filter_taps
-from legoexport.passes.lowerings.fragments import AS_STACK
-from legoexport.passes.lowerings.merge import gather_and_sum, merge_macs
+from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes, filter_taps
+from legoexport.passes.lowerings.direct_footprint import direct_footprint
+from legoexport.passes.lowerings.fragments import AS_BATCH, AS_STACK
+from legoexport.passes.lowerings.merge import gather_and_sum
 from legoexport.passes.lowerings.merge_rows import sum_of_rows
 from legoexport.passes.lowerings.stacked_map import StackedMap
 
@@ -32,6 +34,7 @@ class FragmentStack:
 
     name = "fragment_stack"
     rounding_growth = 1.0
+    dilates_groups = False
 
     def declines(self, site: Site) -> str | None:
         """Serve layers whose stacked rows come out at whole distances."""
@@ -39,11 +42,22 @@ class FragmentStack:
             return None
         return "a padding that reaches past the kernel leaves no whole rows between fragments"
 
-    def work(self, site: Site) -> Work:
-        """Count every filter on every fragment, the rows between fragments too."""
-        frozen, rows = site.frozen, StackedMap.of(site).distance * site.frozen.o
-        macs = frozen.m * filter_taps(frozen) * rows * site.output_size[1]
-        return Work(macs, merge_macs(site))
+    def footprint(self, site: Site) -> Footprint:
+        """Count as fragments in a batch, with Pad, Gather and the rows between fragments."""
+        batch, stacked = direct_footprint(site, AS_BATCH), StackedMap.of(site)
+        height, width = site.input_size
+        spaced = 2 * site.frozen.c * (height + stacked.gap) * width
+        row = AS_STACK.maps(site.frozen) * site.output_size[1]
+        between = row * (stacked.distance - site.output_size[0])
+        macs = between * filter_taps(site.frozen)
+        return replace(
+            batch,
+            macs=batch.macs + macs,
+            compute_bound_macs=batch.compute_bound_macs + macs,
+            floats=batch.floats + spaced + 2 * between,
+            nodes=batch.nodes + 2,
+            alive=max(batch.alive, 2 * row * stacked.distance),
+        )
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add Pad, Gather, Reshape, Conv, Reshape, Gather, Conv."""

@@ -13,9 +13,10 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, filter_taps
+from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes
+from legoexport.passes.lowerings.direct_footprint import direct_footprint
 from legoexport.passes.lowerings.fragments import AS_GROUPS
-from legoexport.passes.lowerings.merge import gather_and_sum, merge_macs
+from legoexport.passes.lowerings.merge import gather_and_sum
 
 
 class Grouped:
@@ -23,16 +24,16 @@ class Grouped:
 
     name = "grouped"
     rounding_growth = 1.0
+    dilates_groups = True
 
     def declines(self, site: Site) -> str | None:
         """Serve every layer."""
         del site
         return None
 
-    def work(self, site: Site) -> Work:
+    def footprint(self, site: Site) -> Footprint:
         """Count the padded groups, which are what is really multiplied."""
-        maps = AS_GROUPS.maps(site.frozen)
-        return Work(maps * filter_taps(site.frozen) * site.output_pixels, merge_macs(site))
+        return direct_footprint(site, AS_GROUPS)
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add Gather (weights), Conv, Gather, Conv."""

@@ -16,8 +16,8 @@ import onnx_ir as ir
 from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import (
+    Footprint,
     Site,
-    Work,
     convolution_attributes,
     filter_taps,
     stored_bias,
@@ -30,17 +30,21 @@ class GroupedDenseMerge:
 
     name = "grouped_dense_merge"
     rounding_growth = 1.0
+    dilates_groups = True
 
     def declines(self, site: Site) -> str | None:
         """Serve every layer."""
         del site
         return None
 
-    def work(self, site: Site) -> Work:
-        """Count the padded groups, and the zeros of the merge."""
+    def footprint(self, site: Site) -> Footprint:
+        """Count the padded groups, and the zeros of the merge; both stay in the blocked layout."""
         frozen = site.frozen
-        maps = AS_GROUPS.maps(frozen) * site.output_pixels
-        return Work(maps * filter_taps(frozen), maps * frozen.n)
+        maps = AS_GROUPS.maps(frozen)
+        weight = maps * (filter_taps(frozen) + frozen.n)
+        macs, between = weight * site.output_pixels, (maps + frozen.n) * site.output_pixels
+        alive = max(site.end_floats, between)
+        return Footprint(macs, macs, floats=weight, nodes=2, weights=weight, alive=alive)
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add Gather (weights), Conv, and Conv with its weight M."""

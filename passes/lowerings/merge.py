@@ -57,8 +57,23 @@ def weighted_sum(draft: Draft, chosen: ir.Value, site: Site) -> ir.Value:
 
 
 def merge_macs(site: Site) -> int:
-    """Multiply-adds of ``weighted_sum`` for one image."""
+    """Multiply-adds of the sum for one image."""
     return _outputs_per_group(site) * site.frozen.o * site.frozen.n * site.output_pixels
+
+
+def merge_floats(site: Site) -> int:
+    """Floats that the merge moves for one image.
+
+    The gather reads and writes the o n chosen maps, the sum reads them and writes n, and these are
+    read and written again on their way back into the blocked layout.
+    """
+    return (3 * site.frozen.o + 3) * site.frozen.n * site.output_pixels
+
+
+def alive_floats(site: Site, maps_floats: int) -> int:
+    """Floats alive where maps are copied, or gathered, or what is gathered is copied."""
+    chosen = site.frozen.o * site.frozen.n * site.output_pixels
+    return max(site.end_floats, 2 * maps_floats, maps_floats + chosen, 2 * chosen)
 
 
 def _outputs_per_group(site: Site) -> int:

@@ -15,8 +15,13 @@ import numpy as np
 import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work, convolution_attributes, filter_taps
-from legoexport.passes.lowerings.merge import gather_and_sum, merge_macs
+from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes, filter_taps
+from legoexport.passes.lowerings.merge import (
+    alive_floats,
+    gather_and_sum,
+    merge_floats,
+    merge_macs,
+)
 
 
 class PerFragment:
@@ -24,16 +29,27 @@ class PerFragment:
 
     name = "per_fragment"
     rounding_growth = 1.0
+    dilates_groups = False
 
     def declines(self, site: Site) -> str | None:
         """Serve every layer."""
         del site
         return None
 
-    def work(self, site: Site) -> Work:
-        """Count the pairs in use, no padding."""
-        pairs = site.frozen.selection.pair_count
-        return Work(pairs * filter_taps(site.frozen) * site.output_pixels, merge_macs(site))
+    def footprint(self, site: Site) -> Footprint:
+        """Count the pairs in use, no padding; Split and Concat copy what they join."""
+        frozen, pairs = site.frozen, site.frozen.selection.pair_count
+        height, width = site.input_size
+        weight, maps_floats = pairs * filter_taps(frozen), pairs * site.output_pixels
+        macs = weight * site.output_pixels
+        return Footprint(
+            macs=macs + merge_macs(site),
+            compute_bound_macs=macs,
+            floats=weight + 2 * frozen.c * height * width + 4 * maps_floats + merge_floats(site),
+            nodes=5 + 2 * frozen.o,
+            weights=weight,
+            alive=alive_floats(site, maps_floats),
+        )
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add Split, o times (Gather, Conv), Concat, Gather, Conv."""

@@ -71,6 +71,11 @@ class TiledAxis:
         """Multiply-adds of the input transform of one tile."""
         return sum(len(taps.values) for taps in self.taps)
 
+    def input_floats(self, site: Site) -> int:
+        """Floats that the depthwise convolutions along the height read and write."""
+        height, width = site.input_size
+        return self.transforms.points * site.frozen.c * width * (height + self.tiles)
+
     def kernels(self, draft: Draft, channels: int) -> list[Kernel]:
         """Add the depthwise weights of all rows of B^T; a row of taps is stored once."""
         return [self._kernel(draft, taps, i, channels) for i, taps in enumerate(self.taps)]

@@ -13,57 +13,102 @@ the merge puts its f kinds of rows in order.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work
-from legoexport.passes.lowerings.fragments import Fragments
-from legoexport.passes.lowerings.merge import merge_macs
+from legoexport.passes.lowerings.base import Footprint, Site, filter_taps
+from legoexport.passes.lowerings.fragments import AS_BATCH, AS_GROUPS, AS_STACK, Fragments
+from legoexport.passes.lowerings.merge import alive_floats, merge_floats, merge_macs
 from legoexport.passes.lowerings.merge_rows import gather_rows_and_sum
-from legoexport.passes.lowerings.winograd import TAPS, Transforms
-from legoexport.passes.lowerings.winograd_axis import TiledAxis
+from legoexport.passes.lowerings.winograd import F4, F7, TAPS, Transforms
+from legoexport.passes.lowerings.winograd_axis import TiledAxis, declines_axis
 
 
-def rows_work(site: Site, transforms: Transforms, fragments: Fragments) -> Work:
-    """Count input transform, convolutions and output transform of one image."""
-    frozen, rows = site.frozen, TiledAxis.of(site, 0, transforms)
-    points = transforms.points
-    inputs = frozen.c * rows.tap_count * rows.tiles * site.input_size[1]
-    taps = points * (frozen.c // frozen.o) * frozen.kernel[1] + transforms.tile * points
-    maps = fragments.images(frozen) * fragments.maps(frozen)
-    outputs = maps * taps * rows.tiles * site.output_size[1]
-    return Work(inputs + outputs, merge_macs(site))
+@dataclass(frozen=True)
+class WinogradRows:
+    """Lower to F(f, 3) along the height and the shared merge.
+
+    Attributes:
+        name: The name used in plans.
+        transforms: Of one tile.
+        fragments: How the a convolutions meet the fragments.
+        rounding_growth: Twice the most that was measured (docs/lowerings.md).
+    """
+
+    name: str
+    transforms: Transforms
+    fragments: Fragments
+    rounding_growth: float
+
+    @property
+    def dilates_groups(self) -> bool:
+        """Along the width the convolutions have the dilation of the layer."""
+        return self.fragments is AS_GROUPS
+
+    def declines(self, site: Site) -> str | None:
+        """Serve vertical kernels of 3 with stride and dilation 1."""
+        return declines_axis(site, 0)
+
+    def footprint(self, site: Site) -> Footprint:
+        """Count a depthwise and an ordinary convolution for each point, A^T, gather and sum."""
+        frozen, rows = site.frozen, TiledAxis.of(site, 0, self.transforms)
+        fragments, points, tile = self.fragments, self.transforms.points, self.transforms.tile
+        taps = points * filter_taps(frozen) // frozen.kernel[0]
+        weight = fragments.filters(frozen) * taps
+        maps = fragments.images(frozen) * fragments.maps(frozen)
+        products = maps * rows.tiles * site.output_size[1]
+        inputs = frozen.c * rows.tap_count * rows.tiles * site.input_size[1]
+        # Concat and reordering of the products, then A^T from a rows to f.
+        floats = weight + rows.input_floats(site) + products * (5 * points + tile)
+        if fragments is AS_STACK:
+            floats += 2 * frozen.c * site.input_size[0] * site.input_size[1]
+        return Footprint(
+            macs=inputs + products * (taps + tile * points) + merge_macs(site),
+            compute_bound_macs=products * taps,
+            floats=floats + merge_floats(site),
+            nodes=2 * points + 6,
+            weights=weight,
+            alive=alive_floats(site, products * points),
+        )
+
+    def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
+        """Add (Conv, Conv) for each point, Concat, Reshape, MatMul and the merge of rows."""
+        frozen, rows = site.frozen, TiledAxis.of(site, 0, self.transforms)
+        transforms, fragments = self.transforms, self.fragments
+        channels = frozen.c // fragments.images(frozen)
+        entered = fragments.enter(draft, x, site)
+        attributes = _attributes(site, fragments.groups(frozen))
+        kernels = rows.kernels(draft, channels)
+        products = []
+        for i, weight in enumerate(_weights(draft, bank, site, transforms, fragments)):
+            values = rows.transform(draft, f"input_{i}", entered, kernels[i])
+            shown = fragments.present(draft, f"shown_{i}", values, frozen)
+            conv = draft.node("transform", f"conv_{i}", "Conv", [shown, weight], attributes)
+            products.append(conv)
+        joined = draft.node("transform", "concat", "Concat", products, {"axis": 1})
+        shape = draft.integers("transform", "flat_shape", [0, transforms.points, -1])
+        flat = draft.node("transform", "flat", "Reshape", [joined, shape])
+        matrix = draft.constant("transform", "output_matrix", transforms.output.astype(np.float32))
+        lines = draft.node("transform", "output", "MatMul", [matrix, flat])
+        return gather_rows_and_sum(draft, lines, site, rows, fragments)
 
 
-def build_rows(
-    draft: Draft,
-    x: ir.Value,
-    bank: ir.Value,
-    site: Site,
-    *,
-    transforms: Transforms,
-    fragments: Fragments,
-) -> ir.Value:
-    """Add the layer to ``draft``."""
-    frozen, rows = site.frozen, TiledAxis.of(site, 0, transforms)
-    channels = frozen.c // fragments.images(frozen)
-    entered = fragments.enter(draft, x, site)
-    attributes = _attributes(site, fragments.groups(frozen))
-    kernels = rows.kernels(draft, channels)
-    products = []
-    for i, weight in enumerate(_weights(draft, bank, site, transforms, fragments)):
-        values = rows.transform(draft, f"input_{i}", entered, kernels[i])
-        shown = fragments.present(draft, f"shown_{i}", values, frozen)
-        products.append(draft.node("transform", f"conv_{i}", "Conv", [shown, weight], attributes))
-    joined = draft.node("transform", "concat", "Concat", products, {"axis": 1})
-    shape = draft.integers("transform", "flat_shape", [0, transforms.points, -1])
-    flat = draft.node("transform", "flat", "Reshape", [joined, shape])
-    matrix = draft.constant("transform", "output_matrix", transforms.output.astype(np.float32))
-    lines = draft.node("transform", "output", "MatMul", [matrix, flat])
-    return gather_rows_and_sum(draft, lines, site, rows, fragments)
+# F(4, 3) rounds less, and wastes less on heights that 7 does not divide. 7 divides the heights of
+# networks for 224 x 224 input: 7, 14, 28, 56, 112, 224. As batch, each transformed filter is read
+# once for all fragments: for small maps with many channels. The stack needs no gap, because rows no
+# longer meet after the input transform: ordinary convolutions, which every kernel divides among all
+# threads.
+WINOGRAD_ROWS = (
+    WinogradRows("winograd_rows_4", F4, AS_GROUPS, rounding_growth=5.0),
+    WinogradRows("winograd_rows_4_batch", F4, AS_BATCH, rounding_growth=5.0),
+    WinogradRows("winograd_rows_4_stack", F4, AS_STACK, rounding_growth=5.0),
+    WinogradRows("winograd_rows_7", F7, AS_GROUPS, rounding_growth=18.0),
+    WinogradRows("winograd_rows_7_batch", F7, AS_BATCH, rounding_growth=18.0),
+)
 
 
 def _weights(

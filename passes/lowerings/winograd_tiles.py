@@ -15,57 +15,89 @@ Transpose puts the columns in order, the Gather of the merge the rows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, Work
-from legoexport.passes.lowerings.fragments import Fragments
-from legoexport.passes.lowerings.merge import merge_macs
+from legoexport.passes.lowerings.base import Footprint, Site
+from legoexport.passes.lowerings.fragments import AS_BATCH, AS_GROUPS, Fragments
+from legoexport.passes.lowerings.merge import alive_floats, merge_floats, merge_macs
 from legoexport.passes.lowerings.merge_rows import gather_rows_and_sum
-from legoexport.passes.lowerings.winograd import TAPS, Transforms
-from legoexport.passes.lowerings.winograd_axis import TiledAxis
+from legoexport.passes.lowerings.winograd import F4, TAPS, Transforms
+from legoexport.passes.lowerings.winograd_axis import TiledAxis, declines_axis
 
 Axes = tuple[TiledAxis, TiledAxis]
 
 
-def tiled_axes(site: Site, transforms: Transforms) -> Axes:
-    """Cut both axes of the map of ``site``."""
-    return TiledAxis.of(site, 0, transforms), TiledAxis.of(site, 1, transforms)
+@dataclass(frozen=True)
+class WinogradTiles:
+    """Lower to F(f x f, 3 x 3) and the shared merge.
+
+    Attributes:
+        name: The name used in plans.
+        transforms: Of one tile, along both axes.
+        fragments: How the convolution meets the fragments, as groups or as batch.
+        rounding_growth: Twice the most that was measured (docs/lowerings.md).
+    """
+
+    name: str
+    transforms: Transforms
+    fragments: Fragments
+    rounding_growth: float
+    dilates_groups: bool = field(default=False, init=False)
+
+    def declines(self, site: Site) -> str | None:
+        """Serve kernels of 3 with stride and dilation 1."""
+        return declines_axis(site, 0) or declines_axis(site, 1)
+
+    def footprint(self, site: Site) -> Footprint:
+        """Count the depthwise convolutions, the one in groups, A^T on both sides and the merge."""
+        frozen, (rows, columns) = site.frozen, self._axes(site)
+        points, tile = self.transforms.points, self.transforms.tile
+        images, maps = self.fragments.images(frozen), self.fragments.maps(frozen)
+        tiles, cells = rows.tiles * columns.tiles, frozen.c // frozen.o
+        weight = points**2 * self.fragments.filters(frozen) * cells
+        products = points**2 * images * maps * tiles
+        vertical = rows.tap_count * rows.tiles * site.input_size[1]
+        transforms = frozen.c * (vertical + points * columns.tap_count * tiles)
+        # Horizontal convolutions read each of a rows a times; Concat copies all a^2 values.
+        inputs = points**2 * frozen.c * (rows.tiles * site.input_size[1] + 3 * tiles)
+        outputs = images * maps * tiles * 3 * (points**2 + tile**2)
+        floats = images * weight + rows.input_floats(site) + inputs + outputs
+        return Footprint(
+            macs=transforms + products * (cells + tile**2) + merge_macs(site),
+            compute_bound_macs=products * cells,
+            floats=floats + merge_floats(site),
+            nodes=points * (points + 1) + 10,
+            weights=weight,
+            alive=alive_floats(site, points**2 * max(images * maps, frozen.c) * tiles),
+        )
+
+    def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
+        """Add a Conv for each row and point, Concat, Conv, MatMul, Transpose and the merge."""
+        frozen, axes, fragments = site.frozen, self._axes(site), self.fragments
+        entered = fragments.enter(draft, x, site)
+        values = _input_values(draft, entered, axes, frozen.c // fragments.images(frozen))
+        weight = _weight(draft, bank, site, self.transforms, fragments)
+        group = self.transforms.points**2 * fragments.groups(frozen)
+        attributes = {"kernel_shape": [1, 1], "group": group}
+        products = draft.node("transform", "conv", "Conv", [values, weight], attributes)
+        lines = _output_lines(draft, products, axes, fragments.maps(frozen))
+        return gather_rows_and_sum(draft, lines, site, axes[0], fragments)
+
+    def _axes(self, site: Site) -> Axes:
+        return TiledAxis.of(site, 0, self.transforms), TiledAxis.of(site, 1, self.transforms)
 
 
-def tiles_work(site: Site, transforms: Transforms, fragments: Fragments) -> Work:
-    """Count input transform, products and output transform of one image."""
-    frozen, (rows, columns) = site.frozen, tiled_axes(site, transforms)
-    points, tile = transforms.points, transforms.tile
-    vertical = rows.tap_count * rows.tiles * site.input_size[1]
-    horizontal = points * columns.tap_count * rows.tiles * columns.tiles
-    products = points**2 * (frozen.c // frozen.o + tile**2)
-    maps = fragments.images(frozen) * fragments.maps(frozen)
-    outputs = maps * products * rows.tiles * columns.tiles
-    return Work(frozen.c * (vertical + horizontal) + outputs, merge_macs(site))
-
-
-def build_tiles(
-    draft: Draft,
-    x: ir.Value,
-    bank: ir.Value,
-    site: Site,
-    *,
-    transforms: Transforms,
-    fragments: Fragments,
-) -> ir.Value:
-    """Add the layer to ``draft``."""
-    frozen, axes = site.frozen, tiled_axes(site, transforms)
-    entered = fragments.enter(draft, x, site)
-    values = _input_values(draft, entered, axes, frozen.c // fragments.images(frozen))
-    weight = _weight(draft, bank, site, transforms, fragments)
-    group = transforms.points**2 * fragments.groups(frozen)
-    attributes = {"kernel_shape": [1, 1], "group": group}
-    products = draft.node("transform", "conv", "Conv", [values, weight], attributes)
-    lines = _output_lines(draft, products, axes, fragments.maps(frozen))
-    return gather_rows_and_sum(draft, lines, site, axes[0], fragments)
+# Fewest multiplications and most data movement: for many channels on maps large enough. As batch,
+# each transformed filter is read once for all fragments: for small maps with many channels.
+WINOGRAD_TILES = (
+    WinogradTiles("winograd_tiles_4", F4, AS_GROUPS, rounding_growth=12.0),
+    WinogradTiles("winograd_tiles_4_batch", F4, AS_BATCH, rounding_growth=12.0),
+)
 
 
 def _input_values(draft: Draft, x: ir.Value, axes: Axes, channels: int) -> ir.Value:

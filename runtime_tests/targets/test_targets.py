@@ -22,7 +22,9 @@ from legoexport.deliver import invariants
 from legoexport.deliver.convert import convert_module
 from legoexport.errors import InvariantBroken, UsageError
 from legoexport.ort.partitions import check_partitions
+from legoexport.passes.eligible import automatic, eligible
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
+from legoexport.passes.lowerings.winograd_rows import WINOGRAD_ROWS
 from legoexport.passes.plan import Plan, why_not
 from legoexport.passes.preference import preferred_plan
 from legoexport.target import (
@@ -57,7 +59,10 @@ def test_a_target_lists_what_exists(target: Target) -> None:
     assert find_target(target.name) is target
     assert set(target.lowerings) <= set(LOWERINGS)
     assert len(set(target.lowerings)) == len(target.lowerings)
-    assert "dense" in target.lowerings, "tuning measures against it, and it serves every layer"
+    assert "dense" in automatic(target), "tuning measures against it, and it serves every layer"
+    assert automatic(target)[: len(target.lowerings)] == target.lowerings
+    assert set(automatic(target)) <= set(eligible(target)) <= set(LOWERINGS)
+    assert len(set(eligible(target))) == len(eligible(target))
     known = set(onnxruntime.capi.onnxruntime_pybind11_state.get_all_providers())
     assert set(target.providers) <= known
     for name in target.allowed_ops:
@@ -131,7 +136,7 @@ def test_the_choice_by_work_takes_the_fewest_multiply_adds() -> None:
     many_outputs, one_fragment = site(fragment_channels=16), site(o=1, kernel=(1, 1))
     for one in (many_outputs, one_fragment):
         chosen = chosen_for(COREML, one)
-        work = {name: find_lowering(name).work(one).total_macs for name in COREML.lowerings}
+        work = {name: find_lowering(name).footprint(one).macs for name in COREML.lowerings}
         assert work[chosen] == min(work.values())
 
 
@@ -143,6 +148,16 @@ def test_the_choice_by_order_takes_the_first_that_serves(lowering: str) -> None:
     assert chosen_for(ARM64, large) == "winograd_rows_4_stack"
     strided = Site("layer", replace(large.frozen, stride=(2, 2)), (200, 200))
     assert chosen_for(ARM64, strided) == "fragment_stack"
+
+
+def test_a_new_lowering_needs_no_line_in_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOWERINGS, "new", replace(WINOGRAD_ROWS[0], name="new"))
+    assert [name for name in TARGETS if "new" in automatic(TARGETS[name])] == ["cpu", "arm64"]
+    asked = [name for name in TARGETS if "new" in eligible(TARGETS[name])]
+    assert asked == ["cpu", "arm64", "xnnpack"]
+    frozen = random_frozen(np.random.default_rng(0), m=128, n=256, fragment_channels=128)
+    free = replace(CPU, lowerings=("dense",), on_request=tuple(set(LOWERINGS) - {"dense", "new"}))
+    assert chosen_for(free, Site("layer", frozen, (28, 28))) == "new", "by its footprint"
 
 
 def test_nnapi_gets_no_dilated_convolution_in_groups() -> None:
@@ -172,12 +187,14 @@ def test_the_command_lists_every_target() -> None:
     assert all(f"\n{name} " in text for name in TARGETS)
     listed = json.loads(subprocess.check_output([*command, "--json"]))
     assert [one["name"] for one in listed] == list(TARGETS)
-    assert listed[0]["lowerings"] == list(CPU.lowerings)
+    assert listed[0]["lowerings"] == list(automatic(CPU))
+    assert set(listed[0]["on_request"]) == set(eligible(CPU)) - set(automatic(CPU))
 
 
 def test_what_only_a_plan_may_choose_is_chosen_by_none() -> None:
-    assert not set(XNNPACK.lowerings) & set(XNNPACK.others)
-    assert set(XNNPACK.eligible) == set(LOWERINGS)
+    assert automatic(XNNPACK) == XNNPACK.lowerings
+    assert set(eligible(XNNPACK)) == set(LOWERINGS)
+    assert set(LOWERINGS) - set(automatic(CPU)) == set(CPU.on_request)
     frozen = random_frozen(np.random.default_rng(0), m=32, n=64, fragment_channels=32)
     place = Site("layer", frozen, (28, 28))
     assert why_not("winograd_rows_4", place, XNNPACK) is None
