@@ -119,22 +119,28 @@ def command(
 
     from legoexport.commands.outcome_view import Outcome
     from legoexport.commands.summary import print_summary
-    from legoexport.deliver import convert as stages
     from legoexport.deliver import packaging
-    from legoexport.measure.memory import measure_beside
+    from legoexport.deliver.convert import (
+        convert_dense_twin,
+        convert_module,
+        example_input,
+        stage_writer,
+        write,
+    )
+    from legoexport.measure.memory import measure_memory
 
     with step_progress() as progress:
         progress("reading the checkpoint")
         loaded = load_checkpoint(checkpoint, arch, settings, factory, input_size)
-        example = stages.example_input(loaded.input_shape, parse.batch_size(batch) or 1)
-        conversion = stages.convert_module(
+        example = example_input(loaded.input_shape, parse.batch_size(batch) or 1)
+        conversion = convert_module(
             loaded.module,
             example,
             options,
             checkpoint_sha256=loaded.sha256,
             max_size_bytes=None if as_ort else max_size_bytes,
             tuning=tuning,
-            observe=stages.save_stages(save_stages) if save_stages else None,
+            observe=stage_writer(save_stages) if save_stages else None,
             progress=progress,
         )
         packed = None
@@ -144,18 +150,22 @@ def command(
             packed = packaging.package(
                 loaded.module, conversion, loaded.input_shape, target, max_size_bytes
             )
-        progress("building the dense twin")
-        twin_bytes = stages.convert_dense_twin(loaded.module, example, options)
+        twin_bytes = None
+        if dense_twin:
+            progress("building the dense twin")
+            twin_bytes = convert_dense_twin(loaded.module, example, options)
     if packed:
         packaging.write(packed, out)
     else:
-        stages.write(conversion, out)
-    if dense_twin:
+        write(conversion, out)
+    if dense_twin and twin_bytes:
         write_bytes(dense_twin, twin_bytes)
     if save_plan:
         write_bytes(save_plan, conversion.compiled.plan.to_json().encode())
     with step_progress() as progress:
         progress("measuring memory")
-        memory = measure_beside(out, twin_bytes, parse.batch_size(batch) or 1)
-    outcome = Outcome(conversion, loaded, options, out, len(twin_bytes), packed, *memory)
+        size = parse.batch_size(batch) or 1
+        memory = measure_memory(out, size)
+        twin = measure_memory(dense_twin, size) if dense_twin else None
+    outcome = Outcome(conversion, loaded, options, out, packed, memory, dense_twin, twin)
     print_summary(outcome, as_json=as_json)

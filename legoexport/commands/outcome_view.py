@@ -24,20 +24,20 @@ class Outcome:
         checkpoint: Where it came from.
         options: What it was compiled for.
         out: The file that was written.
-        dense_twin_size_bytes: Size of the same function as a dense network.
         package: The file in ORT format, where that was asked for.
         memory: Of a process that loads and runs the file, on one CPU thread.
-        dense_twin_memory: The same for the dense network.
+        dense_twin: The same function as a dense network, where that was asked for.
+        dense_twin_memory: The memory of that.
     """
 
     conversion: Conversion
     checkpoint: Checkpoint
     options: CompileOptions
     out: Path
-    dense_twin_size_bytes: int
     package: Package | None
     memory: Memory
-    dense_twin_memory: Memory
+    dense_twin: Path | None
+    dense_twin_memory: Memory | None
 
 
 def target_line(options: CompileOptions, conversion: Conversion) -> str:
@@ -63,18 +63,24 @@ def placement_lines(outcome: Outcome) -> list[str]:
 
 
 def memory_line(outcome: Outcome) -> str:
-    """Return the peak memory of a process that runs the file, beside that of the dense twin."""
-    own, twin = outcome.memory.own_peak_bytes, outcome.dense_twin_memory.own_peak_bytes
-    sizes = f"{format_bytes(own)} at most to load and run it, the dense twin {format_bytes(twin)}"
-    return f"{sizes} (on this CPU)"
+    """Return the peak memory of a process that runs the file, and of one that runs its twin."""
+    own = outcome.memory.own_peak_bytes
+    if own is None:
+        return "not told by this system"
+    twin = outcome.dense_twin_memory.own_peak_bytes if outcome.dense_twin_memory else None
+    beside = "" if twin is None else f", the dense twin {format_bytes(twin)}"
+    return f"{format_bytes(own)} at most to load and run it{beside} (on this CPU)"
 
 
-def written_line(outcome: Outcome) -> str:
+def written_lines(outcome: Outcome) -> list[str]:
     """Return the files that were written and their sizes."""
-    twin = f"the dense twin takes {format_bytes(outcome.dense_twin_size_bytes)} as ONNX"
-    if outcome.package is None:
-        return f"{outcome.out}: {format_bytes(len(outcome.conversion.model_bytes))}; {twin}"
-    return "\n         ".join([*_folded(outcome.package, outcome.out), twin])
+    lines = [f"{outcome.out}: {format_bytes(len(outcome.conversion.model_bytes))}"]
+    if outcome.package:
+        lines = _folded(outcome.package, outcome.out)
+    if outcome.dense_twin:
+        size = format_bytes(outcome.dense_twin.stat().st_size)
+        lines.append(f"{outcome.dense_twin}: {size}, the same function as a dense network")
+    return lines
 
 
 def _folded(package: Package, out: Path) -> list[str]:

@@ -14,7 +14,7 @@ from legoexport.commands.outcome_view import (
     memory_line,
     placement_lines,
     target_line,
-    written_line,
+    written_lines,
 )
 from legoexport.compile.freeze import LayerAudit
 from legoexport.deliver.convert import Conversion
@@ -47,7 +47,8 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
     print_table("What it costs", view.TOTAL_COLUMNS, view.total_rows(inventory))
     print_text("")
     print_text(f"memory   {memory_line(outcome)}")
-    print_text(f"wrote    {written_line(outcome)}")
+    for line in written_lines(outcome):
+        print_text(f"wrote    {line}")
 
 
 def _lowerings(conversion: Conversion) -> str:
@@ -91,9 +92,9 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "out": str(outcome.out),
         "size_bytes": len(model_bytes) if package is None else package.size_bytes,
         "ort": None if package is None else package.to_json(),
-        "dense_twin_size_bytes": outcome.dense_twin_size_bytes,
+        "dense_twin_size_bytes": outcome.dense_twin and outcome.dense_twin.stat().st_size,
         "memory": asdict(outcome.memory),
-        "dense_twin_memory": asdict(outcome.dense_twin_memory),
+        "dense_twin_memory": outcome.dense_twin_memory and asdict(outcome.dense_twin_memory),
         "plan": dict(conversion.compiled.plan.lowerings),
         "tuned": None if conversion.tuned is None else conversion.tuned.to_json(),
         "passes": list(conversion.compiled.stages),

@@ -125,7 +125,7 @@ def example_input(input_shape: tuple[int, int, int], batch: int = 1) -> Tensor:
     return torch.zeros(batch, *input_shape)
 
 
-def save_stages(folder: Path) -> Observer:
+def stage_writer(folder: Path) -> Observer:
     """Return an observer that writes each stage to ``folder/NN_name.onnx``."""
     make_folder(folder)
     count = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,11 +23,3 @@ def measure_memory(path: Path, batch_size: int = 1) -> Memory:
     options = BenchOptions(threads=1, batch_size=batch_size, duration_s=LEAST_S)
     with ExitStack() as stack:
         return start(stack, path, options, lambda _: None).memory()
-
-
-def measure_beside(path: Path, twin_bytes: bytes, batch_size: int) -> tuple[Memory, Memory]:
-    """Measure the model at ``path``, and the one whose file is ``twin_bytes``."""
-    with tempfile.TemporaryDirectory() as folder:
-        twin = Path(folder, "twin.onnx")
-        twin.write_bytes(twin_bytes)
-        return measure_memory(path, batch_size), measure_memory(twin, batch_size)

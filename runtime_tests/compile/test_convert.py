@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import torch
 
+from legoexport.cli import main
 from legoexport.compile.stages import CompileOptions
 from legoexport.compile.stamp import read_stamp
 from legoexport.deliver.convert import convert_module
@@ -83,6 +84,40 @@ def test_the_dense_twin_is_the_same_function(folder: Path, converted: dict[str, 
     assert np.abs(lego - dense).max() <= 1e-5 * np.abs(dense).max()
     assert (folder / "dense.onnx").stat().st_size > 3 * (folder / "digits.onnx").stat().st_size
     assert converted["dense_twin_size_bytes"] == (folder / "dense.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("wants_twin", [False, True])
+def test_only_a_twin_that_is_wanted_is_exported(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    wants_twin: bool,
+) -> None:
+    exports: list[object] = []
+    export = torch.onnx.export
+
+    def noted(module: object, *arguments: object, **keywords: object) -> object:
+        exports.append(module)
+        return export(module, *arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.onnx, "export", noted)
+    wanted = ["--dense-twin", str(tmp_path / "dense.onnx")] if wants_twin else []
+    out = str(tmp_path / "digits.onnx")
+    with pytest.raises(SystemExit) as ended:
+        main(["convert", str(folder / "digits.pt"), "--out", out, *wanted, "--json"])
+    summary = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0
+    assert len(exports) == 1 + wants_twin
+    assert (summary["dense_twin_size_bytes"] is None) != wants_twin
+    assert (summary["dense_twin_memory"] is None) != wants_twin
+    # Counted from the layers: weights alone, without the nodes of a file.
+    counted_bytes = summary["dense_twin"]["stored"]["total_bytes"]
+    if wants_twin:
+        size_bytes = (tmp_path / "dense.onnx").stat().st_size
+        assert summary["dense_twin_size_bytes"] == size_bytes
+        assert counted_bytes < size_bytes < 1.05 * counted_bytes
 
 
 def test_every_stage_is_saved(folder: Path, converted: dict[str, object]) -> None:
