@@ -55,7 +55,7 @@ def emit(network: FrozenNetwork, example: Tensor, *, dynamic_batch: bool, opset:
     Args:
         network: The frozen network.
         example: One input ``(b, c, h, w)`` of the size to export.
-        dynamic_batch: Leave the batch open; otherwise it is that of ``example``.
+        dynamic_batch: Leave the batch open; otherwise the batch of ``example`` is kept.
         opset: The opset wanted in the end; at least ``EXPORTER_OPSET`` is emitted.
 
     Raises:

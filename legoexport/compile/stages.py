@@ -27,9 +27,9 @@ class CompileOptions:
     Attributes:
         target: The runtime.
         opset: Overrides the opset of the target.
-        dynamic_batch: Overrides the target: leave the batch open, or fix it to that of the example.
-        plan: A lowering per layer; None lets ``preference`` choose.
-        preference: What the plan is to save.
+        dynamic_batch: Overrides the target: leave the batch open, or fix it to the example's.
+        plan: A lowering for each layer; None lets ``preference`` choose.
+        preference: What the plan saves: latency, memory or file size.
     """
 
     target: Target = CPU

@@ -43,7 +43,7 @@ def stamp(
 
 
 def read_stamp(model: onnx.ModelProto) -> Mapping[str, str]:
-    """Return the provenance of ``model`` without the prefix; empty if the file is not ours."""
+    """Return the provenance of ``model`` without the prefix; empty if there is none."""
     return {
         entry.key.removeprefix(PREFIX): entry.value
         for entry in model.metadata_props

@@ -60,12 +60,12 @@ def convert_module(
 
     Args:
         module: A network with LegoConv2d layers that maps one tensor to one tensor.
-        example: One input batch ``(b, c, h, w)``; ``h`` and ``w`` are those of the file, and so is
-            ``b`` where the batch is not dynamic.
+        example: One input batch ``(b, c, h, w)``. The file takes images of ``h`` x ``w``, and
+            batches of ``b`` unless its batch is open.
         options: What to compile for.
         checkpoint_sha256: Digest of the file the network came from, for the provenance.
-        max_size_bytes: The user's own limit on the file.
-        tuning: Find the plan by measuring on this machine.
+        max_size_bytes: Largest file that is accepted.
+        tuning: If given, the plan is found by measuring on this machine.
         observe: Called with a snapshot of the model after each stage.
         progress: Called with the name of each step before it starts.
 

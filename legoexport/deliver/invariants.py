@@ -17,7 +17,7 @@ from legoexport.lego.counts import FLOAT_BYTES, INDEX_BYTES
 from legoexport.lego.frozen import FrozenLego
 from legoexport.target import CPU, FOLDED_OPS, Target
 
-# Room for the rows that a lowering gathers and for other small constants.
+# Room for the index rows of a lowering and for other small constants.
 SIZE_MARGIN_RATIO = 0.05
 # A node with its names and its shape takes about this much; a tiny network is mostly nodes.
 BYTES_PER_NODE = 512
@@ -43,10 +43,10 @@ def limit_bytes(budget: StoredBytes) -> int:
 def check_operators(model: onnx.ModelProto, target: Target) -> None:
     """Every operator is standard and on the list of the target.
 
-    What only reads constants need not be on it: ONNX Runtime folds that when it loads the file.
+    Nodes that only read constants need not be: ONNX Runtime folds them when it loads the file.
 
     Raises:
-        InvariantBroken: An operator is not; it is named with its node.
+        InvariantBroken: An operator is not on the list; it is named with its node.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
@@ -68,7 +68,7 @@ def check_banks_stored_once(compiled: Compiled) -> None:
     """No Lego filter is stored a second time, whole or inside an expanded weight.
 
     Raises:
-        InvariantBroken: One is; the layer and the initializer are named.
+        InvariantBroken: One is stored twice; the layer and the initializer are named.
     """
     stored = {
         tensor.name: _filters(numpy_helper.to_array(tensor))
@@ -112,7 +112,7 @@ def check_loads(model_bytes: bytes) -> None:
     """ONNX Runtime accepts the file.
 
     Raises:
-        InvariantBroken: It does not; its own message is passed on.
+        InvariantBroken: It does not. Its own message is passed on.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -44,9 +44,9 @@ def to_ort_format(model_bytes: bytes, *, fuse: bool) -> OrtFormat:
 
     Args:
         model_bytes: The ONNX file.
-        fuse: Put in the operators that ONNX Runtime fuses for its own CPU kernels. Without, they
-            are kept beside the standard ones and used only where a session asks for them; providers
-            that compile the graph themselves know the standard ones only.
+        fuse: Use the operators that ONNX Runtime fuses for its own CPU kernels. Otherwise they are
+            kept beside the standard ones and used only if a session asks for them; providers that
+            compile the graph themselves know only the standard ones.
 
     Raises:
         CheckFailed: The converter does not give a file.
@@ -82,7 +82,7 @@ def _convert(path: Path, *, fuse: bool) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the converter's account of its steps off the user's terminal.
+    """Keep the converter's log of its steps off the user's terminal.
 
     It also leaves the model that it reads operators from to the garbage collector to close.
     """

@@ -18,8 +18,8 @@ def find_engine(path: Path, options: BenchOptions) -> Engine:
     """Return what it takes to measure the model at ``path``.
 
     Raises:
-        UsageError: The runtime or the provider is not there, does not take the model, or has no
-            times that mean anything.
+        UsageError: The runtime or the provider is missing, does not take the model, or is emulated,
+            so that its times mean nothing.
     """
     if options.runtime == HERE:
         provider = find_provider(options.provider)

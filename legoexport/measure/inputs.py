@@ -26,7 +26,7 @@ def check_readable(path: Path) -> None:
     """Open the file.
 
     Raises:
-        UsageError: There is none, or it cannot be read.
+        UsageError: The file is missing or cannot be read.
     """
     try:
         path.open("rb").close()
@@ -40,7 +40,7 @@ def fill_shapes(path: Path, inputs: Sequence[Described], batch_size: int) -> lis
     Args:
         path: The model, for messages.
         inputs: Name, type and shape as ONNX Runtime gives them; a free dimension is no integer.
-        batch_size: For the first dimension where it is free.
+        batch_size: Size of the first dimension if it is free.
 
     Raises:
         UsageError: The batch is fixed at another size, another dimension is free, or the type is

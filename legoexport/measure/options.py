@@ -18,10 +18,10 @@ class BenchOptions:
 
     Attributes:
         threads: Intra-op threads of ONNX Runtime.
-        provider: Execution provider, by its name without the ending, such as ``cpu``.
+        provider: Execution provider by its short name, such as ``cpu``.
         batch_size: Images in a run.
-        duration_s: How long each model is measured, warm-up not counted.
-        profile: Take a run apart by operator and by Lego layer too.
+        duration_s: Seconds to measure each model, not counting the warm-up.
+        profile: Also show the time by operator and by Lego layer.
         runtime: Where the model runs, such as ``cpu`` for this ONNX Runtime, or ``xnnpack``.
     """
 

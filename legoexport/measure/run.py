@@ -70,15 +70,15 @@ def compare(
 ) -> Comparison:
     """Measure two models that take turns in short slices, so that both meet the same machine.
 
-    The one that waits is idle: threads of ONNX Runtime spin only while a run is under way
-    (``session.force_spinning_stop``), also where one model is measured by itself. Both processes
-    are started afresh several times, since two of one file differ lastingly, by some percent.
+    The model that waits is idle, because threads of ONNX Runtime spin only during a run
+    (``session.force_spinning_stop``, also when one model is measured by itself). Both processes are
+    started afresh several times: two processes of one file differ lastingly, by some percent.
 
     Args:
         path: An ONNX file.
         other: The one it is compared with.
         options: How to measure; the duration is shared by the restarts.
-        tell: Called with the step under way.
+        tell: Called with each step before it starts.
         restarts_count: How often both start afresh.
 
     Raises:

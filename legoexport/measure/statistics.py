@@ -70,10 +70,10 @@ def ratio_of_medians(restarts_ms: Sequence[Sequence[tuple[float, float]]]) -> Ra
 
     The median over restarts of each one's median over rounds of ``log(first / second)``, with a
     percentile bootstrap over restarts. Both of a pair are measured within moments of each other, so
-    that whatever slows the machine for a while slows both and leaves the ratio alone. Rounds of one
-    restart share what its processes happened to get, such as their memory layout: more of them say
-    nothing about that, so they are not resampled. Logarithms make swapping the two models give the
-    inverse.
+    that whatever slows the machine for a while slows both and leaves the ratio alone. The rounds of
+    one restart share accidents of its processes, such as their memory layout. More rounds say
+    nothing about those, so rounds are not resampled. Because of the logarithms, swapping the two
+    models gives the inverse ratio.
 
     Args:
         restarts_ms: For each restart and round the median latency of either model; at least one

@@ -16,9 +16,9 @@ class Memory:
     """Resident memory of the process that ran the model.
 
     Attributes:
-        before_load_bytes: With ONNX Runtime and numpy imported.
-        after_load_bytes: With the session created.
-        peak_bytes: The most it held while it was loaded and measured.
+        before_load_bytes: Memory with ONNX Runtime and numpy imported.
+        after_load_bytes: Memory with the session created.
+        peak_bytes: Most memory held while the model was loaded and measured.
     """
 
     before_load_bytes: int
@@ -27,7 +27,7 @@ class Memory:
 
     @property
     def own_peak_bytes(self) -> int:
-        """The peak less what the process held without a model."""
+        """The peak minus what the process held without a model."""
         return self.peak_bytes - self.before_load_bytes
 
 
@@ -40,10 +40,10 @@ class Timing:
         threads: Intra-op threads.
         provider: ONNX Runtime's name of the execution provider asked for.
         batch_size: Images in a run.
-        latency: Of single runs.
-        session_creation_ms: Reading the file, optimizing the graph, packing the weights.
-        memory: Of the process.
-        file_size_bytes: With external data, if there is any.
+        latency: Latency of single runs.
+        session_creation_ms: Time to read the file, optimize the graph and pack the weights.
+        memory: Memory of the process.
+        file_size_bytes: Size of the file, including external data if there is any.
         placement: Where each operator really ran.
         profile: A run taken apart, if it was asked for.
         runtime: What ran it, with its version.
@@ -77,8 +77,8 @@ class Comparison:
 
     Attributes:
         timing: The model.
-        other: The one beside it.
-        speedup: Latency of the other over that of the model: above 1 the model is faster.
+        other: The model it is compared with.
+        speedup: Latency of the other over the model's; above 1 the model is faster.
         rounds_count: Rounds in which each was measured once.
     """
 

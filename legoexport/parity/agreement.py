@@ -1,15 +1,15 @@
 """Agreement: how far a model's outputs are from the truth, and whether that is far enough to fail.
 
-The truth ``y64`` is PyTorch in float64. What float32 can be expected to lose on this network is
-measured, not guessed: it is what PyTorch's own float32 ``y32`` loses. The rule, for every set of
-inputs by itself::
+The truth ``y64`` is PyTorch in float64. How much float32 may lose on this network is measured, not
+guessed: it is what PyTorch's own float32 result ``y32`` loses. The rule, for each set of inputs::
 
     max|y - y64| <= limit = growth * max(FACTOR * max|y32 - y64|, FLOOR * range(y64))
 
-and every output is finite, and wherever the largest score (top-1) is another one than in ``y64``,
-the two scores are within ``limit`` of each other in ``y64``: a genuine tie is not an error.
-``growth`` is the largest ``rounding_growth`` among the lowerings of the model, 1 for direct forms,
-times that of the runtime, 1 for all that add in blocks as PyTorch does.
+Every output must be finite. Where the largest score (top-1) differs from that in ``y64``, the two
+scores must be within ``limit`` of each other in ``y64``: a genuine tie is not an error.
+
+``growth`` is the largest ``rounding_growth`` among the lowerings of the model (1 for direct forms)
+times that of the runtime (1 if it adds in blocks, as PyTorch does).
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Accuracy:
 class Agreement:
     """Parity of ONNX outputs with PyTorch, by the rule that this module states.
 
-    Errors, range and limit are in units of the network's output; where several sets of inputs were
-    judged, they are those of the set that comes closest to its limit.
+    Errors, range and limit are in units of the network's output. If several sets of inputs were
+    judged, they come from the set that is closest to its limit.
 
     Attributes:
         images_count: Images judged.
@@ -64,10 +64,10 @@ class Agreement:
         output_range: Largest minus smallest value of ``y64``.
         reference_max_abs_error: ``max|y32 - y64|``, PyTorch's own.
         snr_db: Power of ``y64`` over power of the error; the lowest over all sets.
-        top1_count: Top-1 decisions made; 0 where the output has no class axis.
-        top1_agreement_count: Decisions that equal those of ``y64``.
-        top1_errors_count: Other decisions that no tie explains.
-        accuracy: On labelled data, if there was any.
+        top1_count: Top-1 decisions made; 0 if the output has no class axis.
+        top1_agreement_count: Decisions that are the same in ``y64``.
+        top1_errors_count: Decisions that differ and that no tie explains.
+        accuracy: Accuracy on labelled data, if there was any.
     """
 
     images_count: int
@@ -98,7 +98,7 @@ class Agreement:
 
     @property
     def top1_agreement_ratio(self) -> float:
-        """Share of equal top-1 decisions; 1 where there are none to make."""
+        """Share of equal top-1 decisions; 1 if there are none to make."""
         return self.top1_agreement_count / self.top1_count if self.top1_count else 1.0
 
     @property
@@ -126,7 +126,7 @@ class Agreement:
 
 
 def finite_or_none(fields: dict[str, Any]) -> dict[str, Any]:
-    """Replace what JSON has no word for, NaN and infinity, by None."""
+    """Replace NaN and infinity, which JSON does not have, by None."""
     return {
         name: None if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in fields.items()

@@ -1,7 +1,8 @@
 """Blame: compile the checkpoint again, watch after each pass, and name the one that went wrong.
 
-Before lowering, a layer is its tables: their dense form must not change. After it, a layer is
-nodes: they are cut out and probed. For an error that no layer shows, each stage runs as a whole.
+Before lowering, a layer consists of tables, whose dense form must not change. After lowering it
+consists of nodes, which are cut out and probed. If no layer shows the error, each stage runs as a
+whole.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ StageCheck = Callable[[onnx.ModelProto], bool]
 
 @dataclass(frozen=True)
 class CompileInputs:
-    """What a file was compiled from, and for.
+    """What a file was compiled from and what for.
 
     Attributes:
         network: The frozen network.

@@ -118,7 +118,7 @@ def judge_golden(
     Args:
         sets: What the model must give.
         outputs: What it gave, set by set.
-        growth: The ``rounding_growth`` of where it ran.
+        growth: The ``rounding_growth`` of the runtime that ran it.
 
     Raises:
         UsageError: The outputs have other shapes than the golden ones.
@@ -128,7 +128,7 @@ def judge_golden(
 
 
 def check_vacant(folder: Path) -> None:
-    """Find out early whether a bundle can be written to ``folder``.
+    """Check early that a bundle can be written to ``folder``.
 
     Raises:
         UsageError: It cannot.

@@ -38,7 +38,7 @@ class EmittedLayer:
     input_shape: tuple[int, int, int]
 
     def form(self, norms_left: int = 0) -> DenseForm:
-        """Return the layer with its batch norms folded, but for the last ``norms_left``."""
+        """Return the layer with all its batch norms folded except the last ``norms_left``."""
         return self.raw.normalized(self.norms[: max(0, len(self.norms) - norms_left)])
 
 

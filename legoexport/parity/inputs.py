@@ -46,7 +46,7 @@ def random_inputs(
     """Draw three sets of images, the same in every run, in batches of one, of three and of all.
 
     Args:
-        input_shape: ``(c, h, w)``; large images come in smaller numbers.
+        input_shape: ``(c, h, w)``; the larger the images, the fewer are drawn.
         fixed_batch_size: The batch of the model, or None if it is open.
     """
     count = max(FEWEST_IMAGES, min(MOST_IMAGES, VALUES_BUDGET // int(np.prod(input_shape))))
@@ -90,7 +90,7 @@ def given_inputs(
     """Take images ``(N, c, h, w)`` that are in memory already, as ``real_inputs`` does from a file.
 
     Raises:
-        UsageError: They are no images of ``input_shape``.
+        UsageError: They are not images of ``input_shape``.
     """
     checked = _check_images(images, input_shape, "data")
     return _batched("images given", checked, None, fixed_batch_size)

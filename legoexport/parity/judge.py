@@ -113,7 +113,7 @@ def combine(by_set: Mapping[str, Agreement]) -> Agreement:
 
 
 def _range(reference: NDArray[Any]) -> float:
-    """Range of the outputs; their size where all are equal."""
+    """Range of the outputs, or their magnitude if all are equal."""
     return float(np.ptp(reference)) or float(np.abs(reference).max()) or 1.0
 
 

@@ -56,7 +56,7 @@ class LayerAgreement:
 def check_activations(
     expected: ExpectedLayer, x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> LayerAgreement:
-    """Judge output ``y`` of the layer against what its own input ``x`` calls for.
+    """Judge output ``y`` of the layer against the exact output for its own input ``x``.
 
     An error upstream is in ``x`` as well, so it is never blamed on this layer.
     """
@@ -69,8 +69,8 @@ def check_tables(
 ) -> LayerAgreement:
     """Feed the layer alone, first with zeros and then with one fragment at a time.
 
-    So every bias, index and coefficient shows by itself, however small, and also where today's
-    activations upstream are zero or no layer downstream reads the channel.
+    This shows every bias, index and coefficient by itself, however small, even if the activations
+    upstream happen to be zero or no layer downstream reads the channel.
 
     Args:
         expected: What the layer should compute.
@@ -79,7 +79,7 @@ def check_tables(
         threads: Threads of ONNX Runtime.
 
     Raises:
-        UsageError: The nodes between the layer's input and output are no model by themselves.
+        UsageError: The nodes between the layer's input and output do not form a model.
     """
     record, shape = expected.record, expected.emitted.input_shape
     cut = cut_layer(model, record.input, record.output, (batch_size or "batch", *shape))

@@ -20,7 +20,7 @@ class OpenedModel:
         model_bytes: The file.
         model: What it holds.
         runtime: The one session that runs it as users do.
-        records: Its Lego layers; none if the file is not ours.
+        records: Its Lego layers; none if legoexport did not write the file.
         threads: Threads of ONNX Runtime.
     """
 

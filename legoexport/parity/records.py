@@ -37,7 +37,7 @@ class LayerRecord:
 
 
 def read_records(model: onnx.ModelProto) -> tuple[LayerRecord, ...]:
-    """Read the layers in the order of the graph; none if the file is not ours.
+    """Read the layers in the order of the graph; none if legoexport did not write the file.
 
     Raises:
         UsageError: The metadata is damaged or names values and lowerings that do not exist.

@@ -43,12 +43,12 @@ class Verification:
     """The verdict.
 
     Attributes:
-        agreements: By the name of the set of inputs.
+        agreements: Parity on each set of inputs, by its name.
         layers: One for each Lego layer in the order of the graph.
-        notes: What the reader should know either way.
+        notes: Remarks that hold whether the check passed or not.
         diagnosis: What is wrong and where it came from; empty if all is well.
-        replays: What other runtimes computed and where, if the outputs judged are not from here.
-        golden: What ``bundle.save_bundle`` needs to have the judgement repeated without PyTorch.
+        replays: What other runtimes computed, if they gave the outputs that were judged.
+        golden: What ``bundle.save_bundle`` needs so that the check can be repeated without PyTorch.
     """
 
     agreements: Mapping[str, Agreement]
@@ -60,7 +60,7 @@ class Verification:
 
     @property
     def agreement(self) -> Agreement:
-        """Over all sets of inputs."""
+        """Parity over all sets of inputs."""
         return combine(self.agreements)
 
     @property
@@ -90,7 +90,7 @@ def verify(
     progress: Progress = lambda _: None,
     elsewhere: Sequence[Runtime] = (),
 ) -> Verification:
-    """Judge the whole, walk the layers, and where a check fails find out why.
+    """Check a model against its network, as a whole and layer by layer, and find what is at fault.
 
     Args:
         network: The network in training form, in any mode, or a checkpoint that was read; it is
@@ -100,13 +100,13 @@ def verify(
             ``labels``, or ``(N, c, h, w)`` in memory; prepared as for training.
         threads: Threads of ONNX Runtime.
         progress: Called with each step before it starts.
-        elsewhere: What gives the outputs that are judged; if empty, ONNX Runtime in this process,
-            where layers are walked in any case.
+        elsewhere: Runtimes whose outputs are judged; if empty, ONNX Runtime in this process. The
+            layers are always walked in this process.
 
     Raises:
         UsageError: The model does not load, its metadata is damaged, ``data`` does not fit, model
-            and network take or give other shapes or have different layers, or the runtime
-            elsewhere is not there or does not take the model.
+            and network differ in their shapes or layers, or a runtime elsewhere is missing or does
+            not take the model.
         CheckFailed: PyTorch itself gives NaN or infinite values, or the runtime stops.
     """
     opened = open_model(model, threads)

@@ -1,7 +1,7 @@
 """Tune: choose each layer's lowering by measuring whole models.
 
 Layers measured alone mislead: their weights stay in cache, and a layout change between neighbours
-costs nothing. So nothing is decided but by whole models that take turns:
+costs nothing. Only whole models that take turns decide:
 
 screen     one model per lowering, with it wherever it serves, taken apart layer by layer
 combine    the lowering with the least time for each kind of layer

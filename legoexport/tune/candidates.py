@@ -57,8 +57,8 @@ def combine(
 ) -> Plan:
     """Take for each group of layers the lowering with the least time over all thread counts.
 
-    Layers of one kind decide together: the noise of each alone is as large as what lowerings
-    differ by.
+    Layers of one kind decide together, because the noise of each alone is as large as the
+    difference between lowerings.
     """
     shares = share_of_dense(times)
     chosen = {}
@@ -87,7 +87,7 @@ def changes(
     Args:
         plan: Where to start from.
         plans: The uniform plans.
-        shares: What each layer takes under each of them.
+        shares: Time of each layer under each of them, as a share.
         sites: The layers.
     """
     found: list[tuple[float, Plan]] = []

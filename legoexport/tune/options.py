@@ -17,10 +17,10 @@ class TuneOptions:
     """How to tune.
 
     Attributes:
-        threads: Thread counts that the plan is to serve; each weighs the same.
-        budget_s: Seconds to spend; a network that is slow to load or to run takes some more, for
-            no comparison is left half done.
-        runtime: Where to measure: ``cpu`` for this ONNX Runtime, or as ``bench --runtime`` has it.
+        threads: Thread counts to choose the plan for; each weighs the same.
+        budget_s: Seconds to spend. A network that is slow to load or to run takes some more,
+            because a comparison that was begun is finished.
+        runtime: Where to measure: ``cpu`` for this ONNX Runtime, or a name of ``bench --runtime``.
     """
 
     threads: tuple[int, ...] = (1,)

@@ -23,15 +23,15 @@ from legoexport.tune.candidates import (
 from legoexport.tune.options import Tuned, TuneOptions
 from legoexport.tune.workshop import Progress, Workshop
 
-# Two starts of one file differ by about as much: below it, what was there stays.
+# Two starts of one file differ by about this much; a smaller gain changes nothing.
 WORTH_RATIO = 1.01
 
 
 def tune(prepared: Prepared, options: TuneOptions, progress: Progress = lambda _: None) -> Tuned:
     """Find a fast plan for ``prepared`` by measuring where ``options`` say.
 
-    The plan is compared with ``dense`` at last, and where that wins, over the thread counts
-    together, it is what is returned.
+    At the end the plan is compared with ``dense``, over all thread counts together. If ``dense``
+    wins, it is returned.
 
     Raises:
         UsageError: The network has no Lego layer, the target does not allow ``dense``, or the

@@ -26,7 +26,7 @@ from legoexport.tune.options import TuneOptions
 
 Progress = Callable[[str], None]
 
-# Of the budget, for looking at every lowering; the rest is for comparing plans.
+# Share of the budget for screening every lowering; the rest is for comparing plans.
 SCREENING_SHARE = 0.4
 ROUNDS_COUNT = 3
 CHALLENGE_RESTARTS_COUNT = 3
@@ -52,7 +52,7 @@ class Workshop:
 
     @property
     def has_time(self) -> bool:
-        """Whether something of the budget is left."""
+        """Whether any of the budget is left."""
         return self.seconds < self.options.budget_s
 
     def file(self, plan: Plan) -> Path:
@@ -84,7 +84,7 @@ class Workshop:
         return dict(times)
 
     def fastest(self, plans: Mapping[str, Plan], times: Mapping[int, LayerTimes]) -> str:
-        """Return the name of the best plan: of the least ``times``, or latency where none tell."""
+        """Return the name of the fastest plan, by ``times``, or by latency if there are none."""
         if self.options.runtime == HERE:
             shares = share_of_dense(times)
             totals = {
