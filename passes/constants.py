@@ -36,17 +36,18 @@ def set_constant(node: ir.Node, position: int, name: str, array: NDArray[Any]) -
         type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
     )
     node.replace_input_with(position, value)
-    drop_unused_initializers(graph, [old])
+    drop_unused_initializers([old])
     value.name = _unique(name, graph)
     graph.initializers[value.name] = value
 
 
-def drop_unused_initializers(graph: ir.Graph, values: Sequence[ir.Value | None]) -> None:
-    """Remove from ``graph`` those of ``values`` that are initializers nothing reads any more."""
+def drop_unused_initializers(values: Sequence[ir.Value | None]) -> None:
+    """Remove those of ``values`` that are initializers nothing reads any more, from their graph."""
     for value in values:
         if value is None or value.uses() or value.is_graph_output():
             continue
-        graph.initializers.pop(value.name or "", None)
+        if value.is_initializer() and value.graph is not None:
+            value.graph.initializers.pop(str(value.name))
 
 
 def _unique(name: str, graph: ir.Graph) -> str:

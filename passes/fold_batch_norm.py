@@ -16,6 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from legoexport.passes import lego_op
+from legoexport.passes.conditions import ensure, lego_problems, require
 from legoexport.passes.constants import constant_array, drop_unused_initializers, set_constant
 
 Array = NDArray[np.float64]
@@ -28,26 +29,41 @@ class FoldBatchNorm(ir.passes.InPlacePass):
     are not constants: then scaling the tables would change what the other reader sees.
     """
 
+    def requires(self, model: ir.Model) -> None:
+        """Every LegoConv2d node has its tables, in the shapes of one Lego layer."""
+        require(self, lego_problems(model))
+
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Fold in place; report whether anything was folded."""
-        folded = [_fold(node) for node in list(model.graph) if node.op_type == "BatchNormalization"]
+        norms = [node for node in model.graph if _is_norm_with_statistics(node)]
+        folded = [_fold(node, model.graph) for node in norms]
         return ir.passes.PassResult(model, modified=any(folded))
 
+    def ensures(self, model: ir.Model) -> None:
+        """Every LegoConv2d node still has them."""
+        ensure(self, lego_problems(model))
 
-def _fold(norm: ir.Node) -> bool:
+
+def _is_norm_with_statistics(node: ir.Node) -> bool:
+    """Whether ``node`` normalizes by stored statistics, not by those of the batch at hand."""
+    training = node.attributes.get_int("training_mode", 0)
+    return node.op_type == "BatchNormalization" and node.domain == "" and not training
+
+
+def _fold(norm: ir.Node, graph: ir.Graph) -> bool:
     x = norm.inputs[0]
     producer = None if x is None else x.producer()
     if x is None or producer is None or len(x.uses()) != 1 or x.is_graph_output():
         return False
     statistics = [constant_array(value) for value in norm.inputs[1:5]]
-    if any(array is None for array in statistics) or len(_used_outputs(norm)) > 1:
+    if any(array is None for array in statistics):
         return False
     gain, shift, mean, var = (np.asarray(array, np.float64) for array in statistics)
     epsilon = norm.attributes.get_float("epsilon", 1e-5)
     scale = gain / np.sqrt(var + epsilon)
     if not _scale_producer(producer, scale, mean, shift):
         return False
-    _bypass(norm, x)
+    _bypass(norm, x, graph)
     return True
 
 
@@ -84,18 +100,13 @@ def _scale_conv(conv: ir.Node, scale: Array, mean: Array, shift: Array) -> bool:
     return True
 
 
-def _used_outputs(norm: ir.Node) -> list[ir.Value]:
-    return [output for output in norm.outputs if output.uses() or output.is_graph_output()]
-
-
-def _bypass(norm: ir.Node, x: ir.Value) -> None:
+def _bypass(norm: ir.Node, x: ir.Value, graph: ir.Graph) -> None:
     """Let the readers of ``norm`` read ``x``; drop ``norm`` and statistics nobody else reads."""
-    graph, y = norm.graph, norm.outputs[0]
+    y = norm.outputs[0]
     name_of_output = y.name if y.is_graph_output() else None
     ir.convenience.replace_all_uses_with(y, x, replace_graph_outputs=True)
     statistics = list(norm.inputs[1:5])
-    if isinstance(graph, ir.Graph):
-        graph.remove(norm, safe=True)
-        drop_unused_initializers(graph, statistics)
+    graph.remove(norm, safe=True)
+    drop_unused_initializers(statistics)
     if name_of_output is not None:
         y.name, x.name = None, name_of_output

@@ -47,6 +47,14 @@ class LegoNode:
         return value
 
     @property
+    def bank(self) -> ir.Value:
+        """The stored Lego filters, which a lowering computes its weights from."""
+        value = self.node.inputs[1]
+        if value is None:
+            raise UsageError(f"LegoConv2d node of layer {self.layer} has no bank")
+        return value
+
+    @property
     def y(self) -> ir.Value:
         """The activation that leaves the layer."""
         return self.node.outputs[0]
@@ -63,10 +71,23 @@ def attributes(layer: str, frozen: FrozenLego) -> Mapping[str, str | Sequence[in
 
 
 def find(graph: ir.Graph) -> Iterator[LegoNode]:
-    """Yield every LegoConv2d node of ``graph`` in topological order."""
-    for node in graph:
-        if node.domain == DOMAIN and node.op_type == OP_TYPE:
-            yield read(node)
+    """Yield every LegoConv2d node of ``graph`` in topological order.
+
+    Raises:
+        UsageError: One stands in a branch or a loop, where no lowering reaches it, or cannot be
+            read.
+    """
+    for node in graph.all_nodes():
+        if node.domain != DOMAIN or node.op_type != OP_TYPE:
+            continue
+        lego_node = read(node)
+        if node.graph is not graph:
+            raise UsageError(
+                f"layer {lego_node.layer} runs inside a branch or a loop",
+                legal="Lego layers that run once for every input",
+                next_step="take the layer out of torch.cond or the loop",
+            )
+        yield lego_node
 
 
 def read(node: ir.Node) -> LegoNode:
@@ -77,7 +98,7 @@ def read(node: ir.Node) -> LegoNode:
     """
     layer = node.attributes["layer"].as_string()
     tables = [_constant(node, position, layer) for position in range(1, len(node.inputs))]
-    bias = tables[3].astype(np.float32) if len(tables) == BIAS_INPUT else None
+    bias = tables[BIAS_INPUT - 1].astype(np.float32) if len(tables) == BIAS_INPUT else None
     pads = node.attributes["pads"].as_ints()
     if list(pads[:2]) != list(pads[2:]):
         raise UsageError(f"layer {layer}: padding must be symmetric", received=list(pads))

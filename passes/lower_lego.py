@@ -5,11 +5,21 @@ LegoConv2d(X, lego, index, coefficient, bias)  ->  lowering.build(X, lego, table
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx_ir as ir
 from onnx_ir.passes import common as common_passes
 
 from legoexport.lego.names import output_name
 from legoexport.passes import lego_op
+from legoexport.passes.conditions import (
+    ensure,
+    lego_problems,
+    name_problems,
+    no_lego_problems,
+    output_problems,
+    require,
+)
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings import Site, find_lowering
 from legoexport.passes.plan import Plan
@@ -26,23 +36,47 @@ class LowerLego(ir.passes.InPlacePass):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
+        # What the last call built; ``ensures`` holds it against the name contract.
+        self._drafts: tuple[Draft, ...] = ()
+
+    def requires(self, model: ir.Model) -> None:
+        """Every LegoConv2d node has its tables, a map of fixed size and a place in the plan."""
+        require(self, lego_problems(model))
+        require(self, self._unplanned(model.graph))
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Lower in place; report whether there was a Lego layer."""
         nodes = list(lego_op.find(model.graph))
-        for node in nodes:
-            _lower(node, self.plan.lowerings[node.layer], model.graph)
+        self._drafts = tuple(
+            _lower(node, self.plan.lowerings[node.layer], model.graph) for node in nodes
+        )
         common_passes.RemoveUnusedNodesPass()(model)
         model.opset_imports.pop(lego_op.DOMAIN, None)
         return ir.passes.PassResult(model, modified=bool(nodes))
 
+    def ensures(self, model: ir.Model) -> None:
+        """Nothing of the Lego domain is left, and what came instead is named by the contract."""
+        ensure(self, no_lego_problems(model))
+        for draft in self._drafts:
+            ensure(self, name_problems(draft))
+        ensure(self, output_problems(model))
 
-def _lower(lego_node: lego_op.LegoNode, name: str, graph: ir.Graph) -> None:
+    def _unplanned(self, graph: ir.Graph) -> Iterator[str]:
+        for node in graph:
+            if node.domain != lego_op.DOMAIN:
+                continue
+            layer = node.attributes["layer"].as_string()
+            if layer not in self.plan.lowerings:
+                yield f"layer {layer!r}: the plan has no lowering for it"
+            shape = None if node.inputs[0] is None else node.inputs[0].shape
+            sizes = () if shape is None else tuple(shape[2:])
+            if len(sizes) != 2 or not all(isinstance(size, int) for size in sizes):  # noqa: PLR2004
+                yield f"layer {layer!r}: the map that enters has no fixed size, but {shape}"
+
+
+def _lower(lego_node: lego_op.LegoNode, name: str, graph: ir.Graph) -> Draft:
     draft = Draft(lego_node.layer)
-    bank = lego_node.node.inputs[1]
-    if bank is None:
-        return
-    y = find_lowering(name).build(draft, lego_node.x, bank, Site.of(lego_node))
+    y = find_lowering(name).build(draft, lego_node.x, lego_node.bank, Site.of(lego_node))
     for value in draft.initializers:
         graph.register_initializer(value)
     old = lego_node.y
@@ -54,3 +88,4 @@ def _lower(lego_node: lego_op.LegoNode, name: str, graph: ir.Graph) -> None:
         graph, lego_node.node, [lego_node.node], draft.nodes, [old], [y]
     )
     y.name = name_kept
+    return draft

@@ -36,8 +36,7 @@ def adapt_reduction(node: ir.Node) -> bool:
     node.attributes.pop("noop_with_empty_axes", None)
     node.attributes["axes"] = ir.AttrInt64s("axes", [int(axis) for axis in axes])
     node.resize_inputs(1)
-    if isinstance(node.graph, ir.Graph):
-        drop_unused_initializers(node.graph, [source])
+    drop_unused_initializers([source])
     return True
 
 

@@ -48,4 +48,4 @@ def _replace(node: ir.Node, graph: ir.Graph) -> None:
     name = old.name
     ir.convenience.replace_nodes_and_values(graph, node, [node], [pool], [old], [output])
     output.name = name
-    drop_unused_initializers(graph, [axes])
+    drop_unused_initializers([axes])

@@ -7,12 +7,15 @@ version converter rewrites the graph.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx
 import onnx_ir as ir
 from onnx import defs, version_converter
 from onnx_ir.passes import common as common_passes
 
 from legoexport.errors import UsageError
+from legoexport.passes.conditions import ensure, no_lego_problems, output_problems, require
 from legoexport.passes.opset_adapters import ADAPTERS, REDEFINED_IN_OPSET
 
 # Metadata on nodes and values came with IR 10.
@@ -35,7 +38,7 @@ class SetOpset(ir.passes.FunctionalPass):
         """Return the converted model; report whether the opset or the IR version changed."""
         before = (model.opset_imports[""], model.ir_version)
         model = model.clone()
-        redefined = [node for node in model.graph if self._redefines(node, before[0])]
+        redefined = [node for node in model.graph.all_nodes() if self._redefines(node, before[0])]
         unsettled = [node for node in redefined if not self._adapt(node, before[0])]
         if unsettled:
             model = self._convert(model, sorted({node.op_type for node in unsettled}))
@@ -44,6 +47,26 @@ class SetOpset(ir.passes.FunctionalPass):
         if self.ir_version < METADATA_IR_VERSION:
             common_passes.ClearMetadataAndDocStringPass()(model)
         return ir.passes.PassResult(model, modified=before != (self.opset, self.ir_version))
+
+    def requires(self, model: ir.Model) -> None:
+        """Only standard operators are left: the converter knows no others."""
+        require(self, no_lego_problems(model))
+
+    def ensures(self, model: ir.Model) -> None:
+        """The labels are those asked for, and every operator is one of that opset."""
+        ensure(self, self._label_problems(model))
+        ensure(self, output_problems(model))
+
+    def _label_problems(self, model: ir.Model) -> Iterator[str]:
+        labels = (model.opset_imports[""], model.ir_version)
+        if labels != (self.opset, self.ir_version):
+            yield f"opset and IR version are {labels}, not {(self.opset, self.ir_version)}"
+        for node in model.graph.all_nodes():
+            if node.domain == "" and len(node.inputs) > _most_inputs(node.op_type, self.opset):
+                yield (
+                    f"node {node.name}: opset {self.opset} has no {node.op_type} "
+                    f"of {len(node.inputs)} inputs"
+                )
 
     def _redefines(self, node: ir.Node, current: int) -> bool:
         return node.domain == "" and _since(node.op_type, current) != _since(
@@ -73,6 +96,14 @@ def _since(op_type: str, opset: int) -> int:
         return int(defs.get_schema(op_type, opset, "").since_version)
     except defs.SchemaError:
         return 0
+
+
+def _most_inputs(op_type: str, opset: int) -> int:
+    """Return how many inputs ``op_type`` takes at ``opset``; -1 if there is no such operator."""
+    try:
+        return int(defs.get_schema(op_type, opset, "").max_input)
+    except defs.SchemaError:
+        return -1
 
 
 def onnx_opset_range() -> tuple[int, int]:

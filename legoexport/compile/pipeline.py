@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import MappingProxyType
 
 import onnx_ir as ir
@@ -29,6 +30,10 @@ from legoexport.passes.preference import preferred_plan
 from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
 from legoexport.passes.set_opset import SetOpset
 from legoexport.passes.simplify_graph import SimplifyGraph
+
+# onnx-ir leaves tensors of more than 1024 elements alone unless told otherwise. Its faster pass,
+# which compares hashes, takes no tensor that lies out of order, such as channels_last weights.
+ANY_SIZE = sys.maxsize
 
 
 def compile_network(
@@ -66,7 +71,7 @@ def prepare(
     run.apply("recognize_global_pool", RecognizeGlobalPool())
     run.apply("fold_batch_norm", FoldBatchNorm())
     run.apply("drop_unused_pairs", DropUnusedPairs())
-    run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass())
+    run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass(ANY_SIZE))
     return Prepared(run.model, options, MappingProxyType(trained_m), tuple(run.names))
 
 
