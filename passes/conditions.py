@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from legoexport.lego import names
 from legoexport.passes import lego_op
+from legoexport.passes.constants import constant_array
 from legoexport.passes.draft import Draft
 
 TABLE_RANKS = {"lego": 4, "index": 2, "coefficient": 2, "bias": 1}
@@ -69,8 +70,8 @@ def name_problems(draft: Draft) -> Iterator[str]:
     """Say which node or initializer made for a layer the contract does not name."""
     layer = draft.layer
     seen: set[str] = set()
-    for made in (*draft.nodes, *draft.initializers):
-        name = str(made.name)
+    made = [node.name for node in draft.nodes] + [value.name for value in draft.initializers]
+    for name in map(str, made):
         found = names.owner(name)
         if found is None or found.layer != layer:
             example = names.part_name(layer, "merge", "sum")
@@ -91,17 +92,17 @@ def _node_problem(node: ir.Node) -> str | None:
     missing = {"layer", "strides", "pads", "dilations"} - set(node.attributes)
     if missing:
         return f"attribute {', '.join(sorted(missing))} is missing"
-    tables = dict(zip(TABLE_RANKS, node.inputs[1:], strict=False))
     shapes = {}
-    for name, rank in TABLE_RANKS.items():
-        tensor = ir.convenience.get_const_tensor(tables[name]) if tables.get(name) else None
-        if tensor is None:
-            if name == "bias" and tables.get(name) is None:
-                continue
+    for position, (name, rank) in enumerate(TABLE_RANKS.items(), start=1):
+        value = node.inputs[position] if position < len(node.inputs) else None
+        table = constant_array(value)
+        if value is None and name == "bias":
+            continue
+        if table is None:
             return f"its {name} is not stored in the file"
-        if len(tensor.shape) != rank:
-            return f"its {name} has shape {list(tensor.shape)}, which is not of rank {rank}"
-        shapes[name] = tuple(int(size) for size in tensor.shape)
+        if table.ndim != rank:
+            return f"its {name} has shape {table.shape}, which is not of rank {rank}"
+        shapes[name] = table.shape
     return _shape_problem(shapes, node.inputs[0])
 
 

@@ -10,6 +10,8 @@ from importlib import metadata
 import onnx
 
 from legoexport.compile.stages import Compiled, LoweredLayer
+from legoexport.lego.counts import LegoShape
+from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
 from legoexport.version import __version__
 
 PREFIX = "legoexport."
@@ -33,7 +35,7 @@ def stamp(
         "plan": compiled.plan.to_json(),
         "passes": json.dumps(compiled.stages),
         "versions": json.dumps(_versions()),
-        "layers": json.dumps([_record(layer) for layer in compiled.layers]),
+        LAYERS_KEY.removeprefix(PREFIX): write_layers(map(_record, compiled.layers)),
         "measured_relative_error": f"{relative_error:.3g}",
     }
     del model.metadata_props[:]
@@ -59,25 +61,22 @@ def mask_digest(layers: tuple[LoweredLayer, ...]) -> str:
     return digest.hexdigest()
 
 
-def _record(layer: LoweredLayer) -> dict[str, object]:
-    frozen, selection = layer.frozen, layer.frozen.selection
-    return {
-        "layer": layer.layer,
-        "input": layer.input,
-        "output": layer.output,
-        "lowering": layer.lowering,
-        "o": frozen.o,
-        "m": layer.trained_m,
-        "n": frozen.n,
-        "c": frozen.c,
-        "kernel": frozen.kernel,
-        "stride": frozen.stride,
-        "padding": frozen.padding,
-        "dilation": frozen.dilation,
-        "input_size": layer.input_size,
-        "filters_used": frozen.m,
-        "pairs_used": selection.pair_count,
-    }
+def _record(layer: LoweredLayer) -> LayerRecord:
+    frozen = layer.frozen
+    shape = LegoShape(
+        o=frozen.o,
+        m=layer.trained_m,
+        n=frozen.n,
+        c=frozen.c,
+        kernel=frozen.kernel,
+        stride=frozen.stride,
+        padding=frozen.padding,
+        dilation=frozen.dilation,
+        input_size=layer.input_size,
+        filters_used=frozen.m,
+        pairs_used=frozen.selection.pair_count,
+    )
+    return LayerRecord(layer.layer, layer.input, layer.output, layer.lowering, shape)
 
 
 def _versions() -> dict[str, str]:

@@ -16,9 +16,9 @@ from torch import Tensor
 from legoexport.compile.emit import EXPORTER_OPSET, emit
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
+from legoexport.lego.layer_records import LayerRecord
 from legoexport.lego.names import module_name
 from legoexport.parity.dense_form import DenseForm, batch_norms_after
-from legoexport.parity.records import LayerRecord
 from legoexport.passes import lego_op
 from legoexport.passes.lowerings import Site
 

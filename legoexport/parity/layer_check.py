@@ -17,6 +17,7 @@ from legoexport.ort.subgraph import cut_layer
 from legoexport.parity.agreement import finite_or_none
 from legoexport.parity.dense_form import DenseForm
 from legoexport.parity.expectation import ExpectedLayer
+from legoexport.parity.records import growth_of
 from legoexport.parity.rounding import relative_tolerance
 
 SEED = 2019
@@ -130,7 +131,7 @@ def _compare(
 ) -> LayerAgreement:
     record = expected.record
     products_count = int(np.prod(expected.form.weight.shape[1:]))
-    share = relative_tolerance(products_count, record.rounding_growth)
+    share = relative_tolerance(products_count, growth_of(record))
     # A lowering may transform neighbouring pixels together, so pixels share their tolerance.
     tolerance = share * magnitude.max(axis=(2, 3)) + SMALLEST_NORMAL
     error = np.nan_to_num(np.abs(actual - exact), nan=np.inf).max(axis=(2, 3))

@@ -8,8 +8,9 @@ from pathlib import Path
 import onnx
 
 from legoexport.errors import UsageError
+from legoexport.lego.layer_records import LayerRecord
 from legoexport.ort.session import RuntimeModel, parse_model
-from legoexport.parity.records import LayerRecord, largest_growth, read_records
+from legoexport.parity.records import largest_growth, read_records
 
 
 @dataclass(frozen=True)

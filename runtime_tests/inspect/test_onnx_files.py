@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from legoexport.errors import UsageError
-from legoexport.inspect.inventory_onnx import LAYERS_KEY, load_model, summarize_model
+from legoexport.inspect.inventory_onnx import load_model, summarize_model
+from legoexport.lego.layer_records import LAYERS_KEY
 
 RECORD = {
     "layer": "features.3",
+    "input": "x",
+    "output": "y",
     "lowering": "grouped",
     "o": 2,
     "m": 4,
@@ -95,6 +98,7 @@ def test_a_file_of_another_program_is_refused() -> None:
         {"input_size": None},
         {"input_size": [1, 1], "padding": [0, 0]},
         {"layer": 5},
+        {"output": None},
         {"filters_used": 5},
         {"pairs_used": 9},
     ],
