@@ -1,4 +1,4 @@
-"""Checks of what a Lego layer is asked to be."""
+"""Checks of a Lego layer's arguments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_o(o: int) -> None:
     """Check a number of fragments by itself.
 
     Raises:
-        UsageError: It is no count.
+        UsageError: It is not a positive integer.
     """
     if not is_count(o):
         raise UsageError("o counts input fragments", received=o, legal="an integer from 1 on")

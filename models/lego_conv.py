@@ -25,21 +25,21 @@ class LegoConv2d(nn.Module):
     mask chooses, times a coefficient. The mask is the one-hot argmax of ``mask_logits``; its
     gradient passes straight through to the logits.
 
-    The forward pass assembles the equal dense weight and runs one convolution. Splitting,
-    transforming and merging as the paper draws it is the same function with the same gradients, in
-    o times as many kernels and with all intermediate maps kept for the backward pass; where it
-    saves enough multiplications for that, training on a CPU takes it.
+    The forward pass assembles the equivalent dense weight and runs one convolution. Split,
+    transform and merge, as the paper draws it, is the same function with the same gradients, but
+    runs o times as many kernels and keeps all intermediate maps for the backward pass. Training on
+    a CPU uses it in layers where it saves enough multiplications.
 
     Args:
         in_channels: Input channels c, a multiple of ``o``.
         out_channels: Output channels n.
-        kernel_size: In pixels.
+        kernel_size: Size of the kernel, in pixels.
         o: Number of input fragments.
         m: Number of Lego filters; give this or ``m_ratio``.
         m_ratio: Number of Lego filters per output channel, ``m = max(1, int(n * m_ratio))``.
-        stride: In pixels.
+        stride: Stride, in pixels.
         padding: Zeros on each side, in pixels.
-        dilation: In pixels.
+        dilation: Dilation, in pixels.
         bias: Add a learned bias per output channel.
         coefficients: Learn a coefficient for every (fragment, output, filter); otherwise all are 1.
 
@@ -111,11 +111,11 @@ class LegoConv2d(nn.Module):
     def weight(self) -> Tensor:
         """Return the assembled dense weight ``(n, c, kh, kw)``.
 
-        Masks that are not being learned need no product over all m filters: the chosen ones are
-        picked, the same values for a fraction of the work.
+        Masks that are not being learned need no product over all m filters. The chosen filters are
+        picked instead, which gives the same values for a fraction of the work.
 
-        Under autocast too it is assembled in full precision: a mask is exact, and the products are
-        10 times slower in bfloat16 on CPUs (torch 2.13).
+        The weight is assembled in full precision, also under autocast: a mask is exact, and the
+        products are 10 times slower in bfloat16 on CPUs (torch 2.13).
         """
         with _full_precision(self.lego.device.type):
             return self._assembled()
@@ -141,9 +141,9 @@ class LegoConv2d(nn.Module):
     def balance_masks(self, weight: float) -> RemovableHandle:
         """From now on add the published balance term to the gradient of the mask logits.
 
-        It acts on the gradient once it is complete, so exactly once a backward pass, however often
-        the layer is used and into however many replicas DataParallel copies it; averaging over
-        ranks (DDP) leaves it as it is.
+        It acts on the complete gradient, exactly once in a backward pass, however often the layer
+        is used and however many replicas DataParallel makes of it. Averaging over ranks (DDP)
+        leaves it as it is.
 
         Args:
             weight: Of one use above or below the even share; 1e-4 as published.
@@ -161,7 +161,8 @@ class LegoConv2d(nn.Module):
     def freeze_masks(self) -> None:
         """Stop learning the masks, as the paper does after its warm-up.
 
-        DistributedDataParallel notes what is learned when it wraps a network: wrap it again.
+        DistributedDataParallel records which parameters are learned when it wraps a network, so
+        wrap it again.
         """
         self.mask_logits.requires_grad = False
 
@@ -211,7 +212,7 @@ def imbalance(choices: Tensor, m: int) -> Tensor:
 
 
 def _full_precision(device: str) -> contextlib.AbstractContextManager[None]:
-    """Leave autocast, on devices that have it; "meta", which only counts, has not."""
+    """Leave autocast on devices that have it; "meta", which only counts, does not."""
     if torch.amp.is_autocast_available(device):
         return torch.autocast(device, enabled=False)
     return contextlib.nullcontext()

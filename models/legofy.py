@@ -43,16 +43,17 @@ def legofy(
 ) -> Legofied:
     """Return a copy of ``model`` with Lego layers in place of convolutions.
 
-    The paper keeps the first convolution dense; so does the default choice, which takes every other
-    convolution that can be one (first in the order of ``named_modules``). Everything else keeps its
-    weights.
+    By default the first convolution (in the order of ``named_modules``) stays dense, as in the
+    paper, and every other convolution that can be a Lego layer becomes one. Everything else keeps
+    its weights.
 
     Args:
         model: Any network.
         o: Number of input fragments of every layer.
         m: Number of Lego filters of every layer; give this or ``m_ratio``.
         m_ratio: Number of Lego filters per output channel.
-        where: Chooses by dotted name and layer; what it chooses must be possible.
+        where: Called with dotted name and convolution; says which become Lego layers. Each of these
+            must be possible.
         coefficients: Whether coefficients are learned.
 
     Raises:

@@ -31,7 +31,7 @@ class Architecture:
         build: Takes a recipe (None for a dense network) and the network's own hyper-parameters.
         defaults: The network's own hyper-parameters, without those of the Lego layers.
         channels: Input channels.
-        least_input_size: Smallest height and width in pixels that survive its pooling.
+        least_input_size: Smallest height and width in pixels that its pooling allows.
         is_lego: Whether it has Lego layers.
         twin: Name of the same network with, or without, Lego layers.
     """
@@ -130,7 +130,7 @@ def find_architecture(name: str) -> Architecture:
     """Return the architecture called ``name``.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such architecture.
     """
     if name not in ARCHITECTURES:
         raise UsageError("unknown architecture", received=name, legal=", ".join(ARCHITECTURES))
@@ -164,10 +164,10 @@ def input_shape(arch: str, hyperparameters: Hyperparameters) -> tuple[int, int, 
 
 
 def complete(arch: str, hyperparameters: Hyperparameters) -> dict[str, object]:
-    """Return all hyper-parameters of ``arch``, given ones over defaults.
+    """Return all hyperparameters of ``arch``: those given, and defaults for the others.
 
     Raises:
-        UsageError: One is unknown or of another type, or the images are too small.
+        UsageError: A hyperparameter is unknown or of another type, or the images are too small.
     """
     defaults = find_architecture(arch).hyperparameters
     unknown = sorted(set(hyperparameters) - set(defaults))

@@ -44,7 +44,7 @@ class Bottleneck(nn.Module):
 
 
 class LegoResNet50(nn.Module):
-    """ResNet-50, module names as torchvision has them.
+    """ResNet-50, with torchvision's module names.
 
     Args:
         recipe: How the Lego layers are cut; None builds the dense twin.

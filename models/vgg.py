@@ -1,4 +1,4 @@
-"""VGG16 with Lego layers: as the paper counts it (13 convolutions), and as its code has it (15)."""
+"""VGG16 with Lego layers, as in the paper (13 convolutions) and as in its code (15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan: which lowering serves which layer; saved in the model and as JSON, editable, reusable."""
+"""Plan: which lowering serves which layer. It is saved in the model, and as JSON to be edited."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Plan:
         return cls(entries)
 
     def check(self, sites: Iterable[Site], target: Target) -> None:
-        """Hold the plan against the network it is meant for.
+        """Check the plan against the network it is meant for.
 
         Raises:
             UsageError: A layer is missing or unknown, or a lowering is unknown, not eligible on

@@ -1,4 +1,4 @@
-"""Preference: the plan that is taken where nothing was measured, and what it is to save.
+"""Preference: what a plan saves, and how one is chosen without measuring.
 
 latency    as the target chooses: the cost model's time summed over thread counts, each as a share
            of dense; or the least multiply-adds; or the first lowering that serves
@@ -30,11 +30,11 @@ NODE_BYTES = 200
 
 @dataclass(frozen=True)
 class Preference:
-    """What the plan is to save.
+    """What the plan saves.
 
     Attributes:
         objective: ``latency``, ``memory`` after load, or ``size`` of the file.
-        threads: Thread counts that the plan is to serve; each weighs the same.
+        threads: Thread counts to choose the plan for; each weighs the same.
     """
 
     objective: str = "latency"

@@ -1,4 +1,4 @@
-"""The network that a checkpoint's weights belong to: one of ours, or one that the user names."""
+"""The network that a checkpoint's weights belong to: a registered one, or one the user names."""
 
 from __future__ import annotations
 

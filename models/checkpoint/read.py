@@ -1,8 +1,8 @@
 """Checkpoints, read and never executed: from a file to a network with its weights.
 
-What is read: our own checkpoints; a state_dict or a whole pickled model of the published LegoNet
-code; any other state_dict whose network the user names. In the zip and the legacy format of
-``torch.save``, and safetensors.
+It reads legoexport's own checkpoints, a state_dict or a whole pickled model of the published
+LegoNet code, and any other state_dict whose network the user names. The formats are the zip and the
+legacy format of ``torch.save``, and safetensors.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Checkpoint:
         arch: Registry name, or ``package.module:factory``.
         hyperparameters: What the network was built with.
         input_shape: ``(channels, height, width)`` of its input.
-        stored_dtypes: Types that the file stores its floating weights in, sorted; those other than
+        stored_dtypes: Types that the file stores its floating weights in, sorted. Other types than
             float32 were converted to it.
     """
 
@@ -67,22 +67,22 @@ def read_checkpoint(
     input_size: tuple[int, int] | None = None,
     dense: bool = False,
 ) -> Checkpoint:
-    """Read a checkpoint. No code of the file runs, and none that it names.
+    """Read a checkpoint. No code in the file runs, and no code that it names.
 
     Args:
         path: The file.
-        arch: Registry name of the network, where the file does not tell it.
-        hyperparameters: Arguments of the network; they go before those in the file.
+        arch: Registry name of the network, if the file does not say.
+        hyperparameters: Arguments of the network; they override the file's.
         model: The user's own network, ``package.module:factory``; this code is imported and run.
-        input_size: Height and width of the input in pixels, where not the architecture's own.
-        dense: Whether a network without Lego layers is wanted, instead of one with them.
+        input_size: Height and width of the input in pixels, if not the architecture's default.
+        dense: Whether a network without Lego layers is expected, instead of one with them.
 
     Returns:
         The network with its weights.
 
     Raises:
-        CheckpointError: The file is missing, damaged, asks for code, is of no known form, or does
-            not fit the network; the message names the file and the layer.
+        CheckpointError: The file is missing or damaged, asks for code, is of no known form, or does
+            not fit the network. The message names the file and the layer.
     """
     path = Path(path)
     request = Request(arch, hyperparameters or {}, model, input_size, dense)

@@ -1,4 +1,4 @@
-"""Write our own checkpoints: the weights, and which network they belong to."""
+"""Write legoexport's own checkpoints: the weights, and which network they belong to."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def write_checkpoint(
     hyperparameters: Mapping[str, object],
     training: Mapping[str, object] | None = None,
 ) -> None:
-    """Write a checkpoint that `read_checkpoint` takes without a flag; whole or not at all.
+    """Write a checkpoint that `read_checkpoint` reads without further arguments.
 
     Args:
-        path: The file; one that ends in ``.safetensors`` is written in that format, any other by
-            ``torch.save``, for ``torch.load(path, weights_only=True)``.
+        path: The file, written whole or not at all. If it ends in ``.safetensors`` it has that
+            format; otherwise ``torch.load(path, weights_only=True)`` reads it too.
         module: The network.
         arch: Registry name, or ``package.module:factory``.
-        hyperparameters: Arguments that build the network again; text, numbers and lists of them.
-        training: How it was trained, such as the accuracy reached; kept, not interpreted.
+        hyperparameters: Arguments that build the network again: text, numbers and lists of them.
+        training: How it was trained, such as the accuracy reached. It is kept, not interpreted.
 
     Raises:
         CheckpointError: The facts are not plain values, or the file cannot be written.

@@ -12,8 +12,8 @@ BATCH_SIZE = 128
 def recalibrate(module: nn.Module, images: Tensor) -> int:
     """Estimate the statistics of every batch norm anew, in place; nothing is learned.
 
-    Fitted filters give maps of another mean and variance than the dense ones; with the statistics
-    of the dense network they are scaled wrongly in every layer, and nothing is left after a few.
+    Fitted filters give maps of another mean and variance than the dense ones. The statistics of the
+    dense network scale them wrongly in every layer, and after a few layers nothing is left.
 
     Args:
         module: The network; its mode stays as it is.

@@ -25,7 +25,7 @@ class FitOptions:
         restarts_count: Seedings that are tried; the best result is kept.
         most_iterations: Rounds of assignment and least squares for each.
         least_gain_ratio: Stop when a round lowers the squared error by less than this share.
-        seed: Of the seedings.
+        seed: Seed of the seedings.
     """
 
     restarts_count: int = 4
@@ -55,7 +55,7 @@ class Clustering:
 
     Attributes:
         filters: ``(m, d)`` float64.
-        assignment: Of every vector to one of them.
+        assignment: Which of them describes each vector.
         squared_errors: After each round, never increasing; the last belongs to ``assignment``.
     """
 
@@ -74,8 +74,8 @@ def cluster(vectors: Tensor, m: int, *, scaled: bool, options: FitOptions) -> Cl
         options: How long to look.
 
     Returns:
-        The best of the restarts; the optimum where no more than m filters are needed, and a local
-        one otherwise (finding the global one is NP-hard).
+        The best of the restarts. It is the optimum if m filters describe the vectors exactly, and a
+        local optimum otherwise (finding the global one is NP-hard).
     """
     generator = torch.Generator().manual_seed(options.seed)
     found = [
@@ -90,9 +90,9 @@ def cluster(vectors: Tensor, m: int, *, scaled: bool, options: FitOptions) -> Cl
 def assign(vectors: Tensor, filters: Tensor, *, scaled: bool) -> Assignment:
     """Return the optimal index and coefficient of every vector for a given bank.
 
-    A scaled filter leaves ``|v|^2 - <v, f>^2 / |f|^2`` of a vector, at the coefficient
-    ``<v, f> / |f|^2``; an unscaled one ``|v|^2 - (2 <v, f> - |f|^2)``. Each vector takes the filter
-    that leaves least, the first of equals.
+    With the coefficient ``<v, f> / |f|^2``, a scaled filter leaves ``|v|^2 - <v, f>^2 / |f|^2`` of
+    a vector; an unscaled one leaves ``|v|^2 - (2 <v, f> - |f|^2)``. Each vector takes the filter
+    that leaves the least, or the first such filter.
     """
     shares, coefficients = gains(vectors, filters, scaled=scaled)
     index = shares.argmax(dim=1)
@@ -138,7 +138,7 @@ def best_filters(vectors: Tensor, assignment: Assignment, filters: Tensor) -> Te
 
 
 def seed_filters(vectors: Tensor, m: int, generator: torch.Generator, *, scaled: bool) -> Tensor:
-    """Draw m of the vectors, each with the odds of what those drawn before it leave of it.
+    """Draw m of the vectors, with odds by the squared distance from those drawn before.
 
     This is k-means++ (Arthur and Vassilvitskii, 2007), with the distance from a line for scaled
     filters. It finds every filter at once where m of them describe the vectors exactly.

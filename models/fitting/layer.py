@@ -12,8 +12,8 @@ from legoexport.models.fitting.cluster import Clustering, FitOptions, cluster, g
 from legoexport.models.lego_conv import LegoConv2d
 
 # The logits of a layer lie in [0, SPREAD + LEAD]: as close as those of a new layer (standard
-# deviation 0.01), so that training can still change its mind, and the choice leads by enough that
-# the audit of freezing calls no margin thin.
+# deviation 0.01), so that training can still change a choice, and the choice leads by enough that
+# the audit of freezing finds no thin margin.
 SPREAD = 0.05
 LEAD = 0.02
 
@@ -44,13 +44,13 @@ class LayerFit:
 def fit_layer(layer: LegoConv2d, weight: Tensor, name: str, options: FitOptions) -> LayerFit:
     """Set bank, masks and coefficients of ``layer`` so that it comes close to a dense weight.
 
-    Coefficients that are not chosen are set to what they would be if they were, so that a mask that
-    changes its mind in training starts from the best scale.
+    Coefficients that are not chosen get the value they would have if they were, so that a mask that
+    changes its choice in training starts from the best scale.
 
     Args:
         layer: The layer; its bias is left as it is.
         weight: ``(n, c, kh, kw)`` dense weight.
-        name: Of the layer, for messages.
+        name: Name of the layer, for messages.
         options: How long to look.
 
     Raises:
@@ -91,8 +91,8 @@ def fragments(weight: Tensor, o: int) -> Tensor:
 def normalized(clustering: Clustering) -> Clustering:
     """Return the same description with coefficients of mean square 1 and positive sum, per filter.
 
-    As in a new layer, the bank then carries the size of the weights. Filters that nothing chose,
-    or with zero only, stay as they are; so does a description without coefficients.
+    As in a new layer, the bank then carries the scale of the weights. Filters that nothing chose,
+    or only with coefficient zero, stay as they are. A description without coefficients stays too.
     """
     filters, assignment = clustering.filters, clustering.assignment
     index, coefficient = assignment.index, assignment.coefficient

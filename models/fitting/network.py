@@ -25,8 +25,8 @@ def fit_network(
     """Give a LegoNet the weights of a dense network, as closely as its Lego layers can.
 
     Args:
-        lego: The network to fill, in place: of a registered architecture, or what ``legofy`` made
-            of ``dense``.
+        lego: The network to fill, in place: a registered architecture, or the result of ``legofy``
+            on ``dense``.
         dense: The trained network; layers are found by their dotted names.
         options: How long to look for good banks.
         progress: Called with the name of each layer before it is fitted.

@@ -1,8 +1,8 @@
 """The merge after Winograd: pick each output's maps row by row, in order, and add them up.
 
 After A^T, row t*f + r of a map is row t of its r-th kind, and the kinds of all maps lie one after
-the other. One Gather over rows of pixels chooses the maps, weaves the kinds together, and leaves
-out what the last tile computes beyond the output::
+the other. One Gather over rows of pixels chooses the maps, interleaves the kinds, and drops the
+rows that the last tile computes beyond the output::
 
     chosen[n*o + i, t*f + r] = lines[image, r, position[i, n], t]
     Y[n] = sum_i coefficient[i, n] * chosen[n*o + i] + bias[n]
