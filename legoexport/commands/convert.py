@@ -138,6 +138,7 @@ def command(
             example,
             options,
             checkpoint_sha256=loaded.sha256,
+            normalization=loaded.normalization,
             max_size_bytes=None if as_ort else max_size_bytes,
             tuning=tuning,
             observe=stage_writer(save_stages) if save_stages else None,

@@ -84,6 +84,7 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "checkpoint_sha256": checkpoint.sha256,
         "form": checkpoint.form,
         "arch": checkpoint.arch,
+        "normalization": checkpoint.normalization and asdict(checkpoint.normalization),
         "target": options.target.name,
         "opset": options.final_opset,
         "dynamic_batch": options.final_dynamic_batch,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from legoexport.errors import UsageError
 from legoexport.host.report import format_bytes, print_json, print_text, step_progress
+from legoexport.web.pixels import Pixels
 from legoexport.web.server import DEFAULT_PORT, LOOPBACK, LOOPBACK_HOSTS, address, make_server
 from legoexport.web.site import Site, SiteOptions, build_site
 
@@ -33,7 +35,8 @@ USAGE = "web MODEL.onnx --out DIR, or web --serve DIR"
 @click.option(
     "--mean",
     metavar="R,G,B",
-    help="Mean to subtract from colours in [0, 1], as in training. One number, or one a channel.",
+    help="Mean to subtract from colours in [0, 1], as in training. One number, or one a channel."
+    " What the file records, unless given.",
 )
 @click.option("--std", metavar="R,G,B", help="Standard deviation to divide by, likewise.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON about the page written.")
@@ -95,6 +98,8 @@ def _print(site: Site, *, as_json: bool) -> None:
                 "model_sha256": site.model_sha256,
                 "parity_images_count": site.images_count,
                 "pixels_stated": site.pixels.stated,
+                "pixels_source": site.pixels.source,
+                "pixels": asdict(site.pixels.normalization),
             }
         )
         return
@@ -103,9 +108,22 @@ def _print(site: Site, *, as_json: bool) -> None:
         print_text(f"the page proves the model on {site.images_count} images of the bundle")
     else:
         print_text("note: without --bundle the page cannot prove its numbers, and says so")
-    if not site.pixels.stated:
-        print_text("note: pixels are scaled to [-1, 1]; state --mean and --std if training did not")
+    print_text(_pixels_line(site.pixels))
     print_text(f"next: legoexport web --serve {site.folder}")
+
+
+def _pixels_line(pixels: Pixels) -> str:
+    if not pixels.stated:
+        return (
+            "note: the file does not say how training normalised its pictures, so the page scales"
+            " them to [-1, 1]; state --mean and --std if training did otherwise"
+        )
+    mean, std = (
+        ",".join(f"{x:.4g}" for x in each)
+        for each in (pixels.normalization.mean, pixels.normalization.std)
+    )
+    where = "the file records" if pixels.source == "file" else "the options say"
+    return f"pictures are normalised as {where}: mean {mean}, std {std}"
 
 
 def _serve(folder: Path, host: str, port: int) -> None:

@@ -12,6 +12,7 @@ import onnx
 from legoexport.compile.stages import Compiled, LoweredLayer
 from legoexport.lego.counts import LegoShape
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
+from legoexport.lego.normalization import Normalization
 from legoexport.version import __version__
 
 PREFIX = "legoexport."
@@ -19,7 +20,12 @@ PACKAGES = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxsim", 
 
 
 def stamp(
-    compiled: Compiled, *, checkpoint_sha256: str | None, target: str, relative_error: float
+    compiled: Compiled,
+    *,
+    checkpoint_sha256: str | None,
+    target: str,
+    relative_error: float,
+    normalization: Normalization | None = None,
 ) -> onnx.ModelProto:
     """Return a copy of the compiled model that carries its provenance in ``metadata_props``.
 
@@ -38,6 +44,8 @@ def stamp(
         LAYERS_KEY.removeprefix(PREFIX): write_layers(map(_record, compiled.layers)),
         "measured_relative_error": f"{relative_error:.3g}",
     }
+    if normalization:
+        facts["normalization"] = normalization.to_json()
     del model.metadata_props[:]
     for key in sorted(facts):
         model.metadata_props.add(key=PREFIX + key, value=facts[key])
@@ -51,6 +59,17 @@ def read_stamp(model: onnx.ModelProto) -> Mapping[str, str]:
         for entry in model.metadata_props
         if entry.key.startswith(PREFIX)
     }
+
+
+def read_normalization(model: onnx.ModelProto) -> Normalization | None:
+    """Return how the pictures of the training were normalised, if the file says so.
+
+    Raises:
+        UsageError: What it says is damaged.
+    """
+    text = read_stamp(model).get("normalization")
+    source = f"{PREFIX}normalization in the model's metadata"
+    return None if text is None else Normalization.from_json(text, source)
 
 
 def mask_digest(layers: tuple[LoweredLayer, ...]) -> str:

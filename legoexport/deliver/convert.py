@@ -17,6 +17,7 @@ from legoexport.deliver import invariants
 from legoexport.errors import ParityFailed
 from legoexport.host import atomic
 from legoexport.host.staging import make_folder
+from legoexport.lego.normalization import Normalization
 from legoexport.models.dense_twin import expand_lego
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge_outputs import check_model
@@ -51,6 +52,7 @@ def convert_module(
     options: CompileOptions | None = None,
     *,
     checkpoint_sha256: str | None = None,
+    normalization: Normalization | None = None,
     max_size_bytes: int | None = None,
     tuning: TuneOptions | None = None,
     observe: Observer | None = None,
@@ -64,6 +66,7 @@ def convert_module(
             batches of ``b`` unless its batch is open.
         options: What to compile for.
         checkpoint_sha256: Digest of the file the network came from, for the provenance.
+        normalization: Of the pictures in training, for the file to tell. None if it is not known.
         max_size_bytes: Largest file that is accepted.
         tuning: If given, the plan is found by measuring on this machine.
         observe: Called with a snapshot of the model after each stage.
@@ -99,6 +102,7 @@ def convert_module(
         checkpoint_sha256=checkpoint_sha256,
         target=options.target.name,
         relative_error=agreement.relative_error,
+        normalization=normalization,
     ).SerializeToString(deterministic=True)
     invariants.check_size(len(stamped), compiled, max_size_bytes)
     return Conversion(stamped, compiled, network, agreement, tuned)

@@ -40,7 +40,11 @@ def _converted(checkpoint: Checkpoint, *, is_dense: bool) -> bytes:
     if is_dense:
         return convert_dense_twin(checkpoint.module, example, options)
     conversion = convert_module(
-        checkpoint.module, example, options, checkpoint_sha256=checkpoint.sha256
+        checkpoint.module,
+        example,
+        options,
+        checkpoint_sha256=checkpoint.sha256,
+        normalization=checkpoint.normalization,
     )
     return conversion.model_bytes
 

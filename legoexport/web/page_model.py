@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from legoexport.compile.stamp import read_normalization
 from legoexport.errors import UsageError
+from legoexport.lego.normalization import Normalization
 from legoexport.ort.session import RuntimeModel, parse_model
 
 GREY_OR_COLOUR = (1, 3)
@@ -28,6 +30,7 @@ class PageModel:
         input_shape: ``(c, h, w)`` of an image.
         fixed_batch_size: The batch, or None where it is open.
         classes_count: Scores per image.
+        normalization: Of the pictures in training, if the file says so.
     """
 
     name: str
@@ -38,6 +41,7 @@ class PageModel:
     input_shape: tuple[int, int, int]
     fixed_batch_size: int | None
     classes_count: int
+    normalization: Normalization | None
 
     @property
     def sha256(self) -> str:
@@ -73,6 +77,7 @@ def read_model(path: Path) -> PageModel:
         input_shape=runtime.input_shape,
         fixed_batch_size=runtime.fixed_batch_size,
         classes_count=scores.shape[1],
+        normalization=read_normalization(model),
     )
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from legoexport.errors import UsageError
+from legoexport.lego.normalization import Normalization
 
 # To [-1, 1], as the demo trains and as is common; the page says that nobody stated it.
 ASSUMED = 0.5
@@ -13,42 +14,63 @@ ASSUMED = 0.5
 
 @dataclass(frozen=True)
 class Pixels:
-    """``(colour - mean) / std`` for each channel, where colours are in [0, 1].
+    """What the page does to a picture before the network sees it.
 
     Attributes:
-        mean: One number per channel.
-        std: One positive number per channel.
-        stated: Whether the user gave them; otherwise they are assumed, which the page tells.
+        normalization: Of its colours.
+        source: Who says so: "flags", "file", or "assumed" where nobody does, which the page tells.
     """
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    stated: bool
+    normalization: Normalization
+    source: str
+
+    @property
+    def stated(self) -> bool:
+        """Whether anybody says so."""
+        return self.source != "assumed"
 
 
-def read_pixels(mean: str | None, std: str | None, channels: int) -> Pixels:
-    """Read ``--mean`` and ``--std``.
+def read_pixels(
+    mean: str | None, std: str | None, channels: int, recorded: Normalization | None = None
+) -> Pixels:
+    """Read ``--mean`` and ``--std``, which go before what the file records.
 
     Args:
-        mean: Numbers with commas between them, one or as many as channels; None to assume 0.5.
+        mean: Numbers with commas between them, one or as many as channels; None to leave it to the
+            file, or to assume 0.5.
         std: Likewise.
         channels: Channels of the network's input.
+        recorded: What the file says, if it does.
 
     Raises:
-        UsageError: Only one of them is given, or it is not made of such numbers.
+        UsageError: Only one of them is given, it is not made of such numbers, or the file speaks
+            of another number of channels.
     """
     if mean is None and std is None:
-        return Pixels((ASSUMED,) * channels, (ASSUMED,) * channels, stated=False)
+        return _without_flags(channels, recorded)
     if mean is None or std is None:
         raise UsageError(
             "--mean and --std belong together",
             received="--mean alone" if std is None else "--std alone",
             legal="both, as the network was trained, or neither",
         )
-    read = Pixels(_numbers("--mean", mean, channels), _numbers("--std", std, channels), stated=True)
-    if min(read.std) <= 0:
+    means, deviations = _numbers("--mean", mean, channels), _numbers("--std", std, channels)
+    if min(deviations) <= 0:
         raise UsageError("--std must be positive", received=std)
-    return read
+    return Pixels(Normalization(means, deviations), "flags")
+
+
+def _without_flags(channels: int, recorded: Normalization | None) -> Pixels:
+    if recorded is None:
+        return Pixels(Normalization((ASSUMED,) * channels, (ASSUMED,) * channels), "assumed")
+    if len(recorded.mean) != channels:
+        raise UsageError(
+            "the normalization in the model's metadata does not fit its input",
+            received=f"{len(recorded.mean)} channels",
+            legal=channels,
+            next_step="state --mean and --std",
+        )
+    return Pixels(recorded, "file")
 
 
 def _numbers(option: str, text: str, channels: int) -> tuple[float, ...]:

@@ -72,7 +72,7 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
     check_replaceable(folder)
     model = read_model(options.model)
     labels = read_labels(options.labels, model.classes_count) if options.labels else ()
-    pixels = read_pixels(options.mean, options.std, model.input_shape[0])
+    pixels = read_pixels(options.mean, options.std, model.input_shape[0], model.normalization)
     golden = _golden(options.bundle, model) if options.bundle else None
     files = _files(model, golden)
     record = _record(model, labels, pixels, golden, sorted(files))
@@ -140,7 +140,7 @@ def _record(
             "classes_count": model.classes_count,
         },
         "labels": list(labels),
-        "pixels": asdict(pixels),
+        "pixels": {**asdict(pixels.normalization), "stated": pixels.stated},
         "parity": golden.description if golden else None,
         "files": files,
     }

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from legoexport.errors import CheckpointError
+from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint.allowed_globals import StandIn
 from legoexport.models.checkpoint.tensors import StoredTensor
+from legoexport.models.checkpoint.training_facts import recorded_normalization
 from legoexport.models.checkpoint.whole_model import state_of, walk
 
 FORMAT = "legoexport"
@@ -29,6 +31,7 @@ class Layout:
         modules: Stand-ins by dotted module name, where the file holds a whole model.
         arch: Architecture, where the file names it.
         hyperparameters: Arguments of the architecture, where the file gives them.
+        normalization: Of the pictures in training, where the file records it.
     """
 
     form: str
@@ -36,6 +39,7 @@ class Layout:
     modules: Mapping[str, StandIn] = field(default_factory=dict)
     arch: str | None = None
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
+    normalization: Normalization | None = None
 
 
 def find_layout(path: Path, value: object) -> Layout:
@@ -125,7 +129,8 @@ def _own(path: Path, value: dict[object, object]) -> Layout:
         )
     plain = {str(name): _plain(path, name, item) for name, item in hyperparameters.items()}
     tensors = _named_tensors(path, value.get("state_dict"))
-    return Layout(FORMAT, tensors, arch=arch, hyperparameters=plain)
+    normalization = recorded_normalization(value.get("training"))
+    return Layout(FORMAT, tensors, {}, arch, plain, normalization)
 
 
 def _plain(path: Path, name: object, value: object) -> object:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
+from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint.files import explained, read_content
 from legoexport.models.checkpoint.layout import Layout, find_layout
 from legoexport.models.checkpoint.load import check_fit, load
@@ -45,6 +46,7 @@ class Checkpoint:
         input_shape: ``(channels, height, width)`` of its input.
         stored_dtypes: Types that the file stores its floating weights in, sorted. Other types than
             float32 were converted to it.
+        normalization: Of the pictures in training, where the file records it.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Checkpoint:
     hyperparameters: Mapping[str, object]
     input_shape: tuple[int, int, int]
     stored_dtypes: tuple[str, ...]
+    normalization: Normalization | None = None
 
 
 def read_checkpoint(
@@ -107,6 +110,7 @@ def read_checkpoint(
         hyperparameters=network.hyperparameters,
         input_shape=network.input_shape,
         stored_dtypes=_stored_dtypes(layout),
+        normalization=layout.normalization,
     )
 
 

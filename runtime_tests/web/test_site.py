@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from legoexport.errors import ParityFailed, UsageError
+from legoexport.lego.normalization import Normalization
 from legoexport.parity.bundle import read_bundle, save_bundle
 from legoexport.web.packages import RUNTIME_FILES
 from legoexport.web.pixels import Pixels, read_pixels
@@ -188,9 +190,36 @@ def test_two_channels_are_no_picture(tmp_path: Path) -> None:
 
 
 def test_pixels_are_stated_or_said_to_be_assumed() -> None:
-    assert read_pixels("0.1", "2", 3) == Pixels((0.1,) * 3, (2.0,) * 3, stated=True)
-    assert read_pixels(".1,.2,.3", "1,2,3", 3).std == (1, 2, 3)
-    assert read_pixels(None, None, 1) == Pixels((0.5,), (0.5,), stated=False)
+    by_flags = Normalization((0.1,) * 3, (2.0,) * 3)
+    assert read_pixels("0.1", "2", 3) == Pixels(by_flags, "flags")
+    assert read_pixels(".1,.2,.3", "1,2,3", 3).normalization.std == (1, 2, 3)
+    assumed = read_pixels(None, None, 1)
+    assert assumed == Pixels(Normalization((0.5,), (0.5,)), "assumed")
+    assert not assumed.stated
+
+
+def test_what_the_file_records_needs_no_flags_and_flags_go_before_it() -> None:
+    recorded = Normalization((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+    assert read_pixels(None, None, 3, recorded) == Pixels(recorded, "file")
+    assert read_pixels("0", "1", 3, recorded).source == "flags"
+    with pytest.raises(UsageError, match="does not fit its input"):
+        read_pixels(None, None, 1, recorded)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_page_takes_the_normalization_from_the_file(tmp_path: Path, model: Path) -> None:
+    recorded = Normalization((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+    proto = onnx.load(model)
+    proto.metadata_props.add(key="legoexport.normalization", value=recorded.to_json())
+    onnx.save(proto, model)
+    build_site(tmp_path / "site", SiteOptions(model))
+    pixels = record(tmp_path / "site")["pixels"]
+    assert pixels == {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "stated": True}
+    for damage in ("", "[]", '{"mean": [0], "std": [0]}', '{"mean": "a", "std": [1]}'):
+        proto.metadata_props[-1].value = damage
+        onnx.save(proto, model)
+        with pytest.raises(UsageError, match="is damaged"):
+            build_site(tmp_path / "site", SiteOptions(model))
 
 
 @pytest.mark.parametrize(

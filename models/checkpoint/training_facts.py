@@ -1,0 +1,34 @@
+"""What a checkpoint of ours says about its training, as far as it is used again."""
+
+from __future__ import annotations
+
+from legoexport.errors import UsageError
+from legoexport.lego.normalization import Normalization
+
+GREY_LEVELS = 255.0
+LARGEST = 1e6
+
+
+def recorded_normalization(training: object) -> Normalization | None:
+    """Return how the pictures were normalised, which ``train`` records in grey levels.
+
+    None where nobody recorded it. Mean 0 and deviation 1 stand for pictures that came normalised
+    already, and then nobody knows by what.
+
+    Args:
+        training: What the file holds under that name; anything.
+    """
+    facts = training if isinstance(training, dict) else {}
+    mean, std = _levels(facts.get("mean")), _levels(facts.get("std"))
+    if set(mean) == {0.0} and set(std) == {1.0}:
+        return None
+    try:
+        return Normalization(*(tuple(x / GREY_LEVELS for x in each) for each in (mean, std)))
+    except UsageError:  # kept for other programs, in a form of theirs
+        return None
+
+
+def _levels(values: object) -> list[float]:
+    numbers = values if isinstance(values, (list, tuple)) else []
+    fits = all(type(x) in (int, float) and abs(x) < LARGEST for x in numbers)
+    return [float(x) for x in numbers] if fits else []
