@@ -1,0 +1,84 @@
+"""What a file holds, by its first bytes: never by its name, and without running any of it."""
+
+from __future__ import annotations
+
+import zipfile
+from enum import Enum
+from pathlib import Path
+
+HEAD_BYTES = 512
+ZIP = b"PK\x03\x04"
+PICKLE = b"\x80"
+TEXT_CONTROLS = {*range(0x20), 0x7F} - {*b"\t\n\r\f"}
+SAFETENSORS_LENGTH_BYTES = 8
+# A ModelProto starts with its field 1, ir_version, a small varint; a length-delimited field or
+# opset_import follows (onnx.proto of ONNX 1.23).
+ONNX_START, LARGEST_IR_VERSION = 0x08, 0x7F
+ONNX_SECOND_TAGS = frozenset(b"\x12\x1a\x22\x28\x32\x3a\x42")
+ORT_IDENTIFIER = b"ORTM"
+
+
+class Kind(Enum):
+    """Kinds of files that the commands read and write; the value is how messages call one."""
+
+    ONNX = "an ONNX file"
+    ORT = "a model in ORT format"
+    CHECKPOINT = "a PyTorch checkpoint"
+    SAFETENSORS = "a safetensors file"
+    ARRAYS = "arrays (.npz)"
+    ZIP = "a zip archive"
+    JSON = "a JSON file"
+    TEXT = "a text file"
+    OTHER = "another kind of file"
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return what the regular file at ``path`` holds, or None if it is empty.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        return None
+    if head.startswith(ZIP):
+        return _kind_of_zip(path)
+    return kind_of_bytes(head)
+
+
+def kind_of_bytes(head: bytes) -> Kind:
+    """Return what a file holds that starts with ``head`` and is no zip archive."""
+    if head[4:8] == ORT_IDENTIFIER:
+        return Kind.ORT
+    if head.startswith(PICKLE):
+        return Kind.CHECKPOINT
+    if head[SAFETENSORS_LENGTH_BYTES : SAFETENSORS_LENGTH_BYTES + 1] == b"{":
+        return Kind.SAFETENSORS
+    if _starts_as_onnx(head):
+        return Kind.ONNX
+    if TEXT_CONTROLS.isdisjoint(head):
+        return Kind.JSON if head.lstrip()[:1] in {b"{", b"["} else Kind.TEXT
+    return Kind.OTHER
+
+
+def _starts_as_onnx(head: bytes) -> bool:
+    return (
+        len(head) > 2  # noqa: PLR2004 - two bytes of ir_version, and the tag after them
+        and head[0] == ONNX_START
+        and 0 < head[1] <= LARGEST_IR_VERSION
+        and head[2] in ONNX_SECOND_TAGS
+    )
+
+
+def _kind_of_zip(path: Path) -> Kind:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return Kind.ZIP
+    if any(name.endswith("data.pkl") for name in names):
+        return Kind.CHECKPOINT
+    if names and all(name.endswith(".npy") for name in names):
+        return Kind.ARRAYS
+    return Kind.ZIP
