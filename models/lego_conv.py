@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -103,10 +104,7 @@ class LegoConv2d(nn.Module):
 
     def mask(self) -> Tensor:
         """Return the one-hot masks ``(o, n, m)``, differentiable straight through to the logits."""
-        logits = self.mask_logits
-        hard = torch.zeros_like(logits).scatter_(2, self.choices().unsqueeze(2), 1)
-        # Adds exactly zero to the value, and the identity to the gradient.
-        return hard + (logits - logits.detach())
+        return straight_through(self.mask_logits)
 
     def weight(self) -> Tensor:
         """Return the assembled dense weight ``(n, c, kh, kw)``.
@@ -122,11 +120,8 @@ class LegoConv2d(nn.Module):
 
     def _assembled(self) -> Tensor:
         if self.mask_logits.requires_grad and torch.is_grad_enabled():
-            table = self.mask() if self.coefficients is None else self.mask() * self.coefficients
-            assembled = torch.einsum("inm,mckl->nickl", table, self.lego)
-        else:
-            assembled = self._picked()
-        return assembled.reshape(self.out_channels, self.in_channels, *self.kernel_size)
+            return assemble(self.lego, self.mask(), self.coefficients)
+        return self._picked().reshape(self.out_channels, self.in_channels, *self.kernel_size)
 
     def _picked(self) -> Tensor:
         """Return the chosen filters times their coefficients, ``(n * o, c/o, kh, kw)``."""
@@ -168,6 +163,20 @@ class LegoConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(b, c, h, w)`` to ``(b, n, h', w')``."""
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            return self._plainly_convolved(x)
+        return self._convolved(x)
+
+    def _plainly_convolved(self, x: Tensor) -> Tensor:
+        """Compute in the one form that TorchScript and torch.fx can follow."""
+        weight = assemble(self.lego, straight_through(self.mask_logits), self.coefficients)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
+
+    @torch.jit.unused
+    def _convolved(self, x: Tensor) -> Tensor:
+        """Compute in the form that is fastest here."""
+        if isinstance(x, torch.fx.Proxy):  # it has no value to choose the form by
+            return self._plainly_convolved(x)
         if (
             self.training
             and torch.is_grad_enabled()
@@ -199,6 +208,19 @@ class LegoConv2d(nn.Module):
             f" m={self.m}, stride={self.stride}, padding={self.padding}, dilation={self.dilation},"
             f" bias={self.bias is not None}, coefficients={self.coefficients is not None}"
         )
+
+
+def straight_through(logits: Tensor) -> Tensor:
+    """Return one-hot masks ``(o, n, m)`` of ``logits``, which get the gradient of the masks."""
+    hard = torch.zeros_like(logits).scatter_(2, logits.argmax(dim=2).unsqueeze(2), 1.0)
+    # Adds exactly zero to the value, and the identity to the gradient.
+    return hard + (logits - logits.detach())
+
+
+def assemble(lego: Tensor, mask: Tensor, coefficients: Optional[Tensor]) -> Tensor:  # noqa: UP045 - TorchScript
+    """Return the dense weight ``(n, c, kh, kw)``: every mask entry times its Lego filter."""
+    table = mask if coefficients is None else mask * coefficients
+    return torch.einsum("inm,mckl->nickl", table, lego).flatten(1, 2)
 
 
 def imbalance(choices: Tensor, m: int) -> Tensor:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import logging
-import warnings
-from collections.abc import Iterator
+import itertools
 
 import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from legoexport.compile.export import export
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
 from legoexport.lego.names import call_name
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.replace_layers import replace_layers
 from legoexport.passes import lego_op
-
-# The lowest opset that torch 2.13's exporter writes by itself.
-EXPORTER_OPSET = 18
 
 
 class SymbolicLegoConv2d(nn.Module):
@@ -56,39 +51,17 @@ def emit(network: FrozenNetwork, example: Tensor, *, dynamic_batch: bool, opset:
         network: The frozen network.
         example: One input ``(b, c, h, w)`` of the size to export.
         dynamic_batch: Leave the batch open; otherwise the batch of ``example`` is kept.
-        opset: The opset wanted in the end; at least ``EXPORTER_OPSET`` is emitted.
+        opset: The opset wanted in the end; see ``export``.
 
     Raises:
         UsageError: The exporter cannot express the network.
     """
     module = _with_symbols(network)
-    batch = torch.export.Dim("batch", min=1)
     # torch.export specialises sizes 0 and 1; a dynamic batch must be traced with at least 2.
-    traced = example.expand(2, *example.shape[1:]) if dynamic_batch else example
-    try:
-        with _quiet():
-            program = torch.onnx.export(
-                module,
-                (traced.contiguous(),),
-                dynamo=True,
-                opset_version=max(opset, EXPORTER_OPSET),
-                dynamic_shapes=({0: batch},) if dynamic_batch else None,
-                input_names=["input"],
-                output_names=["output"],
-                verbose=False,
-                external_data=False,
-            )
-    except torch.onnx.errors.OnnxExporterError as error:
-        raise UsageError(
-            "torch's exporter cannot express this network",
-            received=str(error.__cause__ or error).strip().splitlines()[0],
-            next_step="make its forward traceable by torch.export",
-        ) from error
-    if program is None:
-        raise UsageError("torch's exporter gave no program back")
-    model: ir.Model = program.model
+    traced = torch.cat([example[:1], example[:1]]) if dynamic_batch else example
+    model = export(module, traced.contiguous(), dynamic_batch=dynamic_batch, opset=opset)
     _check_outputs(model)
-    _name_layers_uniquely(model.graph)
+    _name_layers_uniquely(model.graph, set(network.layers))
     return model
 
 
@@ -112,27 +85,19 @@ def _check_outputs(model: ir.Model) -> None:
         )
 
 
-def _name_layers_uniquely(graph: ir.Graph) -> None:
-    """A module that is called twice gives two nodes; the second becomes ``layer#2``."""
-    seen: dict[str, int] = {}
+def _name_layers_uniquely(graph: ir.Graph, taken: set[str]) -> None:
+    """A module that is called twice gives two nodes; the second becomes ``layer#2``.
+
+    A network may have a module of that name too: then the next number that is free.
+    """
+    seen: set[str] = set()
     for node in graph:
         if node.domain != lego_op.DOMAIN:
             continue
         layer = node.attributes["layer"].as_string()
-        seen[layer] = seen.get(layer, 0) + 1
-        if seen[layer] > 1:
-            node.attributes["layer"] = ir.AttrString("layer", call_name(layer, seen[layer]))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's notes about packages that are not installed off the user's terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+        if layer in seen:
+            numbered = (call_name(layer, number) for number in itertools.count(2))
+            layer = next(name for name in numbered if name not in taken)
+            node.attributes["layer"] = ir.AttrString("layer", layer)
+            taken.add(layer)
+        seen.add(layer)

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
-from legoexport.errors import CheckFailed, CheckpointError
+from legoexport.errors import CheckFailed, CheckpointError, UsageError
 from legoexport.lego.frozen import FrozenLego
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.lego_conv import LegoConv2d
+from legoexport.models.plain_copy import plain_copy
 from legoexport.models.replace_layers import replace_layers
+from legoexport.models.run import run_network
 
 # A margin below this share of the spread of a layer's logits could flip with a step of training.
 THIN_MARGIN = 1e-3
@@ -75,9 +78,11 @@ def freeze(module: nn.Module, example: Tensor) -> FrozenNetwork:
 
     Raises:
         CheckpointError: A table holds NaN or infinite values.
+        UsageError: The network cannot be copied, or does not run on the example.
         CheckFailed: The frozen network does not compute what the training form computes.
     """
-    training_form = copy.deepcopy(module).eval()
+    training_form = plain_copy(module)
+    _check_layers_are_whole(training_form)
     frozen_form = copy.deepcopy(training_form)
     layers: dict[str, FrozenLego] = {}
     audits: list[LayerAudit] = []
@@ -90,6 +95,18 @@ def freeze(module: nn.Module, example: Tensor) -> FrozenNetwork:
     frozen_form = replace_layers(frozen_form, replacements).eval()
     agreement = _agreement(training_form, frozen_form, example)
     return FrozenNetwork(frozen_form, layers, tuple(audits), agreement)
+
+
+def _check_layers_are_whole(module: nn.Module) -> None:
+    for name, _ in module.named_parameters():
+        owner, _, leaf = name.rpartition(".")
+        if leaf == "mask_logits" and not isinstance(module.get_submodule(owner), LegoConv2d):
+            raise UsageError(
+                f"{owner or 'the network'} holds the masks of a Lego layer, but is none any more",
+                received=f"{type(module).__name__} with the parameter {name}",
+                legal="a network whose Lego layers are LegoConv2d modules",
+                next_step="give the network as it was before torch.fx traced it",
+            )
 
 
 def freeze_layer(layer: LegoConv2d, name: str) -> FrozenLego:
@@ -150,14 +167,12 @@ def _float32(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().float().numpy().copy()
 
 
-@torch.no_grad()
 def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Tensor) -> float:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(example.shape, generator=generator, dtype=torch.float64)
-    expected = copy.deepcopy(training_form).double()(x)
-    actual = copy.deepcopy(frozen_form).double()(x)
-    spread = float(expected.max() - expected.min()) or 1.0
-    difference = float((expected - actual).abs().max()) / spread
+    x = random_like(example)
+    expected = run_network(copy.deepcopy(training_form).double(), [x], torch.float64)
+    actual = run_network(copy.deepcopy(frozen_form).double(), [x], torch.float64)
+    pairs = zip(tree_leaves(expected), tree_leaves(actual), strict=True)
+    difference = max((_difference(*pair) for pair in pairs), default=0.0)
     if not difference <= AGREEMENT_TOLERANCE:
         raise CheckFailed(
             "the frozen network does not compute what the training form computes",
@@ -165,3 +180,19 @@ def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Tensor
             legal=f"at most {AGREEMENT_TOLERANCE:.0e}",
         )
     return difference
+
+
+def _difference(expected: Tensor, actual: Tensor) -> float:
+    """Largest difference, as a share of the range; indices and masks differ by numbers too."""
+    expected, actual = expected.double(), actual.double()
+    spread = float(expected.max() - expected.min()) or 1.0
+    return float((expected - actual).abs().max()) / spread
+
+
+def random_like(example: Tensor) -> Tensor:
+    """Return random input of the shape of ``example``: normal float64, or integers of its type."""
+    generator = torch.Generator().manual_seed(0)
+    if example.is_floating_point():
+        return torch.randn(example.shape, generator=generator, dtype=torch.float64)
+    highest = 2 if example.dtype == torch.bool else 128
+    return torch.randint(highest, example.shape, generator=generator).to(example.dtype)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from legoexport.compile.example import checked_example
 from legoexport.compile.freeze import FrozenNetwork, freeze
 from legoexport.compile.pipeline import choose_plan, compile_network, lower, prepare
 from legoexport.compile.stages import Compiled, CompileOptions, Observer, Stage
@@ -78,6 +79,7 @@ def convert_module(
         ParityFailed: The file does not compute what PyTorch computes.
     """
     options = options or CompileOptions()
+    example = checked_example(example)
     progress("freezing masks")
     network = freeze(module, example)
     announce = _announce(observe, progress)

@@ -21,6 +21,8 @@ from legoexport.target import CPU, FOLDED_OPS, Target
 SIZE_MARGIN_RATIO = 0.05
 # A node with its names and its shape takes about this much; a tiny network is mostly nodes.
 BYTES_PER_NODE = 512
+# Digests, versions and passes are there however small the network is.
+PROVENANCE_BYTES = 1024
 
 
 def size_budget(compiled: Compiled) -> StoredBytes:
@@ -31,7 +33,7 @@ def size_budget(compiled: Compiled) -> StoredBytes:
         bank_bytes=sum(bank.size * FLOAT_BYTES for bank in _distinct_banks(layers)),
         table_bytes=sum(f.index.size * entry_bytes + f.n * FLOAT_BYTES for f in layers),
         dense_bytes=compiled.dense_bytes,
-        graph_bytes=BYTES_PER_NODE * len(compiled.model.graph.node),
+        graph_bytes=BYTES_PER_NODE * len(compiled.model.graph.node) + PROVENANCE_BYTES,
     )
 
 

@@ -41,7 +41,8 @@ def print_text(text: str) -> None:
 @contextlib.contextmanager
 def step_progress() -> Iterator[Callable[[str], None]]:
     """Show the step under way on stderr while the block runs, if that is a terminal."""
-    console = Console(stderr=True)
+    # Not Console(stderr=True): torch's exporter is kept quiet by replacing sys.stderr meanwhile.
+    console = Console(file=sys.stderr)
     if not console.is_terminal:
         yield lambda _: None
         return

@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 from torch import Tensor
 
-from legoexport.compile.emit import EXPORTER_OPSET, emit
+from legoexport.compile.emit import emit
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
 from legoexport.lego.layer_records import LayerRecord

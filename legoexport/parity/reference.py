@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from legoexport.errors import UsageError
+from legoexport.models.plain_copy import plain_copy
+from legoexport.models.run import run_network
 
 # Images per run: intermediate maps of a whole data set would not fit into memory.
 BATCH_SIZE = 8
@@ -38,7 +40,7 @@ class ReferenceNetwork:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._float32 = copy.deepcopy(module).cpu().eval().float()
+        self._float32 = plain_copy(module)
         self._float64 = copy.deepcopy(self._float32).double()
 
     def run(self, images: NDArray[np.float32]) -> Reference:
@@ -48,21 +50,16 @@ class ReferenceNetwork:
             UsageError: The network does not take images of this shape, or gives no single tensor.
         """
         return Reference(
-            _run(self._float64, images.astype(np.float64)), _run(self._float32, images)
+            _run(self._float64, images.astype(np.float64), torch.float64),
+            _run(self._float32, images, torch.float32),
         )
 
 
-@torch.no_grad()
-def _run(module: nn.Module, images: NDArray[Any]) -> NDArray[Any]:
+def _run(module: nn.Module, images: NDArray[Any], dtype: torch.dtype) -> NDArray[Any]:
     outputs = []
     for start in range(0, len(images), BATCH_SIZE):
         batch = torch.from_numpy(images[start : start + BATCH_SIZE])
-        try:
-            output = module(batch)
-        except RuntimeError as error:
-            raise UsageError(
-                "the network does not take this input", received=tuple(batch.shape), legal=error
-            ) from error
+        output = run_network(module, [batch], dtype)
         if not isinstance(output, Tensor):
             raise UsageError("a network must give one tensor back", received=type(output).__name__)
         outputs.append(output.numpy())
