@@ -14,6 +14,7 @@ import onnx_ir as ir
 from torch import Tensor
 
 from legoexport.compile.emit import emit
+from legoexport.compile.export import EXPORTER_OPSET
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
 from legoexport.lego.layer_records import LayerRecord
