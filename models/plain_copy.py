@@ -104,6 +104,9 @@ def _inside(module: nn.Module) -> nn.Module | None:
 
 def _settle_weights(module: nn.Module) -> None:
     if parametrize.is_parametrized(module):
+        # The copy shares the class that holds the computed weights, and taking one off changes it.
+        shared = type(module)
+        module.__class__ = type(shared.__name__, shared.__bases__, dict(vars(shared)))
         for name in list(module.parametrizations):  # type: ignore[arg-type]
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
     for hook in list(module._forward_pre_hooks.values()):
