@@ -35,9 +35,9 @@ class Comparison:
 
     Attributes:
         data: Pictures, as for train.
-        folder: For checkpoints and results.
+        folder: Folder for checkpoints and results.
         preset: Recipe of every training.
-        dense_epochs: That the dense twin is trained for.
+        dense_epochs: Epochs that the dense twin is trained for.
         design: The LegoNet.
         arch: Its registry name.
     """

@@ -13,8 +13,8 @@ class Network:
     """A network with random weights and uniformly random masks; latency depends on neither.
 
     Attributes:
-        name: Of its folder.
-        title: For people.
+        name: Name of its folder.
+        title: Title in tables.
         arch: Registry name, or ``package.module:factory``.
         hyperparameters: Arguments that build it.
         channels: Input channels.

@@ -35,7 +35,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Such as ``size 112``; ``parse`` reads it."""
+        """The name, such as ``size 112``; ``parse`` reads it."""
         return f"{self.axis} {self.value}"
 
 

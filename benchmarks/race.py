@@ -47,7 +47,7 @@ class Course:
     """How a race is run.
 
     Attributes:
-        shape: Of the input, with the batch.
+        shape: Shape of the input, with the batch.
         threads: Intra-op threads.
         model_s: Seconds for each model.
         restarts_count: How often all processes start afresh.

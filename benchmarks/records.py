@@ -20,8 +20,8 @@ class Taken:
 
     Attributes:
         date: ISO date.
-        machine: As ``legoexport.host.machine`` describes it.
-        versions: Of the runtimes beside ONNX Runtime.
+        machine: The machine, as ``legoexport.host.machine`` describes it.
+        versions: Versions of the runtimes beside ONNX Runtime.
         command: What was typed.
         source: Fingerprint of the passes that made the files.
         budget_min: Minutes of a full run, which decide how long each model was measured.
@@ -140,7 +140,7 @@ class Profile:
         subject: Name of the network.
         label: Which model of it.
         threads: Intra-op threads.
-        times: In order of execution.
+        times: Times in order of execution.
         taken: When and where.
     """
 

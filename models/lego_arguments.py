@@ -42,7 +42,7 @@ def check_fragments(in_channels: int, o: int) -> None:
     """Check that ``o`` fragments make up the input channels.
 
     Raises:
-        UsageError: They do not; the published code would drop the channels that are left over.
+        UsageError: They do not. The published code would drop the remaining channels.
     """
     check_o(o)
     if in_channels % o:

@@ -141,7 +141,7 @@ class LegoConv2d(nn.Module):
         leaves it as it is.
 
         Args:
-            weight: Of one use above or below the even share; 1e-4 as published.
+            weight: Weight of one use above or below the even share; 1e-4 as published.
 
         Returns:
             A handle that ends it. Copies of the layer are made without it.

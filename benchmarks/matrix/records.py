@@ -16,8 +16,8 @@ class Conditions:
 
     Attributes:
         date: ISO date of the last addition.
-        machine: As ``legoexport.host.machine`` describes it.
-        versions: Of what made the files and the golden outputs.
+        machine: The machine, as ``legoexport.host.machine`` describes it.
+        versions: Versions of the packages that made the files and the golden outputs.
     """
 
     date: str
@@ -40,8 +40,8 @@ class FileRecord:
     Attributes:
         backbone: One of ``names.BACKBONES``.
         lowering: The lowering used wherever it serves.
-        sha256: Of the file.
-        size_bytes: Of the file.
+        sha256: Digest of the file.
+        size_bytes: Size of the file.
         layers_count: Lego layers.
         served_count: Those that got the lowering; the others got the first that serves.
         partitions: What the mobile providers take of it.
@@ -82,7 +82,7 @@ class Cell:
         backbone: As in ``FileRecord``.
         lowering: As in ``FileRecord``.
         runtime: The name given to ``--runtime``.
-        sha256: Of the file that ran.
+        sha256: Digest of the file that ran.
         described: The runtime in words, with its version.
         error_ratio: Largest error over the output's range, in the set of images that comes closest
             to its limit; None where an output is not finite.

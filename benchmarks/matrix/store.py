@@ -84,7 +84,7 @@ class Matrix:
         """Put a cell in the place of an older one.
 
         Raises:
-            UsageError: It was taken of another file than the row's.
+            UsageError: It was measured on another file than the row's.
         """
         file = self._files.get(f"{cell.backbone} {cell.lowering}")
         if file is None or file.sha256 != cell.sha256:

@@ -105,7 +105,7 @@ def short_label(label: str) -> str:
 
 
 def interval(ratio: RatioInterval) -> str:
-    """Return such as ``2.03x [1.98, 2.10]``."""
+    """Return a ratio such as ``2.03x [1.98, 2.10]``."""
     return f"{ratio.estimate_ratio:.2f}x [{ratio.low_ratio:.2f}, {ratio.high_ratio:.2f}]"
 
 

@@ -15,8 +15,8 @@ class MnnSession:
 
     Args:
         path: A file that MNN's converter wrote.
-        threads: Of MNN's own pool.
-        shape: Of the one input.
+        threads: Threads of MNN's own pool.
+        shape: Shape of the one input.
     """
 
     def __init__(self, path: str, threads: int, shape: Sequence[int]) -> None:

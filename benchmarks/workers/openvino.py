@@ -18,8 +18,8 @@ class OpenVinoSession:
 
     Args:
         path: An ONNX file, which OpenVINO reads itself.
-        threads: For one run.
-        shape: Of the one input.
+        threads: Threads of a run.
+        shape: Shape of the one input.
     """
 
     def __init__(self, path: str, threads: int, shape: Sequence[int]) -> None:

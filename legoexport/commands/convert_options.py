@@ -49,7 +49,7 @@ def preference(objective: str, threads: str) -> Preference:
     """Return what ``--objective`` and ``--threads`` ask for.
 
     Raises:
-        UsageError: ``threads`` are no positive numbers.
+        UsageError: ``threads`` are not positive numbers.
     """
     from legoexport.passes.preference import Preference
 
@@ -104,10 +104,10 @@ def batch_size(text: str | None) -> int | None:
 
 
 def size_bytes(text: str) -> int:
-    """Return the bytes that such as ``4MB`` means.
+    """Return the bytes of a size such as ``4MB``.
 
     Raises:
-        UsageError: ``text`` is no size.
+        UsageError: ``text`` is not a size.
     """
     number = text.rstrip("BKMGbkmg")
     unit = text[len(number) :].upper()

@@ -21,11 +21,11 @@ class Outcome:
 
     Attributes:
         conversion: The proved ONNX file.
-        checkpoint: Where it came from.
+        checkpoint: The checkpoint it came from.
         options: What it was compiled for.
         out: The file that was written.
-        package: The file in ORT format, where that was asked for.
-        memory: Of a process that loads and runs the file, on one CPU thread.
+        package: The file in ORT format, if it was asked for.
+        memory: Memory of a process that loads and runs the file on one CPU thread.
         dense_twin: The same function as a dense network, where that was asked for.
         dense_twin_memory: The memory of that.
     """
@@ -55,7 +55,7 @@ def target_line(options: CompileOptions, conversion: Conversion) -> str:
 
 
 def placement_lines(outcome: Outcome) -> list[str]:
-    """Return what each provider takes: those of phones by table, those that are here by asking."""
+    """Return what each provider takes: phones' providers by table, local ones by asking them."""
     model_bytes = outcome.conversion.model_bytes
     here = placements_here(model_bytes, outcome.options.target.providers)
     placed = ", ".join(f"{name} {count} nodes" for name, count in here.items())

@@ -107,7 +107,7 @@ def write(packed: Package, path: Path) -> Path:
 
 
 def _smallest(conversion: Conversion, target: Target) -> str:
-    """Of the lowerings that serve every layer; ``dense`` always does."""
+    """Choose among the lowerings that serve every layer; ``dense`` always does."""
     sites = [layer.site for layer in conversion.compiled.layers]
     serving = [
         name

@@ -31,9 +31,9 @@ class Case:
         explanation: Why it happens.
         remedies: What to do instead, the best first.
         sources: Addresses, files of ONNX Runtime, or what was measured.
-        first: The first version that has it, or None: all before ``fixed``.
-        fixed: The first version that has it no more, or None: none is known.
-        needs: ``sme`` where only CPUs with that extension have it.
+        first: The first version that has it; None means all before ``fixed``.
+        fixed: The first version without it; None means that none is known.
+        needs: ``sme`` if only CPUs with that extension have it.
     """
 
     id: str
@@ -71,10 +71,10 @@ class Release:
 
 
 def parse_version(text: str) -> Version:
-    """Read such as ``1.24`` or ``1.24.1``; what follows a third number is left out.
+    """Read a version, such as ``1.24`` or ``1.24.1``; anything after a third number is dropped.
 
     Raises:
-        UsageError: ``text`` is no version.
+        UsageError: ``text`` is not a version.
     """
     found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     if found is None:
@@ -84,7 +84,7 @@ def parse_version(text: str) -> Version:
 
 
 def format_version(version: Version) -> str:
-    """Return such as ``1.24.1``."""
+    """Return the version as text, such as ``1.24.1``."""
     return ".".join(map(str, version))
 
 

@@ -38,10 +38,10 @@ class Finding:
         id: A short name that stays.
         severity: ``wrong numbers``, ``fails``, ``slow`` or ``note``.
         title: What goes wrong.
-        explanation: Why.
-        nodes: Nodes or values that set it off.
+        explanation: Why it happens.
+        nodes: Nodes or values that trigger it.
         remedies: What to do instead, the best first.
-        sources: Where that is known from.
+        sources: Where this is documented or measured.
     """
 
     id: str

@@ -35,7 +35,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: Path | None) -> None:
-    """Find out before minutes of work that the result has nowhere to go; None is nothing to write.
+    """Check before minutes of work that the result can be written; None means nothing to write.
 
     Raises:
         UsageError: ``path`` is a folder, or its own folder does not exist.

@@ -1,4 +1,4 @@
-"""What is made once and kept: folders in the user's cache that are whole or not there."""
+"""Folders in the user's cache, made once and kept; each is complete or absent."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def cached(
     """Return the folder ``name`` of the cache; if it is not there, have it made first.
 
     Args:
-        name: It must change with everything that the content depends on.
+        name: Must change with everything that the content depends on.
         make: Fills the empty folder that it is given.
-        is_whole: Whether a folder is there with all that belongs in it; else it is made anew.
+        is_whole: Whether a folder is complete; otherwise it is made anew.
 
     Raises:
         UsageError: ``make`` fails, or the cache cannot be written.
@@ -51,7 +51,7 @@ def run_tool(
     """Run a program that has to succeed, in ``folder`` if one is given.
 
     Raises:
-        UsageError: It does not; the message is ``problem`` with what the program said last.
+        UsageError: It fails; the message is ``problem`` with the program's last words.
     """
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603

@@ -26,10 +26,10 @@ class Machine:
     """Hardware and software that a latency depends on.
 
     Attributes:
-        cpu_model: As the operating system names it.
-        architecture: Such as ``x86_64`` or ``aarch64``.
+        cpu_model: The processor's name in the operating system.
+        architecture: Instruction set, such as ``x86_64`` or ``aarch64``.
         logical_cores: Hardware threads that this process may use.
-        physical_cores: Cores behind them, or None where the system does not say.
+        physical_cores: Cores behind them, or None if the system does not say.
         memory_bytes: Main memory.
         os: Name and release of the operating system.
         python: Version of the interpreter.
@@ -77,8 +77,8 @@ def describe() -> Machine:
 def usable_processors() -> tuple[int, ...]:
     """Return the numbers of the hardware threads that this process may run on, at least one.
 
-    A container or taskset may leave fewer of them than the machine has. macOS has no such limits,
-    and psutil no ``cpu_affinity`` there.
+    A container or taskset may allow fewer than the machine has. macOS has no such limits, and
+    psutil has no ``cpu_affinity`` there.
     """
     process = psutil.Process()
     if hasattr(process, "cpu_affinity"):

@@ -51,17 +51,17 @@ def step_progress() -> Iterator[Callable[[str], None]]:
 
 
 def format_bytes(size_bytes: float) -> str:
-    """Return such as ``14.9 MB``, in powers of ten."""
+    """Return a size such as ``14.9 MB``, in powers of ten."""
     return _scaled(size_bytes, "B")
 
 
 def format_count(count: float) -> str:
-    """Return such as ``3.69 M``, in powers of ten."""
+    """Return a count such as ``3.69 M``, in powers of ten."""
     return _scaled(count, "").rstrip()
 
 
 def format_ratio(ratio: float) -> str:
-    """Return such as ``2.03x``."""
+    """Return a ratio such as ``2.03x``."""
     return f"{ratio:.2f}x"
 
 

@@ -17,7 +17,7 @@ def staged_folder(
     is_whole: Callable[[Path], bool] = lambda _: False,
     next_step: str | None = None,
 ) -> Iterator[Path]:
-    """Give an empty folder to fill out of sight; it becomes ``folder`` when the block ends well.
+    """Give an empty hidden folder to fill; it becomes ``folder`` when the block ends well.
 
     What is in the way by then is replaced, so check before that it may be. It is kept if the block
     or the replacement fails.
@@ -25,7 +25,7 @@ def staged_folder(
     Args:
         folder: Where to put it; its parent exists.
         is_whole: Whether what is in the way may stay instead: another process made the same.
-        next_step: Of the error.
+        next_step: The next step that the error names.
 
     Raises:
         UsageError: Something cannot be written.
@@ -51,10 +51,10 @@ def make_folder(folder: Path, next_step: str = "choose another one") -> None:
 
     Args:
         folder: The folder.
-        next_step: Of the error.
+        next_step: The next step that the error names.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: The folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

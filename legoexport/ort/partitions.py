@@ -1,8 +1,8 @@
-"""Partitions: into how many pieces an execution provider would cut a file, before a phone does.
+"""Partitions: how many pieces an execution provider would cut a file into.
 
-NNAPI and Core ML do not run here; onnxruntime's own usability checker answers for them, from tables
-of the operators that they take, after the constant folding that every session does. The tables are
-stale in places: docs/targets.md says where. For providers that are here, a session is asked.
+NNAPI and Core ML do not run here. onnxruntime's own usability checker answers for them, from tables
+of the operators that they take, after the constant folding of every session. The tables are stale
+in places (docs/targets.md). Providers that are here are asked through a session.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Partitions:
         placed_count: Those that the provider takes.
         partitions_count: Connected pieces that these form.
         unsupported_ops: Operators that it does not take, such as ``ai.onnx:Gather``.
-        fixed_batch: Whether the batch is fixed; if not, the figures are those with a fixed one.
+        fixed_batch: Whether the batch is fixed; if not, the figures assume a fixed one.
     """
 
     provider: str

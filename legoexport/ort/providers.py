@@ -12,7 +12,7 @@ from legoexport.ort.nodes import Placement
 
 
 def short_name(provider: str) -> str:
-    """Return such as ``cpu`` for ``CPUExecutionProvider``."""
+    """Return the short name, such as ``cpu`` for ``CPUExecutionProvider``."""
     return provider.lower().removesuffix("executionprovider")
 
 
@@ -35,10 +35,10 @@ def find_provider(name: str) -> str:
 
 
 def check_placement(path: Path, provider: str, placement: Sequence[Placement]) -> None:
-    """Hold that something ran where it was asked to.
+    """Check that something ran on the provider that was asked for.
 
     Raises:
-        CheckFailed: No node ran on ``provider``: what was measured is another one.
+        CheckFailed: No node ran on ``provider``, so another one was measured.
     """
     ran_on = sorted({part.provider for part in placement})
     if provider not in ran_on:

@@ -1,4 +1,4 @@
-"""ONNX Runtime for a parity check: CPU, deterministic, any value of the graph on request."""
+"""ONNX Runtime for a parity check: on CPU, deterministic, any value of the graph on request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from legoexport.errors import CheckFailed, UsageError
 
 PROVIDER = "CPUExecutionProvider"
-# What ONNX Runtime has to say comes back in its exceptions.
+# ONNX Runtime's messages come back in its exceptions.
 FATAL_ONLY = 4
 IMAGE_RANK = 4
 
@@ -85,7 +85,7 @@ def parse_model(model_bytes: bytes, source: str) -> onnx.ModelProto:
     """Read an ONNX file.
 
     Raises:
-        UsageError: ``model_bytes`` are not one; ``source`` is named in the message.
+        UsageError: ``model_bytes`` are not an ONNX file; the message names ``source``.
     """
     try:
         model = onnx.load_model_from_string(model_bytes)

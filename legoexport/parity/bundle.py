@@ -131,7 +131,7 @@ def check_vacant(folder: Path) -> None:
     """Check early that a bundle can be written to ``folder``.
 
     Raises:
-        UsageError: It cannot.
+        UsageError: It cannot be written there.
     """
     taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
     if taken or not folder.resolve().parent.is_dir():

@@ -93,10 +93,10 @@ def judge_outputs(
 
 
 def check_input_shape(model: RuntimeModel, input_shape: tuple[int, int, int]) -> None:
-    """Hold the model's input against the network's ``(c, h, w)``.
+    """Check the model's input against the network's ``(c, h, w)``.
 
     Raises:
-        UsageError: They differ.
+        UsageError: The shapes differ.
     """
     if model.input_shape != tuple(input_shape):
         raise UsageError(

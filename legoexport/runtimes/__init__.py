@@ -1,4 +1,4 @@
-"""Runtimes by name: where else than in this process a file can be run, for a check or a figure.
+"""Runtimes by name: where a file can be run outside this process, for a check or a measurement.
 
 A runtime is a module with ``make(variant, threads) -> Runtime`` and one line in ``MODULES``; one
 that comes in several versions, or stands for several runtimes, has ``make_all(variant, threads,
@@ -37,7 +37,7 @@ def find_runtime(text: str, threads: int = 1) -> Runtime:
     """Return the runtime that ``text`` names: ``name``, or ``name:variant``.
 
     Args:
-        text: Such as ``xnnpack``. What a variant may be is up to the runtime.
+        text: A name such as ``xnnpack``. Each runtime has its own variants.
         threads: Intra-op threads of ONNX Runtime.
 
     Raises:
@@ -57,7 +57,7 @@ def find_runtimes(text: str, threads: int = 1, version: str | None = None) -> tu
     Args:
         text: As for ``find_runtime``.
         threads: Intra-op threads of ONNX Runtime.
-        version: Of ONNX Runtime; None for the one that the runtime has, or that is installed here.
+        version: Version of ONNX Runtime; None for the runtime's own, or the one installed here.
 
     Raises:
         UsageError: As for ``find_runtime``, or the runtime comes in one version.
@@ -77,10 +77,10 @@ def find_runtimes(text: str, threads: int = 1, version: str | None = None) -> tu
 
 
 def refuse_variant(name: str, variant: str | None) -> None:
-    """Hold that a runtime without variants was asked for none.
+    """Check that no variant was asked for.
 
     Raises:
-        UsageError: It was.
+        UsageError: One was.
     """
     if variant is not None:
         raise UsageError(f"runtime {name} has no variants", received=variant, legal=name)

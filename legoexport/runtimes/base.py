@@ -1,4 +1,4 @@
-"""What a runtime elsewhere is asked, and what it answers.
+"""The questions to a runtime elsewhere, and its answers.
 
 Elsewhere is anything but this process: another build of ONNX Runtime, another instruction set,
 another machine. A runtime takes the bytes of a file and images, and gives back what it computed.
@@ -32,7 +32,7 @@ class Feed:
     batch_size: int
 
     def __post_init__(self) -> None:
-        """Refuse what no model of ours takes."""
+        """Refuse what no converted model takes."""
         fits = self.images.ndim == IMAGE_RANK and self.images.dtype == np.float32
         if not fits or not len(self.images) or self.batch_size < 1:
             raise UsageError(
@@ -53,7 +53,7 @@ class PlacedNode:
     """A node of the graph that the runtime runs, which it may have fused or added itself.
 
     Attributes:
-        name: As the runtime has it.
+        name: Its name in the runtime.
         op: ONNX operator, or the runtime's own name for a fused one.
         provider: ONNX Runtime's name of the execution provider, such as ``CPUExecutionProvider``.
     """
@@ -69,10 +69,10 @@ class Replay:
 
     Attributes:
         outputs: The model's first output for each feed, ``(N, ...)`` float32.
-        placement: Every node with its provider; empty where the runtime does not tell.
-        runtime: The runtime in words, with its version, such as for a report.
-        rounding_growth: How much more its order of summation may lose than sums in blocks do,
-            which is how PyTorch and ONNX Runtime's own kernels add; a factor on the limit.
+        placement: Every node with its provider; empty if the runtime does not tell.
+        runtime: The runtime in words, with its version, for reports.
+        rounding_growth: Factor on the limit: how much more its order of summation may lose than
+            sums in blocks, as PyTorch and ONNX Runtime's own kernels compute them.
     """
 
     outputs: tuple[NDArray[np.float32], ...]
@@ -90,7 +90,7 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """What a user gives to ``--runtime``, with the variant after a colon if there is one."""
+        """The name for ``--runtime``, with the variant after a colon if there is one."""
 
     def run(self, model_bytes: bytes, feeds: Sequence[Feed]) -> Replay:
         """Run the model on every feed.
@@ -114,7 +114,7 @@ class Engine:
         provider: What the worker is to call the execution provider.
         placed_as: What the profile of a run calls it, such as ``CPUExecutionProvider``.
         runtime: The runtime in words, with its version.
-        inputs: Name, type and shape of each input, where the worker itself does not tell.
+        inputs: Name, type and shape of each input, if the worker itself does not tell.
     """
 
     command: tuple[str, ...]
@@ -126,7 +126,7 @@ class Engine:
 
 @runtime_checkable
 class Timed(Protocol):
-    """A runtime whose times mean something; one that emulates a processor has none."""
+    """A runtime whose times mean something, unlike one that emulates a processor."""
 
     def engine(self, path: Path) -> Engine:
         """Return what it takes to measure the model at ``path``.

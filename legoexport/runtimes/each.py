@@ -49,7 +49,7 @@ def by_set_and_runtime(
 
     Args:
         runtimes: At least one.
-        judged: For each of them, by the name of a set of images.
+        judged: Verdicts for each of them, by the name of a set of images.
     """
     if len(runtimes) == 1:
         return dict(judged[0])

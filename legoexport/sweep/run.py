@@ -79,7 +79,7 @@ def _drawn(request: SweepRequest, folder: Folder) -> Swept:
 
 
 def _check(request: SweepRequest) -> None:
-    """Find out before hours of training what would stop the sweep after them."""
+    """Check before hours of training what would stop the sweep after them."""
     if not find_architecture(request.arch).is_lego:
         legal = ", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego)
         raise UsageError("sweep: --arch names a LegoNet", received=request.arch, legal=legal)

@@ -55,7 +55,7 @@ class Progress:
         """Show how far an epoch is, if the last time is long enough ago.
 
         Args:
-            epoch: From 1 on.
+            epoch: Number of the epoch, from 1.
             shown_count: Pictures of this epoch that were shown.
             mean_loss: Mean loss over them.
             seconds: Time that they took.

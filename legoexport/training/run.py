@@ -72,7 +72,7 @@ def carry_out(request: Request, ranks: Ranks = ALONE) -> Trained:
 
 
 def _hold_paths(request: Request) -> None:
-    """Find out before hours of training what would fail after them."""
+    """Check before hours of training what would fail after them."""
     written = (request.out, request.csv_path, request.test_images)
     for folder in (file.parent for file in written if file):
         if not (folder.is_dir() and os.access(folder, os.W_OK)):

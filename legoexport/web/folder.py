@@ -1,4 +1,4 @@
-"""Write the folder of a site in one step; replace a site of ours, and nothing else."""
+"""Write the folder of a site in one step. It may replace an older site, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LEGAL = "a new or empty folder, or a site that legoexport web wrote"
 
 
 def check_replaceable(folder: Path) -> None:
-    """Find out early whether a site can be written to ``folder``.
+    """Check early that a site can be written to ``folder``.
 
     Raises:
-        UsageError: Its parent does not exist, or it holds something that is not a site of ours.
+        UsageError: Its parent does not exist, or it holds something that legoexport did not write.
     """
     if not folder.resolve().parent.is_dir():
         raise UsageError(f"cannot write {folder}", received="its parent does not exist")
@@ -35,7 +35,7 @@ def read_record(folder: Path) -> dict[str, object]:
     """Return what ``site.json`` says.
 
     Raises:
-        UsageError: There is no site of ours in ``folder``.
+        UsageError: ``folder`` holds no site of legoexport.
     """
     try:
         record = json.loads((folder / RECORD_FILE).read_text())
@@ -54,7 +54,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes | Path]) -> None:
     """Write ``files``, by their path in the site: contents, or files to copy.
 
     Raises:
-        UsageError: As ``check_replaceable``, or a file cannot be written; what was there is kept.
+        UsageError: As for ``check_replaceable``, or a file cannot be written. What was there is
+        kept.
     """
     check_replaceable(folder)
     with staged_folder(folder) as staged:

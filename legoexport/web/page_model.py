@@ -1,4 +1,4 @@
-"""PageModel: what a page shows: what it takes, what it gives, and whether a page can show it."""
+"""PageModel: the model of a page, with its inputs and outputs, if a page can show it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class PageModel:
     """A classifier of images.
 
     Attributes:
-        name: Of the file.
+        name: Name of the file.
         model_bytes: The ONNX file.
         runtime: The file in ONNX Runtime, on one thread.
-        input_name: Of the graph.
-        output_name: Of the graph's first output.
+        input_name: Name of the graph's input.
+        output_name: Name of the graph's first output.
         input_shape: ``(c, h, w)`` of an image.
         fixed_batch_size: The batch, or None where it is open.
         classes_count: Scores per image.
@@ -53,7 +53,7 @@ def read_model(path: Path) -> PageModel:
     """Read an ONNX file and run it once.
 
     Raises:
-        UsageError: It is unreadable, keeps data in other files, or is no classifier of images.
+        UsageError: It is unreadable, keeps data in other files, or is not a classifier of images.
         CheckFailed: ONNX Runtime stops with an error while it runs.
     """
     model_bytes = _read(path)
@@ -82,10 +82,10 @@ def read_model(path: Path) -> PageModel:
 
 
 def read_labels(path: Path, classes_count: int) -> tuple[str, ...]:
-    """Read the names of the classes, one a line.
+    """Read the names of the classes, one on each line.
 
     Raises:
-        UsageError: It is unreadable, or has not one name for each class.
+        UsageError: It is unreadable, or does not have one name for each class.
     """
     try:
         text = _read(path).decode().rstrip()

@@ -68,12 +68,12 @@ def make_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
     """Bind a server for a site; ``serve_forever`` starts it.
 
     Args:
-        folder: That ``build_site`` wrote.
+        folder: A folder that ``build_site`` wrote.
         host: Address to bind.
-        port: 0 for any that is free.
+        port: The port; 0 takes any free one.
 
     Raises:
-        UsageError: ``folder`` is no site, or the address cannot be bound.
+        UsageError: ``folder`` is not a site, or the address cannot be bound.
     """
     read_record(folder)
     handler = partial(SiteHandler, directory=str(folder.resolve()))
@@ -83,7 +83,7 @@ def make_server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
         raise UsageError(
             f"cannot serve at {host}:{port}",
             received=error.strerror if isinstance(error, OSError) else error,
-            next_step="choose another --port, or --port 0 for any that is free",
+            next_step="choose another --port, or --port 0 for any free one",
         ) from None
 
 

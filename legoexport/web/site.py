@@ -1,4 +1,4 @@
-"""A site: our page, onnxruntime-web, the model, and the golden data that proves it on the spot."""
+"""A site: the page, onnxruntime-web, the model, and the golden data that proves it there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SiteOptions:
 
     Attributes:
         model: The ONNX file.
-        bundle: A parity bundle for it, or None: the page then says that nothing is proved.
+        bundle: A parity bundle for it. With None the page says that nothing is proved.
         labels: A file with the name of each class, or None.
         mean: ``--mean`` as given, or None.
         std: ``--std`` as given, or None.
@@ -47,9 +47,9 @@ class Site:
     """What was written.
 
     Attributes:
-        folder: Where.
-        size_bytes: Of all files.
-        model_sha256: Of the model.
+        folder: The folder.
+        size_bytes: Size of all files.
+        model_sha256: Digest of the model.
         images_count: Images that the page proves the model on; 0 without a bundle.
         pixels: How the page prepares a picture.
     """
@@ -88,7 +88,7 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
 
 
 def _golden(bundle: Path, model: PageModel) -> GoldenData:
-    """Read the bundle; what this machine computes wrong is not worth a page."""
+    """Read the bundle, and refuse a model that this machine already computes wrong."""
     sets = read_bundle(bundle, model.model_bytes)
     agreement = combine(replay(sets, model.runtime))
     if not agreement.passed:

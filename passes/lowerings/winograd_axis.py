@@ -25,7 +25,7 @@ class Kernel:
 
     Attributes:
         weight: ``(channels, 1, taps, 1)`` or ``(channels, 1, 1, taps)``.
-        attributes: Of the Conv node.
+        attributes: Attributes of the Conv node.
     """
 
     weight: ir.Value
@@ -38,9 +38,9 @@ class TiledAxis:
 
     Attributes:
         axis: 0 vertical, 1 horizontal.
-        transforms: Of one tile.
-        input_length: In pixels.
-        output_length: In pixels.
+        transforms: Transforms of one tile.
+        input_length: Length of the input, in pixels.
+        output_length: Length of the output, in pixels.
         padding: Zeros on each side.
     """
 

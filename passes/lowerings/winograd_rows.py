@@ -34,7 +34,7 @@ class WinogradRows:
 
     Attributes:
         name: The name used in plans.
-        transforms: Of one tile.
+        transforms: Transforms of one tile.
         fragments: How the a convolutions meet the fragments.
         rounding_growth: Twice the most that was measured (docs/lowerings.md).
     """

@@ -38,7 +38,7 @@ class WinogradTiles:
 
     Attributes:
         name: The name used in plans.
-        transforms: Of one tile, along both axes.
+        transforms: Transforms of one tile, along both axes.
         fragments: How the convolution meets the fragments, as groups or as batch.
         rounding_growth: Twice the most that was measured (docs/lowerings.md).
     """

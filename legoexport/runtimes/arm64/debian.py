@@ -36,7 +36,7 @@ def python_of(root: Path) -> Python:
     """Return the interpreter in ``root``, and its version such as ``3.11``.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no interpreter.
     """
     found = [path for path in root.glob("usr/bin/python3.*") if path.suffix[1:].isdigit()]
     if not found:

@@ -18,7 +18,7 @@ from legoexport.errors import CheckFailed, UsageError
 from legoexport.runtimes.base import Feed, Replay, join_batches
 
 MESSAGE_LINES = 4
-# Of the interpreter that runs this, and of its machine's libraries.
+# Variables of the interpreter that runs this, and of its machine's libraries.
 OURS_ALONE = ("LD_", "PYTHON")
 
 
@@ -29,7 +29,7 @@ class Place:
     Attributes:
         command: Starts the worker; the folder that it works in is added.
         wheels: The folder with its ONNX Runtime and numpy.
-        processor: In words.
+        processor: The processor in words.
     """
 
     command: tuple[str, ...]

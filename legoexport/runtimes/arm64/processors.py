@@ -19,7 +19,7 @@ def check_processor(name: str) -> str:
     """Return ``name`` if qemu is to emulate a processor of that name.
 
     Raises:
-        UsageError: It is none of ``LEGAL``.
+        UsageError: It is not one of ``LEGAL``.
     """
     if name not in LEGAL:
         legal = " ".join(f"arm64:{one}" for one in LEGAL)

@@ -1,4 +1,4 @@
-"""qemu: which one this machine has, and whether it is new enough."""
+"""qemu on this machine: where it is, and whether it is new enough."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_qemu() -> tuple[str, str]:
     """Return the path of the emulator of arm64 programs, and its version such as ``10.0.2``.
 
     Raises:
-        UsageError: There is none, or it is too old.
+        UsageError: It is not installed, or too old.
     """
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:

@@ -28,7 +28,7 @@ class EmulatedArm64:
 
     Attributes:
         processor: One of ``processors.LEGAL``.
-        version: Of ONNX Runtime.
+        version: Version of ONNX Runtime.
         threads: Intra-op threads.
     """
 
@@ -38,7 +38,7 @@ class EmulatedArm64:
 
     @property
     def name(self) -> str:
-        """Such as ``arm64:cortex-a72``."""
+        """The name, such as ``arm64:cortex-a72``."""
         return f"arm64:{self.processor}"
 
     def prepare(self, tell: Tell) -> None:
@@ -75,7 +75,7 @@ class NativeArm64:
     """ONNX Runtime of any version on this machine, which is an arm64 one.
 
     Attributes:
-        version: Of ONNX Runtime.
+        version: Version of ONNX Runtime.
         threads: Intra-op threads.
     """
 

@@ -27,7 +27,7 @@ def wheels(version: str, python: str | None) -> Path:
     """Return a folder to put on ``PYTHONPATH``; download about 40 MB if it is not there.
 
     Args:
-        version: Of ONNX Runtime, such as ``1.24.1``.
+        version: Version of ONNX Runtime, such as ``1.24.1``.
         python: Version of the arm64 interpreter, such as ``3.11``; None for the one that runs this,
             on an arm64 machine.
 

@@ -1,4 +1,4 @@
-"""Node.js: what this machine has of it."""
+"""Node.js on this machine: where it is, and its version."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_node() -> str:
 
 
 def node_version(node: str) -> str:
-    """Return such as ``20.20.2``.
+    """Return the version, such as ``20.20.2``.
 
     Raises:
         UsageError: It does not start, or is too old to be tested with.

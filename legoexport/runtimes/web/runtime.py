@@ -31,7 +31,7 @@ class WebRuntime:
     Attributes:
         name: ``wasm`` or ``xnnpack``, which is also what onnxruntime-web calls the provider.
         provider: ONNX Runtime's name of that execution provider.
-        rounding_growth: As ``Replay`` has it.
+        rounding_growth: As in ``Replay``.
     """
 
     name: str
@@ -68,7 +68,7 @@ class WebRuntime:
         return Engine(self._command(), self.name, self.provider, self._words(), inputs)
 
     def _check_placement(self, placement: Sequence[PlacedNode]) -> None:
-        # ONNX Runtime falls back to its CPU provider without a word.
+        # ONNX Runtime silently falls back to its CPU provider.
         if not any(node.provider == self.provider for node in placement):
             ran_on = sorted({node.provider for node in placement})
             problem = f"no node of the model runs on {self.provider}"
@@ -82,7 +82,7 @@ class WebRuntime:
 
 
 def check_plain(name: str, variant: str | None, threads: int) -> None:
-    """Hold that a runtime of one kind and one thread was asked for nothing else.
+    """Check that no variant and no further threads were asked for.
 
     Raises:
         UsageError: A variant or several threads were asked for.

@@ -22,7 +22,7 @@ class ImageData:
         train_labels: ``(N,)`` int64.
         test_images: Held out from training, ``(M, c, h, w)``.
         test_labels: ``(M,)`` int64.
-        class_names: In the order of the labels, where the source names them.
+        class_names: Names in the order of the labels, if the source has them.
 
     Raises:
         UsageError: No pictures, fewer than two classes, or parts that do not fit together.
