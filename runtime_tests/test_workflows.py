@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ MISTAKES = {  # what is written, what is meant, and what actionlint has to say
     "a job that is not there": ("needs: build", "needs: built", "built"),
     "no such runner": ("ubuntu-24.04", "ubuntu-24.4", "ubuntu-24.4"),
 }
+
+
+@pytest.mark.parametrize("name", ["SECURITY.md", "CONTRIBUTING.md"])
+def test_what_github_shows_links_to_files_that_are_there(name: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text())
+    files = [link for link in links if not link.startswith("https://")]
+    assert files
+    assert [link for link in files if not (ROOT / link).exists()] == []
 
 
 def parsed(path: Path) -> Any:
