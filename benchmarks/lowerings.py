@@ -1,12 +1,15 @@
 """Time every lowering of single Lego layers against the dense convolution, interleaved.
 
-    python benchmarks/lowerings.py --threads 1 --fragments 2 --ratio 0.5 --rounds 5
+    python benchmarks/lowerings.py --threads 1 --fragments 2 --ratio 0.5 --rounds 5 --machine FILE
 
 A round times each model in a process of its own: sessions that share one spin against each other.
 Printed are medians over rounds as multiples of the dense speed, and the largest error against
 float64 relative to the largest output. Isolated layers keep their weights in cache and pay for
 reordering that neighbours would share: judge a plan in the whole model. The last lines hold the
-cost model against what was measured: how much slower its choice is than the best lowering.
+cost model against what was measured: how much slower its choice is than the best lowering, with the
+built-in constants and with those of each ``--machine FILE`` of ``legoexport calibrate``. A time is
+the median over rounds; other work on the machine only adds to it, and with ``--fastest`` the least
+of all runs counts instead.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from legoexport.lego.frozen import FrozenLego
+from legoexport.measure.calibration.kept import read_constants
 from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
+from legoexport.passes.machine_constants import BUILT_IN, MachineConstants
 from legoexport.passes.preference import Preference, preferred_plan
 from legoexport.target import CPU
 from runtime_tests.layers import lowered
@@ -46,9 +51,12 @@ def main() -> None:
     """Print a line for each layer."""
     arguments = _arguments()
     if arguments.worker:
-        print(_median_seconds(arguments.worker, arguments.threads, arguments.seconds))
+        runs_s = _run_seconds(arguments.worker, arguments.threads, arguments.seconds)
+        print(min(runs_s) if arguments.fastest else np.median(runs_s))
         return
-    slowdowns: dict[int, list[float]] = defaultdict(list)
+    machines = {"built-in constants": BUILT_IN}
+    machines |= {path.name: read_constants(path) for path in arguments.machine}
+    slowdowns: dict[tuple[int, str], list[float]] = defaultdict(list)
     for channels, outputs, size, kernel in LAYERS:
         frozen = _layer(channels, outputs, kernel, arguments.fragments, arguments.ratio)
         x = np.random.default_rng(SEED).standard_normal((1, channels, size, size))
@@ -58,18 +66,30 @@ def main() -> None:
             errors = _errors(models, frozen, x.astype(np.float32))
         name = f"{channels}->{outputs}@{size} {kernel}x{kernel}"
         print(f"{name}, dense {1e3 * times['dense']:.3f} ms")
-        chosen = _chosen(frozen, size, arguments.threads)
-        slowdowns[kernel].append(times[chosen] / min(times.values()))
+        chosen = {
+            name: _chosen(frozen, size, arguments.threads, constants)
+            for name, constants in machines.items()
+        }
+        for name, lowering in chosen.items():
+            slowdowns[kernel, name].append(times[lowering] / min(times.values()))
         for lowering, taken in sorted(times.items(), key=lambda item: item[1]):
             ratio, error = times["dense"] / taken, errors[lowering]
-            mark = "  <- cost model" if lowering == chosen else ""
+            choosers = [name for name, choice in chosen.items() if choice == lowering]
+            mark = f"  <- {', '.join(choosers)}" if choosers else ""
             print(f"  {lowering:24} {ratio:5.2f}x   error {error:.1e}{mark}", flush=True)
-    for kernel, ratios in slowdowns.items():
-        mean, worst = np.mean(ratios), max(ratios)
-        print(
-            f"{kernel}x{kernel}, {arguments.threads} threads: the cost model's choice takes"
-            f" {mean:.3f} times as long as the best, at worst {worst:.2f}"
-        )
+    for (kernel, name), ratios in slowdowns.items():
+        _print_slowdown(f"{kernel}x{kernel}, {arguments.threads} threads, {name}", ratios)
+    for name in machines:
+        ratios = [one for (_, of), ratios in slowdowns.items() if of == name for one in ratios]
+        _print_slowdown(f"all, {arguments.threads} threads, {name}", ratios)
+
+
+def _print_slowdown(what: str, ratios: Sequence[float]) -> None:
+    mean, worst = np.mean(ratios), max(ratios)
+    print(
+        f"{what}: the cost model's choice takes {mean:.3f} times as long as the best on the mean,"
+        f" at worst {worst:.2f}"
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -79,6 +99,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ratio", type=float, default=0.5, help="Lego filters per output, m / n")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.2, help="for one model in one round")
+    parser.add_argument("--fastest", action="store_true", help="count the least time, no median")
+    parser.add_argument(
+        "--machine", type=Path, action="append", default=[], help="of legoexport calibrate --out"
+    )
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -96,9 +120,10 @@ def _layer(channels: int, outputs: int, kernel: int, o: int, ratio: float) -> Fr
     )
 
 
-def _chosen(frozen: FrozenLego, size: int, threads: int) -> str:
+def _chosen(frozen: FrozenLego, size: int, threads: int, constants: MachineConstants) -> str:
     site = Site("layer", frozen, (size, size))
-    return preferred_plan([site], CPU, Preference(threads=(threads,))).lowerings["layer"]
+    wish = Preference(threads=(threads,), constants=constants)
+    return preferred_plan([site], CPU, wish).lowerings["layer"]
 
 
 def _write_models(frozen: FrozenLego, size: int, folder: Path) -> dict[str, Path]:
@@ -112,13 +137,15 @@ def _write_models(frozen: FrozenLego, size: int, folder: Path) -> dict[str, Path
 
 def _interleaved(models: Mapping[str, Path], arguments: argparse.Namespace) -> dict[str, float]:
     options = ["--threads", str(arguments.threads), "--seconds", str(arguments.seconds)]
+    options += ["--fastest"] * arguments.fastest
+    over_rounds = min if arguments.fastest else np.median
     samples: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(arguments.rounds):
         for name, path in models.items():
             command = [sys.executable, __file__, *options, "--worker", str(path)]
             result = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this file
             samples[name].append(float(result.stdout))
-    return {name: float(np.median(taken)) for name, taken in samples.items()}
+    return {name: float(over_rounds(taken)) for name, taken in samples.items()}
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -127,7 +154,7 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _median_seconds(path: Path, threads: int, duration: float) -> float:
+def _run_seconds(path: Path, threads: int, duration: float) -> list[float]:
     session = _session(path, threads)
     shape = [size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape]
     x = np.random.default_rng(SEED).standard_normal(shape).astype(np.float32)
@@ -137,7 +164,7 @@ def _median_seconds(path: Path, threads: int, duration: float) -> float:
         start = time.perf_counter()
         session.run(None, {"input": x})
         taken.append(time.perf_counter() - start)
-    return float(np.median(taken[1:]))
+    return taken[1:]
 
 
 def _errors(

@@ -20,6 +20,7 @@ COMMANDS = {
     "targets": "List what convert can compile for, and what each target means.",
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
     "bench": "Measure the latency of an ONNX file, alone or beside another.",
+    "calibrate": "Measure this machine for the cost model of convert.",
     "web": "Build or serve a page that runs, proves and measures an ONNX file in a browser.",
     "doctor": "Look for known trouble with an ONNX file on a target, before it happens.",
     "inspect": "Show the Lego layers of a checkpoint or ONNX file, and their totals.",

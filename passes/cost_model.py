@@ -1,52 +1,49 @@
-"""How long a lowering takes on a machine: work over rate, movement over bandwidth, and nodes.
+"""How long a lowering takes on a machine: work, movement, starts, and what the caches do not hold.
 
-seconds = macs / rate + 4 * floats / bandwidth + nodes * overhead
+    seconds = macs / rate + 4 * floats / bandwidth + nodes * overhead + spilled * a byte's time
+
+``spilled`` are the bytes by which the maps of the widest operator exceed ``CACHE_BYTES``. The
+bandwidth is that of maps that an operator finds in a cache, left there by the one before it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.passes.lowerings import Footprint, Site, find_lowering
+from legoexport.passes.machine_constants import BUILT_IN, Rates
 
 FLOAT_BYTES = 4
+CACHE_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What one machine does in a second, with a given number of threads.
+class Amounts:
+    """What a footprint asks of a machine: one number for each of ``Rates``, in their order."""
 
-    Attributes:
-        macs_per_second: Of a blocked convolution.
-        bytes_per_second: Read and written by operators that only move data.
-        seconds_per_node: Spent before an operator starts.
-    """
+    macs: int
+    moved_bytes: int
+    nodes: int
+    spilled_bytes: int
 
-    macs_per_second: float
-    bytes_per_second: float
-    seconds_per_node: float
-
-
-# Measured with ONNX Runtime 1.32 on an x86-64 server with AVX-512 and 2 MiB of L2 a core: a dense
-# 3x3 convolution of 256 maps of 56x56; the gather of 64 maps of 224x224 and the sum after it; a
-# chain of convolutions of one pixel. Other machines differ most in the first, and threads multiply
-# it by more than the second: measuring beats this model wherever it is possible.
-ONE_THREAD = Machine(macs_per_second=90e9, bytes_per_second=24e9, seconds_per_node=0.4e-6)
-# A gather moves 64e9 bytes a second here, a reordering 105e9.
-FOUR_THREADS = Machine(macs_per_second=312e9, bytes_per_second=100e9, seconds_per_node=5e-6)
-MEASURED: dict[int, Machine] = {1: ONE_THREAD, 4: FOUR_THREADS}
+    @classmethod
+    def of(cls, footprint: Footprint) -> Amounts:
+        """Count bytes, and those that the caches do not hold."""
+        alive_bytes = FLOAT_BYTES * footprint.alive
+        return cls(
+            macs=footprint.compute_bound_macs,
+            moved_bytes=FLOAT_BYTES * footprint.floats,
+            nodes=footprint.nodes,
+            spilled_bytes=max(0, alive_bytes - CACHE_BYTES),
+        )
 
 
-def machine_with(threads: int) -> Machine:
-    """Return the constants of the largest measured number of threads up to ``threads``."""
-    return MEASURED[max(count for count in MEASURED if count <= threads)]
-
-
-def seconds(site: Site, lowering: str, machine: Machine = ONE_THREAD) -> float:
+def seconds(site: Site, lowering: str, rates: Rates = BUILT_IN.rates[0]) -> float:
     """Estimate the time of one image through ``lowering``."""
-    footprint = find_lowering(lowering).footprint(site)
+    needed = Amounts.of(find_lowering(lowering).footprint(site))
     return (
-        footprint.compute_bound_macs / machine.macs_per_second
-        + FLOAT_BYTES * footprint.floats / machine.bytes_per_second
-        + footprint.nodes * machine.seconds_per_node
+        needed.macs / rates.macs_per_second
+        + needed.moved_bytes / rates.bytes_per_second
+        + needed.nodes * rates.seconds_per_node
+        + needed.spilled_bytes * rates.seconds_per_spilled_byte
     )

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from legoexport.errors import UsageError
-from legoexport.passes.cost_model import FLOAT_BYTES, machine_with, seconds
+from legoexport.passes.cost_model import FLOAT_BYTES, seconds
 from legoexport.passes.draft import Draft
 from legoexport.passes.eligible import automatic
 from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rates
 from legoexport.passes.plan import Plan, why_not
 from legoexport.target import OBJECTIVES, Target
 
@@ -35,10 +36,12 @@ class Preference:
     Attributes:
         objective: ``latency``, ``memory`` after load, or ``size`` of the file.
         threads: Thread counts to choose the plan for; each weighs the same.
+        constants: The machine whose time the cost model estimates.
     """
 
     objective: str = "latency"
     threads: tuple[int, ...] = (1,)
+    constants: MachineConstants = BUILT_IN
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -46,6 +49,15 @@ class Preference:
             raise UsageError("unknown objective", received=self.objective, legal=legal)
         if not self.threads or min(self.threads) < 1:
             raise UsageError("threads must be positive", received=self.threads)
+
+    @property
+    def rates(self) -> tuple[Rates, ...]:
+        """What the machine does with each of ``threads``."""
+        return tuple(self.constants.with_threads(count) for count in self.threads)
+
+    def asks_the_cost_model(self, target: Target) -> bool:
+        """Whether the plan for ``target`` depends on ``constants``."""
+        return self.objective != "latency" or target.choice == "time"
 
 
 FASTEST = Preference()
@@ -62,7 +74,7 @@ def preferred_plan(sites: Iterable[Site], target: Target, preference: Preference
         return Plan({})
     objective = preference.objective
     chooser = CHOOSERS[target.choice if objective == "latency" else objective]
-    return Plan({site.layer: name for site, name in chooser(able, preference.threads).items()})
+    return Plan({site.layer: name for site, name in chooser(able, preference.rates).items()})
 
 
 def held_bytes(site: Site, name: str) -> int:
@@ -90,8 +102,8 @@ def _able(site: Site, target: Target) -> tuple[str, ...]:
     return able
 
 
-def _fastest(able: Able, threads: Sequence[int]) -> Chosen:
-    costs = _costs(able, threads)
+def _fastest(able: Able, rates: Sequence[Rates]) -> Chosen:
+    costs = _costs(able, rates)
     chosen = {}
     for site, (first, *others) in able.items():
         best = min((first, *others), key=lambda name: costs[site, name])
@@ -100,34 +112,28 @@ def _fastest(able: Able, threads: Sequence[int]) -> Chosen:
     return chosen
 
 
-def _costs(able: Able, threads: Sequence[int]) -> dict[tuple[Site, str], float]:
+def _costs(able: Able, rates: Sequence[Rates]) -> dict[tuple[Site, str], float]:
     """Seconds at the first number of threads; those at others scaled to weigh the same."""
     by_count = [
-        {
-            (site, name): seconds(site, name, machine_with(count))
-            for site in able
-            for name in able[site]
-        }
-        for count in threads
+        {(site, name): seconds(site, name, of_count) for site in able for name in able[site]}
+        for of_count in rates
     ]
-    totals = [
-        sum(seconds(site, "dense", machine_with(count)) for site in able) for count in threads
-    ]
-    scales = [totals[0] / total / len(threads) for total in totals]
+    totals = [sum(seconds(site, "dense", of_count) for site in able) for of_count in rates]
+    scales = [totals[0] / total / len(rates) for total in totals]
     return {
         key: sum(scale * costs[key] for scale, costs in zip(scales, by_count, strict=True))
         for key in by_count[0]
     }
 
 
-def _least_memory(able: Able, threads: Sequence[int]) -> Chosen:
+def _least_memory(able: Able, rates: Sequence[Rates]) -> Chosen:
     """Weights add up, maps do not: try every limit on the maps of a layer."""
     alive = {
         (site, name): FLOAT_BYTES * find_lowering(name).footprint(site).alive
         for site in able
         for name in able[site]
     }
-    costs = _costs(able, threads)
+    costs = _costs(able, rates)
     least = max(min(alive[site, name] for name in names) for site, names in able.items())
     plans = []
     for limit in sorted({bytes_ for bytes_ in alive.values() if bytes_ >= least}):
@@ -142,29 +148,29 @@ def _least_memory(able: Able, threads: Sequence[int]) -> Chosen:
     return min(plans, key=lambda plan: plan[0])[1]
 
 
-def _smallest(able: Able, threads: Sequence[int]) -> Chosen:
-    costs = _costs(able, threads)
+def _smallest(able: Able, rates: Sequence[Rates]) -> Chosen:
+    costs = _costs(able, rates)
     return {
         site: min(names, key=lambda name: (stored_bytes(site, name), costs[site, name]))
         for site, names in able.items()
     }
 
 
-def _with_least_work(able: Able, threads: Sequence[int]) -> Chosen:
-    del threads
+def _with_least_work(able: Able, rates: Sequence[Rates]) -> Chosen:
+    del rates
     return {
         site: min(names, key=lambda name: find_lowering(name).footprint(site).macs)
         for site, names in able.items()
     }
 
 
-def _first_in_order(able: Able, threads: Sequence[int]) -> Chosen:
-    del threads
+def _first_in_order(able: Able, rates: Sequence[Rates]) -> Chosen:
+    del rates
     return {site: names[0] for site, names in able.items()}
 
 
 # By what a target chooses by where latency counts, and by the other objectives.
-CHOOSERS: Mapping[str, Callable[[Able, Sequence[int]], Chosen]] = {
+CHOOSERS: Mapping[str, Callable[[Able, Sequence[Rates]], Chosen]] = {
     "time": _fastest,
     "work": _with_least_work,
     "order": _first_in_order,

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from legoexport.lego.frozen import FrozenLego
-from legoexport.passes import lego_op
-from legoexport.passes.lower_lego import LowerLego
-from legoexport.passes.plan import Plan
+from legoexport.passes.lowerings import Site
+from legoexport.passes.one_layer import lowered_layer, one_layer
 
 
 @dataclass(frozen=True)
@@ -78,38 +77,12 @@ def layer_cases(draw: st.DrawFn, kernels: tuple[int, ...] = (1, 2, 3, 5)) -> Lay
 
 def lego_graph(frozen: FrozenLego, height: int, width: int, layer: str = "layer") -> ir.Model:
     """A model of one LegoConv2d node with an open batch."""
-    x = ir.val("input", dtype=ir.DataType.FLOAT, shape=["batch", frozen.c, height, width])
-    tables = {"lego": frozen.lego, "index": frozen.index, "coefficient": frozen.coefficient}
-    if frozen.bias is not None:
-        tables["bias"] = frozen.bias
-    constants = [
-        ir.val(f"{layer}.{name}", const_value=ir.tensor(array)) for name, array in tables.items()
-    ]
-    shape: list[int | str | None] = ["batch", frozen.n, *frozen.output_size(height, width)]
-    y = ir.val("output", dtype=ir.DataType.FLOAT, shape=shape)
-    node = ir.node(
-        lego_op.OP_TYPE,
-        [x, *constants],
-        dict(lego_op.attributes(layer, frozen)),
-        domain=lego_op.DOMAIN,
-        outputs=[y],
-    )
-    graph = ir.Graph(
-        [x],
-        [y],
-        nodes=[node],
-        initializers=constants,
-        opset_imports={"": 17, lego_op.DOMAIN: lego_op.VERSION},
-        name="one_layer",
-    )
-    return ir.Model(graph, ir_version=8)
+    return one_layer(Site(layer, frozen, (height, width)))
 
 
 def lowered(frozen: FrozenLego, height: int, width: int, lowering: str) -> ir.Model:
     """The same model in standard operators."""
-    model = lego_graph(frozen, height, width)
-    LowerLego(Plan({"layer": lowering}))(model)
-    return model
+    return lowered_layer(Site("layer", frozen, (height, width)), lowering)
 
 
 def run(model: ir.Model, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from legoexport.commands.machine_view import machine_rows
+from legoexport.commands.machine_view import machine_json, machine_rows
 from legoexport.host.machine import Machine
 from legoexport.host.report import format_bytes
 from legoexport.measure.profile import Share
@@ -38,13 +38,13 @@ def tables(timings: Sequence[Timing], machine: Machine) -> Iterator[Table]:
 def as_json(found: Timing | Comparison, machine: Machine) -> dict[str, Any]:
     """Return ``model`` and ``machine``, and what a comparison says of another model."""
     if isinstance(found, Timing):
-        return {"model": found.to_json(), "machine": machine.to_json()}
+        return {"model": found.to_json(), "machine": machine_json(machine)}
     return {
         "model": found.timing.to_json(),
         "other": found.other.to_json(),
         "speedup": found.speedup.to_json(),
         "rounds_count": found.rounds_count,
-        "machine": machine.to_json(),
+        "machine": machine_json(machine),
     }
 
 

@@ -67,6 +67,12 @@ from legoexport.target import OBJECTIVES, TARGETS
     type=click.Choice(OBJECTIVES),
     help="What the plan saves: latency, memory after load, or size of the file.",
 )
+@click.option(
+    "--machine",
+    metavar="FILE|built-in",
+    show_default="as measured on this processor, else built-in",
+    help="Constants of the cost model that chooses the plan, from legoexport calibrate.",
+)
 @click.option("--tune", is_flag=True, help="Measure plans here and take the fastest.")
 @click.option(
     "--threads", default="1", metavar="N[,N]", help="Thread counts to choose the plan for."
@@ -97,6 +103,7 @@ def command(
     max_size: str | None,
     dense_twin: Path | None,
     objective: str,
+    machine: str | None,
     threads: str,
     budget: float,
     runtime: str,
@@ -113,7 +120,9 @@ def command(
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)
     wish = parse.preference(objective, threads)
     tuning = parse.tuning(wish, budget, runtime, plan_file or prefer) if tune else None
-    options = parse.compile_options(target_name, opset, batch, plan_file, prefer, wish)
+    options = parse.with_constants(
+        parse.compile_options(target_name, opset, batch, plan_file, prefer, wish), machine
+    )
     for path in (out, save_plan, dense_twin):
         check_writable(path)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from legoexport.tune import TuneOptions
 
 FORMATS = ("onnx", "ort")
+BUILT_IN_NAME = "built-in"
 SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -58,6 +59,33 @@ def preference(objective: str, threads: str) -> Preference:
     except ValueError:
         raise UsageError("--threads", received=threads, legal="such as 1 or 1,4") from None
     return Preference(objective, counts)
+
+
+def with_constants(options: CompileOptions, machine: str | None) -> CompileOptions:
+    """Let the plan depend on what ``--machine`` names, or on what was measured on this processor.
+
+    Only a target that chooses by time, which is one that runs here, takes the latter by itself.
+
+    Raises:
+        UsageError: No plan would depend on it, or the file holds no constants.
+    """
+    from legoexport.measure.calibration.kept import constants_for_this_processor, read_constants
+
+    if machine == BUILT_IN_NAME:
+        return options
+    if machine is not None and not options.asks_the_cost_model:
+        raise UsageError(
+            f"--machine changes nothing here: target {options.target.name} does not choose by"
+            " time, or --plan or --prefer chooses",
+            next_step="leave --machine out",
+        )
+    if machine is not None:
+        constants = read_constants(Path(machine))
+    elif options.asks_the_cost_model and options.target.choice == "time":
+        constants = constants_for_this_processor() or options.preference.constants
+    else:
+        return options
+    return replace(options, preference=replace(options.preference, constants=constants))
 
 
 def tuning(preference: Preference, budget: float, runtime: str, plan: object) -> TuneOptions:

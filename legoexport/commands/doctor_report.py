@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from legoexport.commands.machine_view import machine_rows
+from legoexport.commands.machine_view import machine_json, machine_rows
 from legoexport.doctor.report import Report, make_report
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_text
@@ -15,7 +15,7 @@ def print_report(*, as_json: bool) -> None:
     """Print the report as lines of text, or as JSON."""
     report = make_report(_node())
     if as_json:
-        print_json(report.to_json())
+        print_json(report.to_json() | {"machine": machine_json(report.machine)})
         return
     rows = _report_rows(report)
     width = max(len(name) for name, _ in rows)

@@ -1,9 +1,12 @@
-"""The machine that measures, as rows of a table."""
+"""The machine that measures, as rows of a table and as JSON."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from legoexport.host.machine import Machine
 from legoexport.host.report import format_bytes
+from legoexport.measure.calibration.kept import describe_constants
 
 UNKNOWN = "-"
 
@@ -19,4 +22,10 @@ def machine_rows(machine: Machine) -> list[tuple[str, str]]:
         ("python", machine.python),
         ("onnxruntime", machine.onnxruntime),
         ("legoexport", machine.legoexport),
+        ("cost model", describe_constants()),
     ]
+
+
+def machine_json(machine: Machine) -> dict[str, Any]:
+    """Return what the machine is, and whether the constants of its cost model were measured."""
+    return machine.to_json() | {"cost_model": describe_constants()}

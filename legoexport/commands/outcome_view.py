@@ -54,6 +54,16 @@ def target_line(options: CompileOptions, conversion: Conversion) -> str:
     return f"{target.name}: opset {options.final_opset}, IR {target.ir_version}, {batch}"
 
 
+def cost_model_line(options: CompileOptions) -> str:
+    """Return whose constants the cost model took."""
+    constants = options.preference.constants
+    if constants.is_built_in:
+        whose = f"{constants.processor}, built in (legoexport calibrate measures this machine)"
+    else:
+        whose = f"{constants.processor}, measured, sha256 {constants.sha256[:12]}"
+    return f"by the cost model of {whose}"
+
+
 def placement_lines(outcome: Outcome) -> list[str]:
     """Return what each provider takes: phones' providers by table, local ones by asking them."""
     model_bytes = outcome.conversion.model_bytes

@@ -11,12 +11,14 @@ import onnx
 from legoexport.commands import inventory_view as view
 from legoexport.commands.outcome_view import (
     Outcome,
+    cost_model_line,
     memory_line,
     placement_lines,
     target_line,
     written_lines,
 )
 from legoexport.compile.freeze import LayerAudit
+from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import Conversion
 from legoexport.host.report import print_json, print_table, print_text
 from legoexport.inspect.inventory import Inventory
@@ -35,6 +37,8 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
     print_text(f"read     {checkpoint.path}: {checkpoint.form}, {checkpoint.arch}")
     print_text(f"target   {target_line(outcome.options, conversion)}")
     print_text(f"layers   {len(conversion.compiled.layers)} Lego layers: {_lowerings(conversion)}")
+    if outcome.options.asks_the_cost_model:
+        print_text(f"plan     {cost_model_line(outcome.options)}")
     if conversion.tuned:
         print_text(f"tuned    {_tuned(conversion.tuned)}")
     print_text(f"masks    {_audit(conversion.network.audits)}")
@@ -76,6 +80,18 @@ def _audit(audits: tuple[LayerAudit, ...]) -> str:
     return f"{counted}; least even use of a bank {evenness:.2f}"
 
 
+def _cost_model(options: CompileOptions) -> dict[str, Any] | None:
+    if not options.asks_the_cost_model:
+        return None
+    constants = options.preference.constants
+    return {
+        "processor": constants.processor,
+        "onnxruntime": constants.onnxruntime,
+        "built_in": constants.is_built_in,
+        "sha256": constants.sha256,
+    }
+
+
 def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
     conversion, checkpoint, options = outcome.conversion, outcome.checkpoint, outcome.options
     package, model_bytes = outcome.package, conversion.model_bytes
@@ -97,6 +113,7 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "memory": asdict(outcome.memory),
         "dense_twin_memory": outcome.dense_twin_memory and asdict(outcome.dense_twin_memory),
         "plan": dict(conversion.compiled.plan.lowerings),
+        "cost_model": _cost_model(options),
         "tuned": None if conversion.tuned is None else conversion.tuned.to_json(),
         "passes": list(conversion.compiled.stages),
         "audit": [vars(audit) for audit in conversion.network.audits],

@@ -60,6 +60,17 @@ class CompileOptions:
         """The opset of the finished file."""
         return self.target.opset if self.opset is None else self.opset
 
+    @property
+    def asks_the_cost_model(self) -> bool:
+        """Whether the plan depends on the constants of a machine."""
+        return self.plan is None and self.preference.asks_the_cost_model(self.target)
+
+    @property
+    def cost_model_sha256(self) -> str | None:
+        """Digest of the constants that the plan depends on; None for the built-in, or for none."""
+        constants = self.preference.constants
+        return constants.sha256 if self.asks_the_cost_model and not constants.is_built_in else None
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -26,10 +26,13 @@ def stamp(
     target: str,
     relative_error: float,
     normalization: Normalization | None = None,
+    cost_model_sha256: str | None = None,
 ) -> onnx.ModelProto:
     """Return a copy of the compiled model that carries its provenance in ``metadata_props``.
 
-    Nothing in it depends on the time, the user or a path: the same checkpoint gives the same bytes.
+    Nothing in it depends on the time, the user or a path: the same checkpoint and the same
+    constants give the same bytes. Only a plan that depends on measured constants names their
+    digest.
     """
     model = onnx.ModelProto()
     model.CopyFrom(compiled.model)
@@ -46,6 +49,8 @@ def stamp(
     }
     if normalization:
         facts["normalization"] = normalization.to_json()
+    if cost_model_sha256 is not None:
+        facts["cost_model_sha256"] = cost_model_sha256
     del model.metadata_props[:]
     for key in sorted(facts):
         model.metadata_props.add(key=PREFIX + key, value=facts[key])

@@ -102,6 +102,7 @@ def convert_module(
     stamped = stamp(
         compiled,
         checkpoint_sha256=checkpoint_sha256,
+        cost_model_sha256=options.cost_model_sha256,
         target=options.target.name,
         relative_error=agreement.relative_error,
         normalization=normalization,

@@ -54,10 +54,10 @@ def _finalists(
     """The cost model's plan, the best of each layer, the best uniform one, and dense."""
     prepared = workshop.prepared
     best = workshop.fastest(uniform, times)
+    target, constants = prepared.options.target, prepared.options.preference.constants
+    wish = Preference(threads=workshop.options.threads, constants=constants)
     return {
-        "cost model": preferred_plan(
-            prepared.sites, prepared.options.target, Preference(threads=workshop.options.threads)
-        ),
+        "cost model": preferred_plan(prepared.sites, target, wish),
         "mixed": combine(uniform, times, kinds(prepared.sites)),
         best: uniform[best],
         YARDSTICK: uniform[YARDSTICK],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from legoexport.passes.cost_model import ONE_THREAD, Machine, seconds
+from legoexport.passes.cost_model import CACHE_BYTES, FLOAT_BYTES, seconds
 from legoexport.passes.lowerings import Site, find_lowering
-from legoexport.passes.preference import preferred_plan
+from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rates
+from legoexport.passes.preference import Preference, preferred_plan
 from legoexport.target import CPU
 from runtime_tests.layers import random_frozen
 
@@ -41,8 +44,26 @@ def test_clear_cases(place: Site, expected: str) -> None:
 
 
 def test_time_follows_the_machine() -> None:
-    place, rate = site(256, 256, 56), ONE_THREAD.macs_per_second
-    idle = Machine(rate, bytes_per_second=np.inf, seconds_per_node=0.0)
-    macs = find_lowering("dense").footprint(place).macs
-    assert seconds(place, "dense", idle) == pytest.approx(macs / rate)
-    assert seconds(place, "dense") > seconds(place, "dense", idle)
+    place, rate = site(256, 256, 56), 1e9
+    footprint = find_lowering("winograd_rows_7").footprint(place)
+    spilled = FLOAT_BYTES * footprint.alive - CACHE_BYTES
+    assert spilled > 0
+    multiplying, moving = footprint.compute_bound_macs / 1e9, FLOAT_BYTES * footprint.floats / 2e9
+    starting, spilling = footprint.nodes * 1e-3, spilled * 1e-6
+    rates = Rates(1, rate, 2e9, seconds_per_node=1e-3, seconds_per_spilled_byte=1e-6)
+    expected = multiplying + moving + starting + spilling
+    assert seconds(place, "winograd_rows_7", rates) == pytest.approx(expected)
+
+
+def test_what_the_caches_hold_does_not_spill() -> None:
+    place, (rates, *_) = site(64, 64, 28), BUILT_IN.rates
+    dear = replace(rates, seconds_per_spilled_byte=1.0)
+    assert seconds(place, "grouped", dear) == seconds(place, "grouped", rates)
+
+
+def test_other_constants_choose_another_plan() -> None:
+    place = site(256, 256, 56)
+    slow_to_move = Rates(1, 1e12, 1e9, seconds_per_node=0, seconds_per_spilled_byte=0)
+    wish = Preference(constants=MachineConstants("planted", "1.32.0", (slow_to_move,)))
+    assert preferred_plan([place], CPU).lowerings == {"layer": "winograd_rows_7"}
+    assert preferred_plan([place], CPU, wish).lowerings == {"layer": "grouped_dense_merge"}

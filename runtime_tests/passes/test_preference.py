@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legoexport.errors import UsageError
-from legoexport.passes.cost_model import FLOAT_BYTES, MEASURED, machine_with
+from legoexport.passes.cost_model import FLOAT_BYTES
 from legoexport.passes.eligible import automatic
 from legoexport.passes.lowerings import LOWERINGS, Site
 from legoexport.passes.plan import Plan
@@ -99,11 +99,6 @@ def test_stored_bytes_are_those_of_the_file(name: str) -> None:
 def test_a_network_without_lego_layers_has_an_empty_plan() -> None:
     for objective in OBJECTIVES:
         assert preferred_plan([], CPU, Preference(objective)) == Plan({})
-
-
-def test_constants_are_those_of_the_nearest_measured_count_of_threads() -> None:
-    assert [machine_with(count) for count in MEASURED] == list(MEASURED.values())
-    assert machine_with(max(MEASURED) + 1) == MEASURED[max(MEASURED)]
 
 
 @pytest.mark.parametrize(

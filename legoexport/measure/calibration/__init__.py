@@ -1,0 +1,1 @@
+"""Calibration: the constants of the cost model, measured on the machine that this runs on."""

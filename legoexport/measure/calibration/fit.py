@@ -1,0 +1,74 @@
+"""From times to rates: least squares over relative errors, with no rate below nothing.
+
+A time is a sum of amounts, each times what a unit takes::
+
+    t = macs / rate + moved bytes / bandwidth + nodes * overhead + spilled bytes * a byte's time
+
+so that the seconds a unit takes are the unknowns of a linear system, whose rows are divided by the
+measured times: a layer of 50 us weighs as much as one of 50 ms. None of them is negative; with four
+of them, the best of all subsets that are left at zero is found by trying them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legoexport.errors import CheckFailed
+from legoexport.passes.cost_model import Amounts
+from legoexport.passes.machine_constants import Rates
+
+# More digits than this are noise, and a file that someone reads.
+DIGITS = 4
+
+
+def fit_rates(threads: int, needed: Sequence[Amounts], taken_s: Sequence[float]) -> Rates:
+    """Return the rates under which the cost model comes closest to the times.
+
+    Args:
+        threads: What the times were measured with.
+        needed: What each layer asks of the machine.
+        taken_s: What each layer took (s).
+
+    Raises:
+        CheckFailed: The best explanation leaves multiplying or moving without any time.
+    """
+    relative = np.array([astuple(one) for one in needed], float) / np.array(taken_s)[:, None]
+    mac_s, byte_s, node_s, spilled_byte_s = _non_negative(relative)
+    if not min(mac_s, byte_s) > 0:
+        raise CheckFailed(
+            "these times tell no rate of multiplying from one of moving",
+            received=f"{mac_s:.3g} s a multiply-add, {byte_s:.3g} s a byte",
+            next_step="end what else runs on this machine, and calibrate again",
+        )
+    return Rates(
+        threads,
+        macs_per_second=_rounded(1 / mac_s),
+        bytes_per_second=_rounded(1 / byte_s),
+        seconds_per_node=_rounded(node_s),
+        seconds_per_spilled_byte=_rounded(spilled_byte_s),
+    )
+
+
+def _non_negative(relative: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the x >= 0 that minimizes the distance of ``relative @ x`` from ones."""
+    scale = np.abs(relative).max(axis=0)  # else macs and nodes differ by too much for lstsq
+    rows, columns = relative.shape
+    best, least = np.zeros(columns), float(rows)
+    for count in range(1, columns + 1):
+        for chosen in map(list, combinations(range(columns), count)):
+            part = relative[:, chosen] / scale[chosen]
+            found, *_ = np.linalg.lstsq(part, np.ones(rows))
+            distance = float(((part @ found - 1) ** 2).sum())
+            if found.min() >= 0 and distance < least:
+                best, least = np.zeros(columns), distance
+                best[chosen] = found / scale[chosen]
+    return best
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")
