@@ -17,8 +17,8 @@ class Pixels:
     """What the page does to a picture before the network sees it.
 
     Attributes:
-        normalization: Of its colours.
-        source: Who says so: "flags", "file", or "assumed" where nobody does, which the page tells.
+        normalization: The normalization of its colours.
+        source: Where that comes from: "flags", "file", or "assumed", which the page says.
     """
 
     normalization: Normalization
@@ -26,25 +26,25 @@ class Pixels:
 
     @property
     def stated(self) -> bool:
-        """Whether anybody says so."""
+        """Whether flags or file state it."""
         return self.source != "assumed"
 
 
 def read_pixels(
     mean: str | None, std: str | None, channels: int, recorded: Normalization | None = None
 ) -> Pixels:
-    """Read ``--mean`` and ``--std``, which go before what the file records.
+    """Read ``--mean`` and ``--std``, which override what the file records.
 
     Args:
         mean: Numbers with commas between them, one or as many as channels; None to leave it to the
             file, or to assume 0.5.
         std: Likewise.
         channels: Channels of the network's input.
-        recorded: What the file says, if it does.
+        recorded: What the file records, if it does.
 
     Raises:
-        UsageError: Only one of them is given, it is not made of such numbers, or the file speaks
-            of another number of channels.
+        UsageError: Only one of them is given, it does not consist of such numbers, or the file
+            records another number of channels.
     """
     if mean is None and std is None:
         return _without_flags(channels, recorded)
