@@ -23,7 +23,7 @@ from legoexport.sweep.grid import Cell, Design
 from legoexport.training.data.source import load
 from legoexport.training.from_dense import from_dense
 from legoexport.training.recipe import Recipe, choose
-from legoexport.training.request import Request
+from legoexport.training.request import TrainingRequest
 from legoexport.training.run import carry_out
 
 THREADS = 1
@@ -57,7 +57,7 @@ class Comparison:
             folder.hold_budget({"recipe": recipe.epochs})
             out = folder.checkpoint(cell)
             settings = {} if start or not find_architecture(arch).is_lego else self.settings
-            request = Request(arch, self.data, out, recipe, settings, seed, threads=THREADS)
+            request = TrainingRequest(arch, self.data, out, recipe, settings, seed, threads=THREADS)
             trained = carry_out(replace(request, start=start))
             seconds = sum(result.training_seconds for result in trained.results)
             done = CellResult(trained.correct_count, trained.test_count, seconds)

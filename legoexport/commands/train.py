@@ -11,7 +11,7 @@ import click
 from legoexport.commands.checkpoint_options import parse_settings
 from legoexport.host.report import print_json, print_text
 from legoexport.training.recipe import PRESETS, choose
-from legoexport.training.request import SAVE_SECONDS, Request
+from legoexport.training.request import SAVE_SECONDS, TrainingRequest
 
 if TYPE_CHECKING:
     from legoexport.training.run import Trained
@@ -137,7 +137,7 @@ def command(
     if coefficients is not None:
         hyperparameters["coefficients"] = coefficients
     recipe = choose(preset, epochs=epochs, changes=parse_settings(changes))
-    request = Request(
+    request = TrainingRequest(
         source=source,
         recipe=recipe,
         hyperparameters=hyperparameters,
@@ -146,7 +146,7 @@ def command(
     _train(request, as_json=as_json)
 
 
-def _train(request: Request, *, as_json: bool) -> None:
+def _train(request: TrainingRequest, *, as_json: bool) -> None:
     from legoexport.training.distributed import joined, started_again
     from legoexport.training.loop import Interrupted
     from legoexport.training.run import carry_out

@@ -7,7 +7,7 @@ from legoexport.sweep.folder import CellResult, Folder
 from legoexport.sweep.grid import Cell
 from legoexport.sweep.request import SweepRequest
 from legoexport.training import state
-from legoexport.training.request import Request
+from legoexport.training.request import TrainingRequest
 from legoexport.training.run import carry_out
 
 
@@ -20,7 +20,7 @@ def train_cell(request: SweepRequest, folder: Folder, cell: Cell) -> CellResult:
     """
     out = folder.checkpoint(cell)
     trained = carry_out(
-        Request(
+        TrainingRequest(
             arch=arch_of(request, cell),
             source=request.source,
             out=out,

@@ -11,7 +11,7 @@ from legoexport.models.registry import complete
 from legoexport.training.data.images import ImageData
 from legoexport.training.ranks import Ranks
 from legoexport.training.recipe import Recipe
-from legoexport.training.request import Request
+from legoexport.training.request import TrainingRequest
 
 
 def choose_device(name: str | None, ranks: Ranks) -> torch.device:
@@ -34,7 +34,7 @@ def choose_device(name: str | None, ranks: Ranks) -> torch.device:
     return device
 
 
-def fit_hyperparameters(request: Request, data: ImageData) -> dict[str, object]:
+def fit_hyperparameters(request: TrainingRequest, data: ImageData) -> dict[str, object]:
     """Return the network's hyper-parameters; classes and input size follow the data unless given.
 
     Raises:

@@ -12,7 +12,7 @@ SAVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """A training to carry out.
 
     Attributes:

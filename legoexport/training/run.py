@@ -23,7 +23,7 @@ from legoexport.training.interrupt import Interrupt
 from legoexport.training.log import Progress, write_csv
 from legoexport.training.loop import Watch, run
 from legoexport.training.ranks import ALONE, Ranks
-from legoexport.training.request import Request
+from legoexport.training.request import TrainingRequest
 from legoexport.training.results import EpochResult
 from legoexport.training.session import Session, Setting
 from legoexport.training.start import find_start
@@ -49,7 +49,7 @@ class Trained:
         return self.correct_count / self.test_count
 
 
-def carry_out(request: Request, ranks: Ranks = ALONE) -> Trained:
+def carry_out(request: TrainingRequest, ranks: Ranks = ALONE) -> Trained:
     """Train a network and write its checkpoint, its state and its log.
 
     Args:
@@ -71,7 +71,7 @@ def carry_out(request: Request, ranks: Ranks = ALONE) -> Trained:
         return _Run(request, loaded, ranks, console, interrupt).carry_out()
 
 
-def _hold_paths(request: Request) -> None:
+def _hold_paths(request: TrainingRequest) -> None:
     """Check before hours of training what would fail after them."""
     written = (request.out, request.csv_path, request.test_images)
     for folder in (file.parent for file in written if file):
@@ -90,7 +90,7 @@ class _Run:
 
     def __init__(
         self,
-        request: Request,
+        request: TrainingRequest,
         loaded: Loaded,
         ranks: Ranks,
         console: Console,

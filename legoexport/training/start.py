@@ -9,7 +9,7 @@ from torch import nn
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import Checkpoint, read_checkpoint
 from legoexport.models.registry import complete, find_architecture
-from legoexport.training.request import Request
+from legoexport.training.request import TrainingRequest
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Start:
             module.load_state_dict(self.checkpoint.module.state_dict())
 
 
-def find_start(request: Request) -> tuple[Start, Request]:
+def find_start(request: TrainingRequest) -> tuple[Start, TrainingRequest]:
     """Read the checkpoint to start from, if there is one.
 
     Returns:

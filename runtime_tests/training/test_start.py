@@ -11,7 +11,7 @@ from legoexport.errors import UsageError
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
 from legoexport.models.registry import build
 from legoexport.training.recipe import Recipe
-from legoexport.training.request import Request
+from legoexport.training.request import TrainingRequest
 from legoexport.training.run import carry_out
 from legoexport.training.start import find_start
 
@@ -28,9 +28,9 @@ def checkpoint(tmp_path: Path) -> Path:
     return path
 
 
-def request(start: Path | None, **changes: object) -> Request:
+def request(start: Path | None, **changes: object) -> TrainingRequest:
     values: dict[str, object] = {"arch": "lego_digits", "source": "digits", "out": Path("out.pt")}
-    return Request(recipe=Recipe(), start=start, **values | changes)  # type: ignore[arg-type]
+    return TrainingRequest(recipe=Recipe(), start=start, **values | changes)  # type: ignore[arg-type]
 
 
 def test_the_network_is_built_and_filled_as_the_checkpoint_says(checkpoint: Path) -> None:
@@ -71,7 +71,9 @@ def test_a_training_starts_there(checkpoint: Path, pictures: Path, tmp_path: Pat
     """A step of no size to speak of leaves the weights where they began."""
     out = tmp_path / "trained.pt"
     recipe = Recipe(epochs=1, learning_rate=1e-9)
-    asked = Request("lego_digits", str(pictures), out, recipe, seed=5, start=checkpoint, threads=1)
+    asked = TrainingRequest(
+        "lego_digits", str(pictures), out, recipe, seed=5, start=checkpoint, threads=1
+    )
     carry_out(asked)
     before, after = (read_checkpoint(path).module.state_dict() for path in (checkpoint, out))
     for name in before:
