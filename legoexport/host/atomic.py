@@ -4,9 +4,45 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from legoexport.errors import UsageError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Let the block write a file beside ``path``, and put it in the place of ``path`` in one step.
+
+    Args:
+        path: The file to write.
+
+    Yields:
+        An empty file in the same folder; it is gone after the block, whatever happens.
+
+    Raises:
+        UsageError: The folder does not exist or cannot be written, or the block raised an
+            ``OSError``; an existing file is untouched.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}", received=error.strerror, next_step="choose a writable folder"
+        ) from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}", received=error.strerror) from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -15,23 +51,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         UsageError: The folder does not exist or cannot be written; an existing file is untouched.
     """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}", received=error.strerror, next_step="choose a writable folder"
-        ) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}", received=error.strerror) from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def check_writable(path: Path | None) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from legoexport.errors import CheckpointError
+from legoexport.host import atomic
 from legoexport.models.checkpoint.files import METADATA_KEY, SAFETENSORS_SUFFIX
 from legoexport.models.checkpoint.layout import FORMAT, VERSION
 
@@ -38,46 +37,41 @@ def write_checkpoint(
             by which the pictures were normalised.
 
     Raises:
-        CheckpointError: The facts are not plain values, or the file cannot be written.
+        CheckpointError: The facts are not plain values.
+        UsageError: The file cannot be written.
     """
     path = Path(path)
-    facts: dict[str, object] = {
+    facts = {
         "format": FORMAT,
         "version": VERSION,
         "arch": arch,
         "hyperparameters": dict(hyperparameters),
         "training": dict(training or {}),
     }
+    text = _json(path, facts)
     state = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in module.state_dict().items()
     }
-    as_safetensors = path.suffix == SAFETENSORS_SUFFIX
+    with atomic.writing(path) as temporary:
+        if path.suffix == SAFETENSORS_SUFFIX:
+            temporary.write_bytes(save_safetensors(state, metadata={METADATA_KEY: text}))
+        else:
+            _save_torch({**json.loads(text), "state_dict": state}, temporary)
+
+
+def _json(path: Path, facts: Mapping[str, object]) -> str:
     try:
-        text = json.dumps(facts)
-        data = _safetensors(text, state) if as_safetensors else _torch(json.loads(text), state)
-        _write_whole(path, data)
-    except (OSError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be written", received=repr(error)) from error
+        return json.dumps(facts)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be written: not all that is to be said of the network is plain",
+            received=error,
+            legal="text, numbers, and lists and dictionaries of them",
+        ) from None
 
 
-def _safetensors(facts: str, state: dict[str, torch.Tensor]) -> bytes:
-    return save_safetensors(state, metadata={METADATA_KEY: facts})
-
-
-def _torch(facts: dict[str, object], state: dict[str, torch.Tensor]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save({**facts, "state_dict": state}, buffer)
-    return buffer.getvalue()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def _save_torch(value: object, path: Path) -> None:
+    # By name, torch would write the name into the file, and equal checkpoints would differ.
+    with path.open("wb") as file:
+        torch.save(value, file)
