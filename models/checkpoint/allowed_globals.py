@@ -9,13 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from legoexport.models.checkpoint.tensors import (
-    STORAGE_DTYPES,
-    ForeignGlobalError,
-    MalformedFileError,
-    StoredTensor,
-    stored_tensor,
-)
+from legoexport.models.checkpoint.damage import ForeignGlobalError, MalformedFileError
+from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, StoredTensor, stored_tensor
 
 # What the published network is made of, and nothing else.
 MODULE_CLASSES = frozenset(
@@ -140,13 +135,38 @@ def _size(items: object) -> tuple[object, ...]:
     return items
 
 
-CONSTRUCTORS: dict[str, Callable[..., object]] = {
-    "collections.OrderedDict": _mapping,
-    "collections.Counter": _mapping,
-    "builtins.set": _set,
-    "torch.Size": _size,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch._utils._rebuild_parameter_with_state": _parameter,
+@dataclass(frozen=True)
+class Constructor:
+    """One of our functions, in place of the one that the pickle names.
+
+    Attributes:
+        make: The function.
+        least_arguments: How many it takes at least.
+        most_arguments: How many it takes at most.
+    """
+
+    make: Callable[..., object]
+    least_arguments: int
+    most_arguments: int
+
+    def call(self, arguments: tuple[object, ...]) -> object:
+        """Call it with what the file gives.
+
+        Raises:
+            MalformedFileError: Too few arguments or too many, or of another kind.
+        """
+        if not self.least_arguments <= len(arguments) <= self.most_arguments:
+            raise MalformedFileError(f"a call with {len(arguments)} arguments")
+        return self.make(*arguments)
+
+
+CONSTRUCTORS = {
+    "collections.OrderedDict": Constructor(_mapping, 0, 1),
+    "collections.Counter": Constructor(_mapping, 0, 1),
+    "builtins.set": Constructor(_set, 0, 1),
+    "torch.Size": Constructor(_size, 1, 1),
+    "torch._utils._rebuild_tensor": Constructor(_tensor, 4, 4),
+    "torch._utils._rebuild_tensor_v2": Constructor(_tensor, 4, 7),
+    "torch._utils._rebuild_parameter": Constructor(_parameter, 1, 3),
+    "torch._utils._rebuild_parameter_with_state": Constructor(_parameter, 1, 4),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from legoexport.errors import CheckpointError
 from legoexport.lego.normalization import Normalization
@@ -42,11 +41,10 @@ class Layout:
     normalization: Normalization | None = None
 
 
-def find_layout(path: Path, value: object) -> Layout:
+def find_layout(value: object) -> Layout:
     """Find the weights in the value that a checkpoint saved.
 
     Args:
-        path: The file, for messages.
         value: What it holds.
 
     Returns:
@@ -56,20 +54,20 @@ def find_layout(path: Path, value: object) -> Layout:
         CheckpointError: There are no weights in it, or it is from another version of ours.
     """
     if isinstance(value, dict) and value.get("format") == FORMAT:
-        return _own(path, value)
+        return _own(value)
     value = _unwrapped(value)
     if isinstance(value, StandIn):
-        modules = walk(path, value)
-        tensors = _named_tensors(path, state_of(modules))
+        modules = walk(value)
+        tensors = _named_tensors(state_of(modules))
         return Layout("published pickled model", tensors, modules)
     if not isinstance(value, dict) or not _has_tensors(value):
         raise CheckpointError(
-            f"{path} holds no weights",
+            "the file holds no weights",
             received=_summary(value),
             legal=f"a state_dict, by itself or under one of {', '.join(_NESTING_KEYS)}",
             next_step="save model.state_dict() with torch.save",
         )
-    return Layout("state_dict", _without_prefix(_named_tensors(path, value)))
+    return Layout("state_dict", _without_prefix(_named_tensors(value)))
 
 
 def _unwrapped(value: object) -> object:
@@ -93,14 +91,14 @@ def _summary(value: object) -> str:
     )
 
 
-def _named_tensors(path: Path, value: object) -> dict[str, StoredTensor]:
+def _named_tensors(value: object) -> dict[str, StoredTensor]:
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: the state_dict is a {type(value).__name__}", legal="a dict")
+        raise CheckpointError(f"the state_dict is a {type(value).__name__}", legal="a dict")
     tensors = {}
     for name, tensor in value.items():
         if not isinstance(name, str) or not isinstance(tensor, StoredTensor):
             raise CheckpointError(
-                f"{path}: entry {name!r} of the state_dict is no tensor",
+                f"entry {name!r} of the state_dict is no tensor",
                 received=type(tensor).__name__,
                 next_step="save model.state_dict() by itself",
             )
@@ -114,10 +112,10 @@ def _without_prefix(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]
     return {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in tensors.items()}
 
 
-def _own(path: Path, value: dict[object, object]) -> Layout:
+def _own(value: dict[object, object]) -> Layout:
     if value.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} is a legoexport checkpoint of another version",
+            "a legoexport checkpoint of another version",
             received=str(value.get("version"))[:20],
             legal=VERSION,
             next_step="use the legoexport that wrote it, or a newer one",
@@ -125,19 +123,19 @@ def _own(path: Path, value: dict[object, object]) -> Layout:
     arch, hyperparameters = value.get("arch"), value.get("hyperparameters")
     if not isinstance(arch, str) or not isinstance(hyperparameters, dict):
         raise CheckpointError(
-            f"{path} does not say which network it holds", legal="arch and hyperparameters"
+            "the file does not say which network it holds", legal="arch and hyperparameters"
         )
-    plain = {str(name): _plain(path, name, item) for name, item in hyperparameters.items()}
-    tensors = _named_tensors(path, value.get("state_dict"))
+    plain = {str(name): _plain(name, item) for name, item in hyperparameters.items()}
+    tensors = _named_tensors(value.get("state_dict"))
     normalization = recorded_normalization(value.get("training"))
     return Layout(FORMAT, tensors, {}, arch, plain, normalization)
 
 
-def _plain(path: Path, name: object, value: object) -> object:
+def _plain(name: object, value: object) -> object:
     items = value if isinstance(value, (list, tuple)) else (value,)
     if not all(isinstance(item, (str, int, float, type(None))) for item in items):
         raise CheckpointError(
-            f"{path}: hyperparameter {name!r} is no plain value",
+            f"hyperparameter {name!r} is no plain value",
             received=type(value).__name__,
             legal="text, numbers, and lists of them",
         )

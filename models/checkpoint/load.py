@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -16,11 +15,10 @@ _INTEGER = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.i
 _LISTED_COUNT = 5
 
 
-def check_fit(path: Path, network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
+def check_fit(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
     """Hold a file's tensors against what a network needs, before any of them is read.
 
     Args:
-        path: The file, for messages.
         network: The network, on any device, "meta" included.
         tensors: Weights by dotted name.
 
@@ -28,12 +26,12 @@ def check_fit(path: Path, network: nn.Module, tensors: Mapping[str, StoredTensor
         CheckpointError: A tensor is missing, too many, or of another shape or kind of number.
     """
     wanted = network.state_dict()
-    _check_names(path, wanted.keys() - tensors.keys(), "lacks weights that the network has")
-    _check_names(path, tensors.keys() - wanted.keys(), "has weights that the network lacks")
+    _check_names(wanted.keys() - tensors.keys(), "lacks weights that the network has")
+    _check_names(tensors.keys() - wanted.keys(), "has weights that the network lacks")
     for name, tensor in wanted.items():
         if tensors[name].shape != tuple(tensor.shape):
             raise CheckpointError(
-                f"{path}: {name} has the wrong shape",
+                f"{name} has the wrong shape",
                 received=tensors[name].shape,
                 legal=tuple(tensor.shape),
                 next_step="check the hyperparameters of the network, or name another one",
@@ -41,27 +39,26 @@ def check_fit(path: Path, network: nn.Module, tensors: Mapping[str, StoredTensor
         legal = _FLOATING if tensor.is_floating_point() else _INTEGER
         if tensors[name].dtype not in legal:
             raise CheckpointError(
-                f"{path}: {name} holds the wrong kind of number",
+                f"{name} holds the wrong kind of number",
                 received=tensors[name].dtype,
                 legal=", ".join(sorted(map(str, legal))),
             )
 
 
-def _check_names(path: Path, names: set[str], problem: str) -> None:
+def _check_names(names: set[str], problem: str) -> None:
     if names:
         more = ", ..." if len(names) > _LISTED_COUNT else ""
         raise CheckpointError(
-            f"{path} {problem}: {len(names)} of them",
+            f"the file {problem}: {len(names)} of them",
             received=", ".join(sorted(names)[:_LISTED_COUNT]) + more,
             next_step="it is incomplete, or belongs to another network: see --arch and --model",
         )
 
 
-def load(path: Path, network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
+def load(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
     """Put checked weights into a network, as float32, and set it to eval mode.
 
     Args:
-        path: The file, for messages.
         network: The network; parameters and buffers may be on the "meta" device.
         tensors: Weights by dotted name, see `check_fit`.
 
@@ -75,7 +72,7 @@ def load(path: Path, network: nn.Module, tensors: Mapping[str, StoredTensor]) ->
         state[name] = torch.empty(wanted.shape, dtype=dtype).copy_(tensors[name].read())
         if not torch.isfinite(state[name]).all():
             raise CheckpointError(
-                f"{path}: {name} holds NaN or infinite values",
+                f"{name} holds NaN or infinite values",
                 received=f"{int((~torch.isfinite(state[name])).sum())} of {state[name].numel()}",
                 legal="finite float32 values",
                 next_step="take a checkpoint from before the training diverged",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,13 +12,15 @@ from legoexport.errors import CheckpointError, UsageError
 from legoexport.models.checkpoint.layout import Layout
 from legoexport.models.checkpoint.user_code import input_channels, make_network
 from legoexport.models.lego_conv import LegoConv2d
-from legoexport.models.registry import ARCHITECTURES, build, input_shape
+from legoexport.models.registry import ARCHITECTURES, build, complete, input_shape
 
 _LISTED_COUNT = 5
+_MOST_COUNT = 2**40
+_MOST_RATIO = 2.0**20
 
 
 @dataclass(frozen=True)
-class Request:
+class NetworkChoice:
     """What the user says about the network; the arguments of ``read_checkpoint``."""
 
     arch: str | None
@@ -47,13 +48,12 @@ class Network:
     input_shape: tuple[int, int, int]
 
 
-def find_network(path: Path, layout: Layout, request: Request) -> Network:
+def find_network(layout: Layout, choice: NetworkChoice) -> Network:
     """Build the network that the user names, or else the one that the file names.
 
     Args:
-        path: The file, for messages.
         layout: What the file says.
-        request: What the user says.
+        choice: What the user says.
 
     Returns:
         The network.
@@ -61,28 +61,28 @@ def find_network(path: Path, layout: Layout, request: Request) -> Network:
     Raises:
         CheckpointError: Nobody names it, or it cannot be built.
     """
-    name = _network_name(path, layout, request)
+    name = _network_name(layout, choice)
     recorded = layout.hyperparameters if name == layout.arch else {}
-    arguments = {**recorded, **request.hyperparameters}
-    if request.model:
-        return _user_network(path, name, arguments, request)
-    return _registered_network(path, name, arguments, request)
+    arguments = {**recorded, **choice.hyperparameters}
+    if choice.model:
+        return _user_network(name, arguments, choice)
+    return _registered_network(name, arguments, choice)
 
 
-def _network_name(path: Path, layout: Layout, request: Request) -> str:
-    if request.arch and request.model:
-        raise CheckpointError(f"{path}: an architecture and a model of your own; name one of them")
-    name = request.model or request.arch or layout.arch
+def _network_name(layout: Layout, choice: NetworkChoice) -> str:
+    if choice.arch and choice.model:
+        raise CheckpointError("an architecture and a model of your own; name one of them")
+    name = choice.model or choice.arch or layout.arch
     if name is None:
         raise CheckpointError(
-            f"{path} holds a state_dict that does not tell which network it belongs to",
+            "a state_dict that does not tell which network it belongs to",
             received=", ".join(list(layout.tensors)[:_LISTED_COUNT]),
             legal="weights of legoexport or of the published lego_vgg16",
             next_step="name the network with --arch and --set, or --model package.module:factory",
         )
-    if not request.model and ":" in name:
+    if not choice.model and ":" in name:
         raise CheckpointError(
-            f"{path} belongs to a network of your own code, which is not run unless you name it",
+            "it belongs to a network of your own code, which is not run unless you name it",
             received=name,
             next_step=f"if you trust that code, add --model {name}",
         )
@@ -90,56 +90,62 @@ def _network_name(path: Path, layout: Layout, request: Request) -> str:
 
 
 def _registered_network(
-    path: Path, arch: str, arguments: Mapping[str, object], request: Request
+    arch: str, arguments: Mapping[str, object], choice: NetworkChoice
 ) -> Network:
     try:
+        _check_magnitudes(complete(arch, arguments))
+        channels, *own_size = input_shape(arch, arguments)
         with torch.device("meta"):
             module = build(arch, **arguments)
-        channels, *own_size = input_shape(arch, arguments)
-    except (UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except UsageError as error:
         raise CheckpointError(
-            f"{path}: the network {arch} cannot be built",
+            f"the network {arch} cannot be built",
             received=error,
             next_step="check the name and the hyperparameters (--arch, --set)",
         ) from error
-    _check_lego(path, arch, module, dense=request.dense)
-    height, width = request.input_size or own_size
+    _check_lego(arch, module, dense=choice.dense)
+    height, width = choice.input_size or own_size
     return Network(module, arch, arguments, (channels, height, width))
 
 
-def _user_network(
-    path: Path, factory: str, arguments: Mapping[str, object], request: Request
-) -> Network:
-    if request.input_size is None:
+def _check_magnitudes(arguments: Mapping[str, object]) -> None:
+    """Refuse what would only overflow somewhere in torch; a network on "meta" costs nothing."""
+    for name, value in arguments.items():
+        most = _MOST_RATIO if isinstance(value, float) else _MOST_COUNT
+        if isinstance(value, int | float) and not value <= most:
+            raise UsageError(f"hyper-parameter {name}", received=value, legal=f"at most {most}")
+
+
+def _user_network(factory: str, arguments: Mapping[str, object], choice: NetworkChoice) -> Network:
+    if choice.input_size is None:
         raise CheckpointError(
-            f"{path}: the input size of a network from {factory} must be given",
+            f"the input size of a network from {factory} must be given",
             legal="height and width in pixels",
             next_step="add --input-size H W",
         )
-    module = make_network(path, factory, arguments)
-    _check_lego(path, factory, module, dense=request.dense)
-    return Network(module, factory, arguments, (input_channels(module), *request.input_size))
+    module = make_network(factory, arguments)
+    _check_lego(factory, module, dense=choice.dense)
+    return Network(module, factory, arguments, (input_channels(module), *choice.input_size))
 
 
-def _check_lego(path: Path, arch: str, module: nn.Module, *, dense: bool) -> None:
+def _check_lego(arch: str, module: nn.Module, *, dense: bool) -> None:
     if any(isinstance(layer, LegoConv2d) for layer in module.modules()) != dense:
         return
     legal = ", ".join(name for name, each in ARCHITECTURES.items() if each.is_lego != dense)
     if dense:
-        raise CheckpointError(f"{path}: the network {arch} has Lego layers already", legal=legal)
+        raise CheckpointError(f"the network {arch} has Lego layers already", legal=legal)
     raise CheckpointError(
-        f"{path}: the network {arch} has no Lego layers",
+        f"the network {arch} has no Lego layers",
         legal=legal,
         next_step="legoexport legofy fits Lego layers to a dense network; or name another one:"
         " one of your own is to hold LegoConv2d layers",
     )
 
 
-def check_input(path: Path, network: Network) -> None:
+def check_input(network: Network) -> None:
     """Run a network, weights loaded, on an empty image of its input size.
 
     Args:
-        path: The file, for messages.
         network: The network.
 
     Raises:
@@ -150,7 +156,7 @@ def check_input(path: Path, network: Network) -> None:
             network.module(torch.zeros(1, *network.input_shape))
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: {network.arch} cannot take this input size",
+            f"{network.arch} cannot take this input size",
             received=network.input_shape,
             next_step=f"give the size it was trained for ({error})",
         ) from error

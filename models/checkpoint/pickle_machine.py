@@ -12,7 +12,8 @@ from legoexport.models.checkpoint.allowed_globals import (
     StandIn,
     store,
 )
-from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, MalformedFileError, Storage
+from legoexport.models.checkpoint.damage import MalformedFileError
+from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, Storage
 
 StorageReader = Callable[[str, str, object], Storage]
 """Makes a storage from the key, the dotted storage type and the element count in the file."""
@@ -54,7 +55,16 @@ class PickleMachine:
         end = self._data.find(b"\n", self.position)
         if end < 0:
             raise MalformedFileError("the file ends early")
-        return self.take(end + 1 - self.position)[:-1].decode()
+        text = self.text(end - self.position)
+        self.position += 1
+        return text
+
+    def text(self, size_bytes: int) -> str:
+        """The next bytes as text."""
+        try:
+            return self.take(size_bytes).decode(errors="surrogatepass")
+        except UnicodeDecodeError:
+            raise MalformedFileError("bytes that are not text") from None
 
     def push(self, value: object) -> None:
         """Put a value on the stack."""
@@ -133,7 +143,7 @@ class PickleMachine:
             raise MalformedFileError("a call to something that is no function")
         if function.name not in CONSTRUCTORS:
             raise MalformedFileError(f"a call to {function.name}")
-        self.push(CONSTRUCTORS[function.name](*arguments))
+        self.push(CONSTRUCTORS[function.name].call(arguments))
 
     def persistent(self) -> None:
         """Replace a reference by the storage, or the class, that it points to."""

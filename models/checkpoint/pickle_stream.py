@@ -14,8 +14,8 @@ import struct
 from collections.abc import Callable, Mapping
 
 from legoexport.models.checkpoint.allowed_globals import find_global
+from legoexport.models.checkpoint.damage import MalformedFileError
 from legoexport.models.checkpoint.pickle_machine import PickleMachine, StorageReader
-from legoexport.models.checkpoint.tensors import MalformedFileError
 
 Instruction = Callable[[PickleMachine], None]
 
@@ -81,7 +81,7 @@ def _long(machine: PickleMachine) -> None:
 
 def _text(layout: str) -> Instruction:
     def push_text(machine: PickleMachine) -> None:
-        machine.push(machine.take(machine.number(layout)).decode(errors="surrogatepass"))
+        machine.push(machine.text(machine.number(layout)))
 
     return push_text
 

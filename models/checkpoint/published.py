@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 
 from legoexport.errors import CheckpointError
+from legoexport.models.checkpoint.damage import MalformedFileError
 from legoexport.models.checkpoint.tensors import StoredTensor
 
 PUBLISHED_ARCH = "lego_vgg16"
@@ -29,11 +29,10 @@ def is_published(tensors: Mapping[str, StoredTensor]) -> bool:
     return any(name.endswith(f".{_MASK}") for name in tensors)
 
 
-def translate(path: Path, tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+def translate(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
     """Give the published code's tensors our names and shapes.
 
     Args:
-        path: The file, for messages.
         tensors: Weights by dotted name.
 
     Returns:
@@ -41,22 +40,25 @@ def translate(path: Path, tensors: Mapping[str, StoredTensor]) -> dict[str, Stor
 
     Raises:
         CheckpointError: A mask or coefficient tensor that is not ``(o, n, m, 1, 1)``.
+        MalformedFileError: A tensor has our name already.
     """
     translated = {}
     for name, tensor in tensors.items():
         layer, _, own_name = name.rpartition(".")
+        if own_name in _NAMES.values():
+            raise MalformedFileError(f"{name} among tensors with the names of the published code")
         if own_name in _NAMES:
-            _check_mask_shape(path, name, tensor)
+            _check_mask_shape(name, tensor)
             translated[f"{layer}.{_NAMES[own_name]}"] = _squeezed(tensor)
         else:
             translated[name] = tensor
     return translated
 
 
-def _check_mask_shape(path: Path, name: str, tensor: StoredTensor) -> None:
+def _check_mask_shape(name: str, tensor: StoredTensor) -> None:
     if len(tensor.shape) != _MASK_DIMENSIONS or tensor.shape[3:] != (1, 1) or 0 in tensor.shape:
         raise CheckpointError(
-            f"{path}: {name} has a shape that no Lego layer has",
+            f"{name} has a shape that no Lego layer has",
             received=tensor.shape,
             legal="(o, n, m, 1, 1)",
         )
@@ -67,11 +69,10 @@ def _squeezed(tensor: StoredTensor) -> StoredTensor:
     return StoredTensor(tensor.dtype, shape, lambda: tensor.read().reshape(shape))
 
 
-def infer_hyperparameters(path: Path, tensors: Mapping[str, StoredTensor]) -> dict[str, object]:
+def infer_hyperparameters(tensors: Mapping[str, StoredTensor]) -> dict[str, object]:
     """Tell from the shapes which published network this is.
 
     Args:
-        path: The file, for messages.
         tensors: Weights under our names, see `translate`.
 
     Returns:
@@ -79,15 +80,16 @@ def infer_hyperparameters(path: Path, tensors: Mapping[str, StoredTensor]) -> di
 
     Raises:
         CheckpointError: o does not divide a layer's input channels, or a layer is missing.
+        MalformedFileError: A layer lacks one of its tensors.
     """
     convolutions = _convolutions(tensors)
-    _check_fragments(path, tensors, convolutions)
+    _check_fragments(tensors, convolutions)
     masks = [
         tensors[f"{layer}.mask_logits"].shape for layer in convolutions if _is_lego(tensors, layer)
     ]
     if not masks:
         raise CheckpointError(
-            f"{path} has the published code's Lego layers in another network than its lego_vgg16",
+            "the published code's Lego layers, in another network than its lego_vgg16",
             received=f"{len(tensors)} tensors, none of them features.N.lego",
             next_step="name the network with --model package.module:factory",
         )
@@ -95,7 +97,7 @@ def infer_hyperparameters(path: Path, tensors: Mapping[str, StoredTensor]) -> di
     o, n, m = max(masks, key=lambda shape: shape[1])
     classifier = tensors.get("classifier.weight")
     if classifier is None or not classifier.shape:
-        raise CheckpointError(f"{path} has no classifier.weight, so the classes cannot be counted")
+        raise CheckpointError("there is no classifier.weight, so the classes cannot be counted")
     return {
         "o": o,
         "m_ratio": m / n,
@@ -122,9 +124,7 @@ def _convolutions(tensors: Mapping[str, StoredTensor]) -> list[str]:
     )
 
 
-def _check_fragments(
-    path: Path, tensors: Mapping[str, StoredTensor], convolutions: list[str]
-) -> None:
+def _check_fragments(tensors: Mapping[str, StoredTensor], convolutions: list[str]) -> None:
     """The published layer drops the channels left over where o does not divide them: refuse it."""
     for before, layer in pairwise(convolutions):
         if not _is_lego(tensors, layer):
@@ -133,7 +133,7 @@ def _check_fragments(
         c = _output_channels(tensors, before)
         if c % o:
             raise CheckpointError(
-                f"{path}: {layer} splits {c} input channels into o fragments, and o does not "
+                f"{layer} splits {c} input channels into o fragments, and o does not "
                 f"divide them; the code that trained it ignored the last {c % o}",
                 received=f"o = {o}",
                 legal=f"a divisor of {c}",
@@ -144,4 +144,7 @@ def _check_fragments(
 def _output_channels(tensors: Mapping[str, StoredTensor], layer: str) -> int:
     if _is_lego(tensors, layer):
         return tensors[f"{layer}.mask_logits"].shape[1]
-    return tensors[f"{layer}.weight"].shape[0]
+    weight = tensors.get(f"{layer}.weight")
+    if weight is None or not weight.shape:
+        raise MalformedFileError(f"{layer} has neither a mask nor a weight")
+    return weight.shape[0]

@@ -14,11 +14,13 @@ from pathlib import Path
 from torch import nn
 
 from legoexport.lego.normalization import Normalization
-from legoexport.models.checkpoint.files import explained, read_content
+from legoexport.models.checkpoint.damage import explained
+from legoexport.models.checkpoint.files import Content, read_bytes, read_content
 from legoexport.models.checkpoint.layout import Layout, find_layout
 from legoexport.models.checkpoint.load import check_fit, load
 from legoexport.models.checkpoint.network import (
-    Request,
+    Network,
+    NetworkChoice,
     check_input,
     find_network,
 )
@@ -88,18 +90,28 @@ def read_checkpoint(
             not fit the network. The message names the file and the layer.
     """
     path = Path(path)
-    request = Request(arch, hyperparameters or {}, model, input_size, dense)
-    content = read_content(path)
+    choice = NetworkChoice(arch, hyperparameters or {}, model, input_size, dense)
+    data = read_bytes(path)
     with explained(path):
-        layout = _translated(path, find_layout(path, content.value), request)
-    network = find_network(path, layout, request)
-    check_fit(path, network.module, layout.tensors)
+        content = read_content(data)
+        layout = _translated(find_layout(content.value), choice)
+        network = _filled(layout, choice)
+    return _described(path, content, layout, network)
+
+
+def _filled(layout: Layout, choice: NetworkChoice) -> Network:
+    """The network with the weights of the file, all of it checked."""
+    network = find_network(layout, choice)
+    check_fit(network.module, layout.tensors)
     if layout.modules:
-        check_settings(path, layout.modules, network.module)
-    with explained(path):
-        load(path, network.module, layout.tensors)
-    if input_size is not None:
-        check_input(path, network)
+        check_settings(layout.modules, network.module)
+    load(network.module, layout.tensors)
+    if choice.input_size is not None:
+        check_input(network)
+    return network
+
+
+def _described(path: Path, content: Content, layout: Layout, network: Network) -> Checkpoint:
     return Checkpoint(
         path=path,
         sha256=content.sha256,
@@ -114,16 +126,16 @@ def read_checkpoint(
     )
 
 
-def _translated(path: Path, layout: Layout, request: Request) -> Layout:
+def _translated(layout: Layout, choice: NetworkChoice) -> Layout:
     """The layout under our names, and with the published network's arguments where it holds it."""
     if not is_published(layout.tensors):
         return layout
-    tensors = translate(path, layout.tensors)
+    tensors = translate(layout.tensors)
     form = layout.form if layout.modules else f"published {layout.form}"
     layout = replace(layout, form=form, tensors=tensors)
-    if request.model or request.arch not in (None, PUBLISHED_ARCH):
+    if choice.model or choice.arch not in (None, PUBLISHED_ARCH):
         return layout
-    inferred = infer_hyperparameters(path, tensors)
+    inferred = infer_hyperparameters(tensors)
     return replace(layout, arch=PUBLISHED_ARCH, hyperparameters=inferred)
 
 

@@ -9,6 +9,8 @@ from functools import cached_property
 
 import torch
 
+from legoexport.models.checkpoint.damage import MalformedFileError
+
 STORAGE_DTYPES = {
     "torch.FloatStorage": torch.float32,
     "torch.DoubleStorage": torch.float64,
@@ -23,22 +25,6 @@ STORAGE_DTYPES = {
 }
 _MAX_DIMENSIONS = 8
 _MAX_EXTENT = 2**40
-
-
-class MalformedFileError(ValueError):
-    """The bytes are not what a checkpoint holds; the reader of the file adds its name."""
-
-
-class ForeignGlobalError(MalformedFileError):
-    """A pickle asks for something that is not in a checkpoint's vocabulary.
-
-    Args:
-        name: The dotted name that the pickle asked for.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
 
 
 @dataclass(frozen=True, eq=False)

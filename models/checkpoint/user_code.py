@@ -14,11 +14,10 @@ from torch import nn
 from legoexport.errors import CheckpointError
 
 
-def make_network(path: Path, factory: str, arguments: Mapping[str, object]) -> nn.Module:
+def make_network(factory: str, arguments: Mapping[str, object]) -> nn.Module:
     """Import the user's factory and call it.
 
     Args:
-        path: The file that needs the network, for messages.
         factory: ``package.module:factory``; the working directory is searched first.
         arguments: Keyword arguments of the factory.
 
@@ -34,14 +33,14 @@ def make_network(path: Path, factory: str, arguments: Mapping[str, object]) -> n
             network = getattr(importlib.import_module(module_name), name)(**arguments)
     except Exception as error:  # the user's code may raise anything
         raise CheckpointError(
-            f"{path}: the network {factory} cannot be made",
+            f"the network {factory} cannot be made",
             received=repr(error),
             legal="package.module:factory, a function that returns an nn.Module",
             next_step="call it in Python and mend what it raises",
         ) from error
     if not isinstance(network, nn.Module):
         raise CheckpointError(
-            f"{path}: {factory} makes no network", received=type(network), legal="an nn.Module"
+            f"{factory} makes no network", received=type(network), legal="an nn.Module"
         )
     return network.cpu().float()
 

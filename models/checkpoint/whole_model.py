@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from torch import nn
 
 from legoexport.errors import CheckpointError
 from legoexport.models.checkpoint.allowed_globals import StandIn
-from legoexport.models.checkpoint.tensors import MalformedFileError
+from legoexport.models.checkpoint.damage import MalformedFileError
 
 _PUBLISHED_CLASS = "vgg.lego_vgg16"
 _MAX_NAME_LENGTH = 1000
@@ -18,11 +17,10 @@ _SHOWN_LENGTH = 40
 _SETTINGS = ("class", "eps", "kernel_size", "stride", "padding", "dilation", "groups", "ceil_mode")
 
 
-def walk(path: Path, model: StandIn) -> dict[str, StandIn]:
+def walk(model: StandIn) -> dict[str, StandIn]:
     """List the modules of a pickled model.
 
     Args:
-        path: The file, for messages.
         model: The model.
 
     Returns:
@@ -34,7 +32,7 @@ def walk(path: Path, model: StandIn) -> dict[str, StandIn]:
     """
     if model.name != _PUBLISHED_CLASS:
         raise CheckpointError(
-            f"{path} holds a whole model of a class that is not the published network's",
+            "a whole model of a class that is not the published network's",
             received=model.name,
             legal=_PUBLISHED_CLASS,
             next_step="save model.state_dict(), and name the network with --arch or --model",
@@ -73,11 +71,10 @@ def state_of(modules: Mapping[str, StandIn]) -> dict[object, object]:
     }
 
 
-def check_settings(path: Path, modules: Mapping[str, StandIn], network: nn.Module) -> None:
+def check_settings(modules: Mapping[str, StandIn], network: nn.Module) -> None:
     """Hold the settings of a pickled model's layers against those of the network built for it.
 
     Args:
-        path: The file, for messages.
         modules: Modules of the file, by dotted name.
         network: The network that shall take their weights.
 
@@ -87,7 +84,7 @@ def check_settings(path: Path, modules: Mapping[str, StandIn], network: nn.Modul
     for name, layer in network.named_modules():
         module = modules.get(name)
         if module is None:
-            raise CheckpointError(f"{path} lacks the layer {name}", legal=type(layer).__name__)
+            raise CheckpointError(f"the file lacks the layer {name}", legal=type(layer).__name__)
         if not module.name.startswith("torch."):
             continue  # the published classes have shapes only, and those are checked with weights
         theirs = {"class": module.name.rpartition(".")[2]} | module.state
@@ -95,7 +92,7 @@ def check_settings(path: Path, modules: Mapping[str, StandIn], network: nn.Modul
         for setting in _SETTINGS:
             if setting in ours and _pair(theirs.get(setting)) != _pair(ours[setting]):
                 raise CheckpointError(
-                    f"{path}: {name} is not the layer that the published network has there",
+                    f"{name} is not the layer that the published network has there",
                     received=f"{setting} {_shown(theirs.get(setting))}",
                     legal=f"{setting} {ours[setting]}",
                     next_step="save model.state_dict(), and name the network with --model",

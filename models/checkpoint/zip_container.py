@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import zipfile
 
+from legoexport.models.checkpoint.damage import MalformedFileError, foreign_reader
 from legoexport.models.checkpoint.pickle_stream import read_pickle
-from legoexport.models.checkpoint.tensors import MalformedFileError, Storage, declared_storage
+from legoexport.models.checkpoint.tensors import Storage, declared_storage
 
 ZIP_SIGNATURE = b"PK\x03\x04"
+_DAMAGED = "a zip archive that ends early or is damaged"
+_PICKLE = "data.pkl"
 
 
 def read_zip(data: bytes) -> object:
@@ -21,48 +24,73 @@ def read_zip(data: bytes) -> object:
         The value saved, its tensors as `StoredTensor`.
 
     Raises:
-        MalformedFileError: No such archive, or one that contradicts itself.
-        zipfile.BadZipFile: A damaged or truncated archive.
+        MalformedFileError: No such archive, or one that is damaged or contradicts itself.
     """
-    archive = zipfile.ZipFile(io.BytesIO(data))
-    root = _root(archive)
-    storages: dict[tuple[str, str], Storage] = {}
+    archive = _Archive(data)
+    archive.check_kind()
+    storages: dict[str, Storage] = {}
 
     def read_storage(key: str, storage_type: str, numel: object) -> Storage:
-        name = f"{root}data/{key}"
-        if (name, storage_type) not in storages:
-            size_bytes = _record(archive, name).file_size
-            storages[name, storage_type] = declared_storage(
-                storage_type, numel, size_bytes, lambda: bytearray(_read_record(archive, name))
+        record = f"data/{key}"
+        storage = declared_storage(
+            storage_type, numel, archive.size_bytes(record), lambda: bytearray(archive.read(record))
+        )
+        first = storages.setdefault(key, storage)
+        if (first.dtype, first.numel) != (storage.dtype, storage.numel):
+            raise MalformedFileError(f"storage {key!r} is described in two ways")
+        return first
+
+    return read_pickle(archive.read(_PICKLE), 0, read_storage)[0]
+
+
+class _Archive:
+    """The records of an archive, by their names below the folder that all of them are in.
+
+    Every method raises `MalformedFileError` where the archive is damaged.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        with foreign_reader(_DAMAGED):
+            self._archive = zipfile.ZipFile(io.BytesIO(data))
+        self._records = {info.filename: info for info in self._archive.infolist()}
+        # Records that lie over each other would let a small file hold any number of large ones.
+        if sum(info.file_size for info in self._archive.infolist()) > len(data):
+            raise MalformedFileError("a zip archive whose records are larger than the file")
+        pickles = [name for name in self._records if name.endswith(f"/{_PICKLE}")]
+        if len(pickles) != 1:
+            raise MalformedFileError("a zip archive without the one data.pkl of torch.save")
+        self._root = pickles[0].removesuffix(_PICKLE)
+
+    def check_kind(self) -> None:
+        """Refuse TorchScript, and numbers in an order that is not this machine's."""
+        if self._has("constants.pkl"):
+            raise MalformedFileError(
+                "a TorchScript archive, which holds code, instead of a checkpoint"
             )
-        return storages[name, storage_type]
+        if self._has("byteorder") and self.read("byteorder") != b"little":
+            raise MalformedFileError("numbers in another byte order than little")
 
-    return read_pickle(_read_record(archive, f"{root}data.pkl"), 0, read_storage)[0]
+    def _has(self, name: str) -> bool:
+        return f"{self._root}{name}" in self._records
 
+    def size_bytes(self, name: str) -> int:
+        """How many bytes a record has."""
+        return self._record(name).file_size
 
-def _root(archive: zipfile.ZipFile) -> str:
-    pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-    if len(pickles) != 1:
-        raise MalformedFileError("a zip archive without the one data.pkl that torch.save writes")
-    root = pickles[0].removesuffix("data.pkl")
-    if f"{root}constants.pkl" in archive.namelist():
-        raise MalformedFileError("a TorchScript archive, which holds code, instead of a checkpoint")
-    byte_order = f"{root}byteorder"
-    if byte_order in archive.namelist() and _read_record(archive, byte_order) != b"little":
-        raise MalformedFileError("numbers in another byte order than little")
-    return root
+    def read(self, name: str) -> bytes:
+        """Read a record."""
+        record = self._record(name)
+        with foreign_reader(_DAMAGED):
+            content = self._archive.read(record)
+        if len(content) != record.file_size:
+            raise MalformedFileError("the file ends early")
+        return content
 
-
-def _record(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    info = archive.getinfo(name)
-    # torch never compresses, so a compressed record can only be there to burst.
-    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-        raise MalformedFileError(f"record {name!r} is compressed")
-    return info
-
-
-def _read_record(archive: zipfile.ZipFile, name: str) -> bytes:
-    content = archive.read(info := _record(archive, name))
-    if len(content) != info.file_size:
-        raise MalformedFileError("the file ends early")
-    return content
+    def _record(self, name: str) -> zipfile.ZipInfo:
+        record = self._records.get(f"{self._root}{name}")
+        if record is None:
+            raise MalformedFileError(f"record {name!r} is missing")
+        # torch never compresses, so a compressed record can only be there to burst.
+        if record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size:
+            raise MalformedFileError(f"record {name!r} is compressed")
+        return record

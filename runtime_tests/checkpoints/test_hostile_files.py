@@ -24,9 +24,9 @@ LIMIT_S = 5
 
 @pytest.fixture(autouse=True)
 def little_time() -> Iterator[None]:
-    begun_s = time.monotonic()
+    begun_s = time.process_time()
     yield
-    assert time.monotonic() - begun_s < LIMIT_S
+    assert time.process_time() - begun_s < LIMIT_S
 
 
 class Call:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from legoexport.models.checkpoint.damage import ForeignGlobalError, MalformedFileError
 from legoexport.models.checkpoint.pickle_machine import PickleMachine
 from legoexport.models.checkpoint.pickle_stream import INSTRUCTIONS, Instruction, follow
-from legoexport.models.checkpoint.tensors import ForeignGlobalError, MalformedFileError, Storage
+from legoexport.models.checkpoint.tensors import Storage
 
 RECONSTRUCT = frozenset(
     {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"}
@@ -56,10 +57,7 @@ def read_array_pickle(data: bytes) -> object:
         ForeignGlobalError: The pickle asks for a name outside the vocabulary.
         MalformedFileError: The pickle ends early, or holds anything else.
     """
-    try:
-        return follow(_ArrayMachine(data), _INSTRUCTIONS)
-    except UnicodeDecodeError as error:
-        raise MalformedFileError("bytes that are not text") from error
+    return follow(_ArrayMachine(data), _INSTRUCTIONS)
 
 
 def _no_storage(key: str, storage_type: str, numel: object) -> Storage:

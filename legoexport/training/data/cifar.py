@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
-from legoexport.models.checkpoint.tensors import ForeignGlobalError, MalformedFileError
+from legoexport.models.checkpoint.damage import ForeignGlobalError, MalformedFileError
 from legoexport.training.data.array_pickle import ByteArray, read_array_pickle
 from legoexport.training.data.images import ImageData
 
