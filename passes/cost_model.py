@@ -2,6 +2,7 @@
 
     seconds = macs / rate + 4 * floats / bandwidth + nodes * overhead + spilled * a byte's time
 
+What Winograd's tiles move, in steps along both axes, has a bandwidth of its own.
 ``spilled`` are the bytes by which the maps of the widest operator exceed ``CACHE_BYTES``. The
 bandwidth is that of maps that an operator finds in a cache, left there by the one before it.
 """
@@ -23,6 +24,7 @@ class Amounts:
 
     macs: int
     moved_bytes: int
+    tile_bytes: int
     nodes: int
     spilled_bytes: int
 
@@ -32,7 +34,8 @@ class Amounts:
         alive_bytes = FLOAT_BYTES * footprint.alive
         return cls(
             macs=footprint.compute_bound_macs,
-            moved_bytes=FLOAT_BYTES * footprint.floats,
+            moved_bytes=FLOAT_BYTES * (footprint.floats - footprint.tile_floats),
+            tile_bytes=FLOAT_BYTES * footprint.tile_floats,
             nodes=footprint.nodes,
             spilled_bytes=max(0, alive_bytes - CACHE_BYTES),
         )
@@ -44,6 +47,7 @@ def seconds(site: Site, lowering: str, rates: Rates = BUILT_IN.rates[0]) -> floa
     return (
         needed.macs / rates.macs_per_second
         + needed.moved_bytes / rates.bytes_per_second
+        + needed.tile_bytes / rates.tile_bytes_per_second
         + needed.nodes * rates.seconds_per_node
         + needed.spilled_bytes * rates.seconds_per_spilled_byte
     )

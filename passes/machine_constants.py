@@ -29,6 +29,7 @@ class Rates:
         threads: Intra-op threads of ONNX Runtime.
         macs_per_second: Of a convolution in the blocked layout.
         bytes_per_second: Read and written by operators that only move data.
+        tile_bytes_per_second: The same, in steps along both axes of a map.
         seconds_per_node: Spent before an operator starts.
         seconds_per_spilled_byte: Spent more where maps do not fit the caches.
     """
@@ -36,6 +37,7 @@ class Rates:
     threads: int
     macs_per_second: float
     bytes_per_second: float
+    tile_bytes_per_second: float
     seconds_per_node: float
     seconds_per_spilled_byte: float
 
@@ -146,6 +148,7 @@ BUILT_IN = MachineConstants(
             threads=1,
             macs_per_second=90e9,
             bytes_per_second=24e9,
+            tile_bytes_per_second=24e9,
             seconds_per_node=0.4e-6,
             seconds_per_spilled_byte=0.0,
         ),
@@ -153,6 +156,7 @@ BUILT_IN = MachineConstants(
             threads=4,
             macs_per_second=312e9,
             bytes_per_second=100e9,
+            tile_bytes_per_second=100e9,
             seconds_per_node=5e-6,
             seconds_per_spilled_byte=0.0,
         ),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from legoexport.measure.calibration.run import Calibration
     from legoexport.passes.machine_constants import Rates
 
-COLUMNS = ("threads", "macs/s", "bytes/s moved", "s/node", "s/byte spilled")
+COLUMNS = ("threads", "macs/s", "bytes/s moved", "in tiles", "s/node", "s/byte spilled")
 
 
 @click.command("calibrate")
@@ -87,6 +87,7 @@ def _cells(rates: Rates) -> list[str]:
         str(rates.threads),
         f"{rates.macs_per_second:.3g}",
         f"{rates.bytes_per_second:.3g}",
+        f"{rates.tile_bytes_per_second:.3g}",
         f"{rates.seconds_per_node:.3g}",
         f"{rates.seconds_per_spilled_byte:.3g}",
     ]

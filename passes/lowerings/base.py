@@ -81,6 +81,8 @@ class Footprint:
         nodes: Operators that run.
         weights: Floats that stay in memory once the runtime has folded what the file computes.
         alive: Floats of the maps that the widest operator reads and writes.
+        tile_floats: Those of ``floats`` that are moved in steps along both axes, as Winograd's
+            tiles are.
     """
 
     macs: int
@@ -89,6 +91,7 @@ class Footprint:
     nodes: int
     weights: int
     alive: int
+    tile_floats: int = 0
 
 
 class Lowering(Protocol):

@@ -66,14 +66,15 @@ class WinogradTiles:
         # Horizontal convolutions read each of a rows a times; Concat copies all a^2 values.
         inputs = points**2 * frozen.c * (rows.tiles * site.input_size[1] + 3 * tiles)
         outputs = images * maps * tiles * 3 * (points**2 + tile**2)
-        floats = images * weight + rows.input_floats(site) + inputs + outputs
+        moved = rows.input_floats(site) + inputs + outputs
         return Footprint(
             macs=transforms + products * (cells + tile**2) + merge_macs(site),
             compute_bound_macs=products * cells,
-            floats=floats + merge_floats(site),
+            floats=images * weight + moved + merge_floats(site),
             nodes=points * (points + 1) + 10,
             weights=weight,
             alive=alive_floats(site, points**2 * max(images * maps, frozen.c) * tiles),
+            tile_floats=moved,
         )
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:

@@ -31,7 +31,7 @@ KEY = "cost_model_sha256"
 HERE = describe()
 OURS = replace(BUILT_IN, processor=HERE.cpu_model, onnxruntime=HERE.onnxruntime)
 # Movement so dear that what multiplies more and moves less wins everywhere.
-SLOW_TO_MOVE = MachineConstants("planted", "1.32.0", (Rates(1, 1e12, 1e7, 0.0, 0.0),))
+SLOW_TO_MOVE = MachineConstants("planted", "1.32.0", (Rates(1, 1e12, 1e7, 1e7, 0.0, 0.0),))
 
 
 @pytest.fixture(scope="module")

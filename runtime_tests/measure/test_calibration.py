@@ -34,6 +34,7 @@ PLANTED = st.builds(
     st.sampled_from([1, 2, 8]),
     st.floats(1e9, 1e12),
     st.floats(1e9, 1e12),
+    st.floats(1e9, 1e12),
     st.sampled_from([0.0, 1e-7, 1e-6, 1e-5]),
     st.sampled_from([0.0, 1e-11, 1e-10, 1e-9]),
 )
@@ -52,6 +53,8 @@ def test_planted_rates_come_back(planted: Rates) -> None:
     assert found.threads == planted.threads
     assert found.macs_per_second == pytest.approx(planted.macs_per_second, rel=DIGITS_KEPT)
     assert found.bytes_per_second == pytest.approx(planted.bytes_per_second, rel=DIGITS_KEPT)
+    found_of_tiles = found.tile_bytes_per_second
+    assert found_of_tiles == pytest.approx(planted.tile_bytes_per_second, rel=DIGITS_KEPT)
     # What is next to nothing beside the times of all samples is only known to be so.
     for sample, taken_s in zip(SAMPLES, times_s(planted), strict=True):
         assert seconds(sample.site, sample.lowering, found) == pytest.approx(

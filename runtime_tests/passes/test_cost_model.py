@@ -50,7 +50,7 @@ def test_time_follows_the_machine() -> None:
     assert spilled > 0
     multiplying, moving = footprint.compute_bound_macs / 1e9, FLOAT_BYTES * footprint.floats / 2e9
     starting, spilling = footprint.nodes * 1e-3, spilled * 1e-6
-    rates = Rates(1, rate, 2e9, seconds_per_node=1e-3, seconds_per_spilled_byte=1e-6)
+    rates = Rates(1, rate, 2e9, 1e-9, seconds_per_node=1e-3, seconds_per_spilled_byte=1e-6)
     expected = multiplying + moving + starting + spilling
     assert seconds(place, "winograd_rows_7", rates) == pytest.approx(expected)
 
@@ -61,9 +61,19 @@ def test_what_the_caches_hold_does_not_spill() -> None:
     assert seconds(place, "grouped", dear) == seconds(place, "grouped", rates)
 
 
+def test_tiles_move_at_a_rate_of_their_own() -> None:
+    place, (rates, *_) = site(64, 64, 28), BUILT_IN.rates
+    slow = replace(rates, tile_bytes_per_second=1.0)
+    tile_bytes = FLOAT_BYTES * find_lowering("winograd_tiles_4").footprint(place).tile_floats
+    usual = seconds(place, "winograd_tiles_4", rates)
+    without = usual - tile_bytes / rates.tile_bytes_per_second
+    assert seconds(place, "winograd_tiles_4", slow) == pytest.approx(without + tile_bytes)
+    assert seconds(place, "winograd_rows_7", slow) == seconds(place, "winograd_rows_7", rates)
+
+
 def test_other_constants_choose_another_plan() -> None:
     place = site(256, 256, 56)
-    slow_to_move = Rates(1, 1e12, 1e9, seconds_per_node=0, seconds_per_spilled_byte=0)
+    slow_to_move = Rates(1, 1e12, 1e9, 1e9, seconds_per_node=0, seconds_per_spilled_byte=0)
     wish = Preference(constants=MachineConstants("planted", "1.32.0", (slow_to_move,)))
     assert preferred_plan([place], CPU).lowerings == {"layer": "winograd_rows_7"}
     assert preferred_plan([place], CPU, wish).lowerings == {"layer": "grouped_dense_merge"}

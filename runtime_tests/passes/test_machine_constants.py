@@ -22,7 +22,7 @@ CONSTANTS = st.builds(
     ),
     st.text(max_size=20),
     st.sets(st.integers(2, 256), max_size=4),
-    st.tuples(POSITIVE, POSITIVE, NOT_NEGATIVE, NOT_NEGATIVE),
+    st.tuples(POSITIVE, POSITIVE, POSITIVE, NOT_NEGATIVE, NOT_NEGATIVE),
 )
 RATES = BUILT_IN.rates[0]
 

@@ -2,10 +2,11 @@
 
 A time is a sum of amounts, each times what a unit takes::
 
-    t = macs / rate + moved bytes / bandwidth + nodes * overhead + spilled bytes * a byte's time
+    t = macs / rate + moved bytes / bandwidth + tiles' bytes / theirs
+        + nodes * overhead + spilled bytes * a byte's time
 
 so that the seconds a unit takes are the unknowns of a linear system, whose rows are divided by the
-measured times: a layer of 50 us weighs as much as one of 50 ms. None of them is negative; with four
+measured times: a layer of 50 us weighs as much as one of 50 ms. None of them is negative; with five
 of them, the best of all subsets that are left at zero is found by trying them all.
 """
 
@@ -38,17 +39,18 @@ def fit_rates(threads: int, needed: Sequence[Amounts], taken_s: Sequence[float])
         CheckFailed: The best explanation leaves multiplying or moving without any time.
     """
     relative = np.array([astuple(one) for one in needed], float) / np.array(taken_s)[:, None]
-    mac_s, byte_s, node_s, spilled_byte_s = _non_negative(relative)
-    if not min(mac_s, byte_s) > 0:
+    mac_s, byte_s, tile_byte_s, node_s, spilled_byte_s = _non_negative(relative)
+    if not min(mac_s, byte_s, tile_byte_s) > 0:
         raise CheckFailed(
             "these times tell no rate of multiplying from one of moving",
-            received=f"{mac_s:.3g} s a multiply-add, {byte_s:.3g} s a byte",
+            received=f"{mac_s:.3g} s a multiply-add, {byte_s:.3g} and {tile_byte_s:.3g} s a byte",
             next_step="end what else runs on this machine, and calibrate again",
         )
     return Rates(
         threads,
         macs_per_second=_rounded(1 / mac_s),
         bytes_per_second=_rounded(1 / byte_s),
+        tile_bytes_per_second=_rounded(1 / tile_byte_s),
         seconds_per_node=_rounded(node_s),
         seconds_per_spilled_byte=_rounded(spilled_byte_s),
     )

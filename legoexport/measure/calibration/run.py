@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from legoexport.passes.machine_constants import MachineConstants, Rates
 
 LEAST_ROUNDS_COUNT = 4
 MOST_ROUNDS_COUNT = 12
+# Of rounds, for one number of threads; a machine that cannot agree with itself by then is busy.
+MOST_ROUNDS_S = 22.0
 SLICE_S = 0.1
 # Two undisturbed rounds differ by a few percent. Where a layer finds no second one almost as fast
 # as its best, that one may have been disturbed too, and another round is worth its time.
@@ -105,18 +108,19 @@ def _measure(paths: Sequence[Path], threads: int, tell: Tell) -> Rounds:
             tell(f"{threads} threads: loading layer {number} of {len(paths)}")
             contenders.append(start(stack, path, options, lambda _: None))
         rounds_s: list[list[float]] = []
-        while not _is_enough(rounds_s):
+        deadline = time.perf_counter() + MOST_ROUNDS_S
+        while not _is_enough(rounds_s, is_late=time.perf_counter() > deadline):
             tell(f"{threads} threads: round {len(rounds_s) + 1}, at most {MOST_ROUNDS_COUNT}")
             taken_ms = [min(contender.client.measure_ms(SLICE_S)) for contender in contenders]
             rounds_s.append([1e-3 * ms for ms in taken_ms])
         return rounds_s
 
 
-def _is_enough(rounds_s: Rounds) -> bool:
+def _is_enough(rounds_s: Rounds, *, is_late: bool) -> bool:
     if len(rounds_s) < LEAST_ROUNDS_COUNT:
         return False
     agree = max(_disagreements(rounds_s)) <= GOOD_DISAGREEMENT_RATIO
-    return agree or len(rounds_s) >= MOST_ROUNDS_COUNT
+    return agree or is_late or len(rounds_s) >= MOST_ROUNDS_COUNT
 
 
 def _disagreements(rounds_s: Rounds) -> list[float]:

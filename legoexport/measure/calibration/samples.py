@@ -82,6 +82,7 @@ SAMPLES = (
     Sample(128, 128, 28, 3, "winograd_rows_7"),
     Sample(256, 256, 14, 3, "winograd_rows_7_batch"),
     Sample(128, 128, 28, 3, "winograd_tiles_4"),
+    Sample(256, 256, 14, 3, "winograd_tiles_4_batch"),
     # more than the caches hold
     Sample(16, 64, 112, 1, "grouped"),
     Sample(32, 64, 112, 3, "grouped_dense_merge"),
