@@ -135,6 +135,6 @@ def _serve(folder: Path, host: str, port: int) -> None:
                 "note: over plain HTTP from elsewhere browsers give one thread and no WebGPU;"
                 " see docs/mobile.md"
             )
-        # Into a pipe as well, where whoever reads waits for the address.
+        # Flush also into a pipe, whose reader waits for the address.
         sys.stdout.flush()
         server.serve_forever()

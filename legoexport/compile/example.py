@@ -14,7 +14,7 @@ def checked_example(example: Tensor) -> Tensor:
     """Return ``example`` as the compiler takes it: float32 ``(b, c, h, w)`` on the CPU.
 
     Raises:
-        UsageError: It is no batch of images of floating-point numbers.
+        UsageError: It is not a batch of images in floating point.
     """
     if not isinstance(example, Tensor) or example.dim() != IMAGE_RANK or 0 in example.shape:
         shape = tuple(example.shape) if isinstance(example, Tensor) else type(example).__name__

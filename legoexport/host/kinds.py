@@ -48,7 +48,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def kind_of_bytes(head: bytes) -> Kind:
-    """Return what a file holds that starts with ``head`` and is no zip archive."""
+    """Return what a file that starts with ``head`` holds, unless it is a zip archive."""
     if head[4:8] == ORT_IDENTIFIER:
         return Kind.ORT
     if head.startswith(PICKLE):

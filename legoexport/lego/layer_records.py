@@ -62,7 +62,7 @@ def write_layers(records: Iterable[LayerRecord]) -> str:
 
 
 def read_layers(model: onnx.ModelProto) -> tuple[LayerRecord, ...] | None:
-    """Read the layers of a file in the order of its graph; None if it is not ours.
+    """Read the layers of a file in the order of its graph; None if legoexport did not write it.
 
     Raises:
         UsageError: The metadata is damaged, or names values that the graph does not have.

@@ -39,7 +39,7 @@ def fill_shapes(path: Path, inputs: Sequence[Described], batch_size: int) -> lis
 
     Args:
         path: The model, for messages.
-        inputs: Name, type and shape as ONNX Runtime gives them; a free dimension is no integer.
+        inputs: Name, type and shape as ONNX Runtime gives them; a free dimension is not an integer.
         batch_size: Size of the first dimension if it is free.
 
     Raises:

@@ -94,7 +94,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
         FORMAT,
         VERSION,
     ):
-        raise UsageError(f"{path} is no state of a training", legal=f"{FORMAT}, version {VERSION}")
+        raise UsageError(f"{path} is not a training state", legal=f"{FORMAT}, version {VERSION}")
     return state
 
 

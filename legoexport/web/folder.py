@@ -80,7 +80,7 @@ def _refuse_strangers(folder: Path) -> None:
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if strangers := found - listed - {RECORD_FILE}:
         raise UsageError(
-            f"{folder} is a site with files in it that are not ours",
+            f"{folder} is a site that also holds files that legoexport did not write",
             received=", ".join(sorted(strangers)),
             legal=LEGAL,
             next_step="move them elsewhere, or choose another folder",

@@ -1,4 +1,4 @@
-"""Files that are no checkpoints because they are what checkpoints are converted to."""
+"""Files that are not checkpoints but what checkpoints are converted to."""
 
 from __future__ import annotations
 

@@ -63,8 +63,7 @@ def explained(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: {_printable(str(error))}") from error.__cause__
     except ForeignGlobalError as error:
         raise CheckpointError(
-            f"{path} asks for {_printable(error.name)}, which is no part of a checkpoint; nothing"
-            " was run",
+            f"{path} asks for {_printable(error.name)}, which no checkpoint needs; nothing was run",
             received=_printable(error.name),
             legal="tensors, plain values, and the classes of the published lego_vgg16",
             next_step="where the model was trained, save its weights alone: "

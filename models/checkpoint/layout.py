@@ -51,7 +51,7 @@ def find_layout(value: object) -> Layout:
         The weights, and what is known about them.
 
     Raises:
-        CheckpointError: There are no weights in it, or it is from another version of ours.
+        CheckpointError: There are no weights in it, or another version of legoexport wrote it.
     """
     if isinstance(value, dict) and value.get("format") == FORMAT:
         return _own(value)
@@ -98,7 +98,7 @@ def _named_tensors(value: object) -> dict[str, StoredTensor]:
     for name, tensor in value.items():
         if not isinstance(name, str) or not isinstance(tensor, StoredTensor):
             raise CheckpointError(
-                f"entry {name!r} of the state_dict is no tensor",
+                f"entry {name!r} of the state_dict is not a tensor",
                 received=type(tensor).__name__,
                 next_step="save model.state_dict() by itself",
             )
@@ -135,7 +135,7 @@ def _plain(name: object, value: object) -> object:
     items = value if isinstance(value, (list, tuple)) else (value,)
     if not all(isinstance(item, (str, int, float, type(None))) for item in items):
         raise CheckpointError(
-            f"hyperparameter {name!r} is no plain value",
+            f"hyperparameter {name!r} is not a plain value",
             received=type(value).__name__,
             legal="text, numbers, and lists of them",
         )

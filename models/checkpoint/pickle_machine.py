@@ -125,7 +125,7 @@ class PickleMachine:
         """Stand in for an object that the pickle makes from a class."""
         made_from, _arguments = self.pop_many(2)
         if not isinstance(made_from, Global) or made_from.name not in MODULE_CLASSES:
-            raise MalformedFileError("an object made from something that is no module class")
+            raise MalformedFileError("an object made from something that is not a module class")
         self.push(StandIn(made_from.name))
 
     def build(self) -> None:
@@ -140,7 +140,7 @@ class PickleMachine:
         """Replace a constructor and its arguments by what it makes."""
         function, arguments = self.pop_many(2)
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
-            raise MalformedFileError("a call to something that is no function")
+            raise MalformedFileError("a call to something that is not a function")
         if function.name not in CONSTRUCTORS:
             raise MalformedFileError(f"a call to {function.name}")
         self.push(CONSTRUCTORS[function.name].call(arguments))
@@ -156,4 +156,4 @@ class PickleMachine:
             case ("module", Global() as module_class, *_source):
                 self.push(module_class)
             case _:
-                raise MalformedFileError("a reference to something that is no storage")
+                raise MalformedFileError("a reference to something that is not a storage")

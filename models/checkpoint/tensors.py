@@ -107,7 +107,7 @@ def stored_tensor(storage: object, offset: object, shape: object, stride: object
         The tensor, not yet read.
 
     Raises:
-        MalformedFileError: The view is no view, or reaches outside its storage.
+        MalformedFileError: The view is malformed, or reaches outside its storage.
     """
     if not isinstance(storage, Storage):
         raise MalformedFileError(f"a tensor over {type(storage).__name__} instead of a storage")
@@ -124,7 +124,7 @@ def stored_tensor(storage: object, offset: object, shape: object, stride: object
 
 def _extents(values: object) -> tuple[int, ...]:
     if not isinstance(values, tuple) or len(values) > _MAX_DIMENSIONS:
-        raise MalformedFileError("a tensor's geometry is no tuple of a few numbers")
+        raise MalformedFileError("a tensor's geometry is not a tuple of a few numbers")
     for value in values:
         if type(value) is not int or not 0 <= value <= _MAX_EXTENT:
             raise MalformedFileError("a tensor's geometry has an impossible number in it")

@@ -1,4 +1,4 @@
-"""What a checkpoint of ours says about its training, as far as it is used again."""
+"""What legoexport's checkpoints record about their training, as far as it is used again."""
 
 from __future__ import annotations
 

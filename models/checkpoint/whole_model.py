@@ -28,7 +28,7 @@ def walk(model: StandIn) -> dict[str, StandIn]:
 
     Raises:
         CheckpointError: The model is not the published one.
-        MalformedFileError: The modules are no tree.
+        MalformedFileError: The modules do not form a tree.
     """
     if model.name != _PUBLISHED_CLASS:
         raise CheckpointError(

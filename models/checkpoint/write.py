@@ -33,7 +33,7 @@ def write_checkpoint(
         arch: Registry name, or ``package.module:factory``.
         hyperparameters: Arguments that build the network again: text, numbers and lists of them.
         training: How it was trained, such as the accuracy reached. It is kept, not interpreted,
-            but for ``mean`` and ``std``: lists of a number per channel in grey levels (0 to 255),
+            except ``mean`` and ``std``: lists of a number per channel in grey levels (0 to 255),
             by which the pictures were normalised.
 
     Raises:

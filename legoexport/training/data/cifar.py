@@ -122,6 +122,6 @@ def _from_pickle(path: Path, name: str, value: object) -> Batch:
         ):
             return data.reshape(-1, *SHAPE), np.array(labels, np.uint8)
     raise UsageError(
-        f"{path}: {name} is no batch of CIFAR-10",
+        f"{path}: {name} is not a batch of CIFAR-10",
         legal=f"data uint8 (N, {PICTURE_BYTES}), and labels, N numbers from 0 to 9",
     )
