@@ -26,7 +26,7 @@ from legoexport.passes.plan import Plan
 
 
 class LowerLego(ir.passes.InPlacePass):
-    """Lower each Lego layer with the lowering that ``plan`` names for it.
+    """Lower each Lego layer with the lowering that ``plan`` names for it; merges add up as it says.
 
     The bank stays one initializer; the lowering computes what it needs from it. The layer's result
     is named ``<layer>/output`` unless it is an output of the model. Declines nothing: a plan is
@@ -47,9 +47,7 @@ class LowerLego(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Lower in place; report whether there was a Lego layer."""
         nodes = list(lego_op.find(model.graph))
-        self._drafts = tuple(
-            _lower(node, self.plan.lowerings[node.layer], model.graph) for node in nodes
-        )
+        self._drafts = tuple(_lower(node, self.plan, model.graph) for node in nodes)
         common_passes.RemoveUnusedNodesPass()(model)
         model.opset_imports.pop(lego_op.DOMAIN, None)
         return ir.passes.PassResult(model, modified=bool(nodes))
@@ -74,9 +72,10 @@ class LowerLego(ir.passes.InPlacePass):
                 yield f"layer {layer!r}: the map that enters has no fixed size, but {shape}"
 
 
-def _lower(lego_node: lego_op.LegoNode, name: str, graph: ir.Graph) -> Draft:
+def _lower(lego_node: lego_op.LegoNode, plan: Plan, graph: ir.Graph) -> Draft:
     draft = Draft(lego_node.layer)
-    y = find_lowering(name).build(draft, lego_node.x, lego_node.bank, Site.of(lego_node))
+    lowering = find_lowering(plan.lowerings[lego_node.layer])
+    y = lowering.build(draft, lego_node.x, lego_node.bank, Site.of(lego_node, plan.sums))
     for value in draft.initializers:
         graph.register_initializer(value)
     old = lego_node.y

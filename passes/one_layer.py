@@ -45,5 +45,5 @@ def one_layer(site: Site) -> ir.Model:
 def lowered_layer(site: Site, lowering: str) -> ir.Model:
     """Return the same model in the standard operators of ``lowering``."""
     model = one_layer(site)
-    LowerLego(Plan({site.layer: lowering}))(model)
+    LowerLego(Plan({site.layer: lowering}, site.sums))(model)
     return model

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import get_args
 
 from legoexport.errors import UsageError
 from legoexport.passes.eligible import eligible
-from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.passes.lowerings import Site, Sums, find_lowering
 from legoexport.target import Target
 
 FORMAT_VERSION = 1
@@ -17,23 +18,31 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Plan:
-    """A lowering for every Lego layer.
+    """A lowering for every Lego layer, and how merges add up.
 
     Attributes:
         lowerings: Lowering name by dotted layer name, in the order of the graph.
+        sums: How all merges add up.
     """
 
     lowerings: Mapping[str, str]
+    sums: Sums = "by blocks"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lowerings", MappingProxyType(dict(self.lowerings)))
 
     def __hash__(self) -> int:
-        return hash(tuple(self.lowerings.items()))
+        return hash((tuple(self.lowerings.items()), self.sums))
 
     def to_json(self) -> str:
-        """Return the plan as JSON text that ``from_json`` reads back."""
-        return json.dumps({"version": FORMAT_VERSION, "lowerings": dict(self.lowerings)}, indent=2)
+        """Return the plan as JSON text that ``from_json`` reads back.
+
+        Sums by blocks go without saying, as in plans that were saved before there was a choice.
+        """
+        content: dict[str, object] = {"version": FORMAT_VERSION}
+        if self.sums != "by blocks":
+            content["sums"] = self.sums
+        return json.dumps(content | {"lowerings": dict(self.lowerings)}, indent=2)
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> Plan:
@@ -42,16 +51,21 @@ class Plan:
         Raises:
             UsageError: ``text`` is not a plan; ``source`` is named in the message.
         """
-        legal = '{"version": 1, "lowerings": {"<layer>": "<lowering>", ...}}'
+        legal = '{"version": 1, "sums": "by output", "lowerings": {"<layer>": "<lowering>", ...}}'
         try:
             content = json.loads(text)
             version, lowerings = content["version"], content["lowerings"]
+            sums = content.get("sums", "by blocks")
             entries = {str(layer): str(name) for layer, name in lowerings.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{source} is not a plan", received=repr(error), legal=legal) from None
         if version != FORMAT_VERSION:
             raise UsageError(f"{source}: unknown plan version", received=version, legal=legal)
-        return cls(entries)
+        if sums not in get_args(Sums):
+            raise UsageError(
+                f"{source}: unknown sums", received=sums, legal=", ".join(get_args(Sums))
+            )
+        return cls(entries, sums)
 
     def check(self, sites: Iterable[Site], target: Target) -> None:
         """Check the plan against the network it is meant for.

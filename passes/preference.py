@@ -9,7 +9,7 @@ size       bytes that the file holds
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -17,7 +17,7 @@ from legoexport.errors import UsageError
 from legoexport.passes.cost_model import FLOAT_BYTES, seconds
 from legoexport.passes.draft import Draft
 from legoexport.passes.eligible import automatic
-from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.passes.lowerings import Site, Sums, find_lowering
 from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rates
 from legoexport.passes.plan import Plan, why_not
 from legoexport.target import OBJECTIVES, Target
@@ -37,11 +37,13 @@ class Preference:
         objective: ``latency``, ``memory`` after load, or ``size`` of the file.
         threads: Thread counts to choose the plan for; each weighs the same.
         constants: The machine whose time the cost model estimates.
+        ort_format: Whether the file is to be in ORT format, which stores weights folded.
     """
 
     objective: str = "latency"
     threads: tuple[int, ...] = (1,)
     constants: MachineConstants = BUILT_IN
+    ort_format: bool = False
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -59,6 +61,11 @@ class Preference:
         """Whether the plan for ``target`` depends on ``constants``."""
         return self.objective != "latency" or target.choice == "time"
 
+    @property
+    def sums(self) -> Sums:
+        """How merges add up: by blocks, except where the weights of blocks would cost bytes."""
+        return "by output" if self.objective == "size" or self.ort_format else "by blocks"
+
 
 FASTEST = Preference()
 
@@ -69,12 +76,14 @@ def preferred_plan(sites: Iterable[Site], target: Target, preference: Preference
     Raises:
         UsageError: Every lowering of ``target`` declines a layer.
     """
-    able = {site: _able(site, target) for site in sites}
+    summed = [replace(site, sums=preference.sums) for site in sites]
+    able = {site: _able(site, target) for site in summed}
     if not able:
-        return Plan({})
+        return Plan({}, preference.sums)
     objective = preference.objective
     chooser = CHOOSERS[target.choice if objective == "latency" else objective]
-    return Plan({site.layer: name for site, name in chooser(able, preference.rates).items()})
+    chosen = chooser(able, preference.rates)
+    return Plan({site.layer: name for site, name in chosen.items()}, preference.sums)
 
 
 def held_bytes(site: Site, name: str) -> int:

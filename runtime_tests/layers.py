@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from legoexport.lego.frozen import FrozenLego
-from legoexport.passes.lowerings import Site
+from legoexport.passes.lowerings import Site, Sums
 from legoexport.passes.one_layer import lowered_layer, one_layer
 
 
@@ -80,9 +80,11 @@ def lego_graph(frozen: FrozenLego, height: int, width: int, layer: str = "layer"
     return one_layer(Site(layer, frozen, (height, width)))
 
 
-def lowered(frozen: FrozenLego, height: int, width: int, lowering: str) -> ir.Model:
+def lowered(
+    frozen: FrozenLego, height: int, width: int, lowering: str, sums: Sums = "by blocks"
+) -> ir.Model:
     """The same model in standard operators."""
-    return lowered_layer(Site("layer", frozen, (height, width)), lowering)
+    return lowered_layer(Site("layer", frozen, (height, width), sums), lowering)
 
 
 def run(model: ir.Model, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -118,7 +118,7 @@ def command(
     """
     as_ort = parse.is_ort(out, file_format)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)
-    wish = parse.preference(objective, threads)
+    wish = parse.preference(objective, threads, ort_format=as_ort)
     tuning = parse.tuning(wish, budget, runtime, plan_file or prefer) if tune else None
     options = parse.with_constants(
         parse.compile_options(target_name, opset, batch, plan_file, prefer, wish), machine

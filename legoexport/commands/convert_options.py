@@ -46,8 +46,8 @@ def compile_options(
     return CompileOptions(target, opset, dynamic_batch, plan, preference)
 
 
-def preference(objective: str, threads: str) -> Preference:
-    """Return what ``--objective`` and ``--threads`` ask for.
+def preference(objective: str, threads: str, *, ort_format: bool) -> Preference:
+    """Return what ``--objective``, ``--threads`` and the format of the file ask for.
 
     Raises:
         UsageError: ``threads`` are not positive numbers.
@@ -58,7 +58,7 @@ def preference(objective: str, threads: str) -> Preference:
         counts = tuple(int(count) for count in threads.split(","))
     except ValueError:
         raise UsageError("--threads", received=threads, legal="such as 1 or 1,4") from None
-    return Preference(objective, counts)
+    return Preference(objective, counts, ort_format=ort_format)
 
 
 def with_constants(options: CompileOptions, machine: str | None) -> CompileOptions:

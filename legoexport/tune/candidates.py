@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from legoexport.compile.stages import Prepared
 from legoexport.errors import UsageError
@@ -33,7 +34,7 @@ def uniform_plans(prepared: Prepared) -> dict[str, Plan]:
         if any(why_not(name, site, target) is None for site in sites):
             order = (name, *names)
             chosen = {site.layer: _first_that_serves(order, site, target) for site in sites}
-            plans[name] = Plan(chosen)
+            plans[name] = Plan(chosen, prepared.options.preference.sums)
     return plans
 
 
@@ -66,7 +67,8 @@ def combine(
         costs = {name: sum(shares[name, layer] for layer in layers) for name in plans}
         best = plans[min(costs, key=costs.__getitem__)]
         chosen.update({layer: best.lowerings[layer] for layer in layers})
-    return Plan({layer: chosen[layer] for layer in plans[YARDSTICK].lowerings})
+    yardstick = plans[YARDSTICK]
+    return replace(yardstick, lowerings={layer: chosen[layer] for layer in yardstick.lowerings})
 
 
 def share_of_dense(times: Mapping[int, LayerTimes]) -> LayerTimes:
@@ -99,5 +101,5 @@ def changes(
                 now = sum(shares[plan.lowerings[layer], layer] for layer in layers)
                 gain = now - sum(shares[name, layer] for layer in layers)
                 changed = {**plan.lowerings, **dict.fromkeys(layers, name)}
-                found.append((gain, Plan(changed)))
+                found.append((gain, replace(plan, lowerings=changed)))
     return [changed for _, changed in sorted(found, key=lambda one: -one[0])]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 from legoexport.compile.stages import Prepared
 from legoexport.measure.statistics import RatioInterval
 from legoexport.passes.plan import Plan
-from legoexport.passes.preference import Preference, preferred_plan
+from legoexport.passes.preference import preferred_plan
 from legoexport.tune.candidates import (
     YARDSTICK,
     LayerTimes,
@@ -54,10 +55,10 @@ def _finalists(
     """The cost model's plan, the best of each layer, the best uniform one, and dense."""
     prepared = workshop.prepared
     best = workshop.fastest(uniform, times)
-    target, constants = prepared.options.target, prepared.options.preference.constants
-    wish = Preference(threads=workshop.options.threads, constants=constants)
+    options, threads = prepared.options, workshop.options.threads
+    wish = replace(options.preference, objective="latency", threads=threads)
     return {
-        "cost model": preferred_plan(prepared.sites, target, wish),
+        "cost model": preferred_plan(prepared.sites, options.target, wish),
         "mixed": combine(uniform, times, kinds(prepared.sites)),
         best: uniform[best],
         YARDSTICK: uniform[YARDSTICK],

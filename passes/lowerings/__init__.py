@@ -6,7 +6,7 @@ A new one is a file beside this one and a line in ``_REGISTERED``.
 from __future__ import annotations
 
 from legoexport.errors import UsageError
-from legoexport.passes.lowerings.base import Footprint, Lowering, Site
+from legoexport.passes.lowerings.base import Footprint, Lowering, Site, Sums
 from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.lowerings.fragment_batch import FragmentBatch
 from legoexport.passes.lowerings.fragment_stack import FragmentStack
@@ -16,7 +16,7 @@ from legoexport.passes.lowerings.per_fragment import PerFragment
 from legoexport.passes.lowerings.winograd_rows import WINOGRAD_ROWS
 from legoexport.passes.lowerings.winograd_tiles import WINOGRAD_TILES
 
-__all__ = ["LOWERINGS", "Footprint", "Lowering", "Site", "find_lowering"]
+__all__ = ["LOWERINGS", "Footprint", "Lowering", "Site", "Sums", "find_lowering"]
 
 _REGISTERED: tuple[Lowering, ...] = (
     Grouped(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -14,6 +14,10 @@ from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.draft import Draft
 from legoexport.passes.lego_op import LegoNode
 
+# How a merge adds up: small maps by blocks of outputs, which is faster, or all maps output by
+# output, which stores least. merge.py has the algebra.
+Sums = Literal["by blocks", "by output"]
+
 
 @dataclass(frozen=True)
 class Site:
@@ -23,14 +27,16 @@ class Site:
         layer: Dotted name of the torch module.
         frozen: Its tables and geometry.
         input_size: ``(height, width)`` of the map that enters, in pixels.
+        sums: How its merge adds up.
     """
 
     layer: str
     frozen: FrozenLego
     input_size: tuple[int, int]
+    sums: Sums = "by blocks"
 
     @classmethod
-    def of(cls, node: LegoNode) -> Site:
+    def of(cls, node: LegoNode, sums: Sums = "by blocks") -> Site:
         """Read the site of ``node`` from its graph.
 
         Raises:
@@ -44,7 +50,7 @@ class Site:
                 received=shape,
                 next_step="convert with --input-size H W",
             )
-        return cls(node.layer, node.frozen, (size[0], size[1]))
+        return cls(node.layer, node.frozen, (size[0], size[1]), sums)
 
     @property
     def output_size(self) -> tuple[int, int]:

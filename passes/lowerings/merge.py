@@ -7,7 +7,9 @@ so many groups takes longer than what they compute; there a group serves a whole
 
     W[n, (r, i)] = coefficient[i, n] [r = n mod block]          n/block groups of block*o maps
 
-That multiplies block times as often, mostly zeros, and runs in the runtime's blocked layout.
+That multiplies block times as often, mostly zeros, and runs in the runtime's blocked layout. An
+ONNX file stores n o coefficients either way. Once W is folded, in memory or in ORT format, there
+are block times as many. ``Site.sums`` says which form is wanted.
 """
 
 from __future__ import annotations
@@ -77,8 +79,8 @@ def alive_floats(site: Site, maps_floats: int) -> int:
 
 
 def _outputs_per_group(site: Site) -> int:
-    by_blocks = site.output_pixels <= BLOCK_SUM_PIXELS and site.frozen.n % BLOCK == 0
-    return BLOCK if by_blocks else 1
+    small = site.output_pixels <= BLOCK_SUM_PIXELS and site.frozen.n % BLOCK == 0
+    return BLOCK if small and site.sums == "by blocks" else 1
 
 
 def _block_weight(draft: Draft, coefficient: ir.Value, frozen: FrozenLego) -> ir.Value:

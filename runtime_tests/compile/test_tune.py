@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from legoexport.measure.run import BenchOptions, bench_model, compare
 from legoexport.measure.statistics import RatioInterval
 from legoexport.measure.timing import Comparison, Timing
 from legoexport.passes.plan import Plan, why_not
+from legoexport.passes.preference import Preference
 from legoexport.target import TARGETS
 from legoexport.tune import TuneOptions, tune, workshop
 from legoexport.tune.candidates import YARDSTICK, changes, combine, kinds, uniform_plans
@@ -45,6 +47,16 @@ def test_uniform_plans_use_a_lowering_wherever_it_serves(prepared: Prepared) -> 
         for layer, chosen in plan.lowerings.items():
             serves = why_not(name, sites[layer], prepared.options.target) is None
             assert (chosen == name) == serves
+
+
+def test_every_plan_that_is_tried_sums_as_the_format_wants(prepared: Prepared) -> None:
+    options = replace(prepared.options, preference=Preference(ort_format=True))
+    plans = uniform_plans(replace(prepared, options=options))
+    times = {(name, site.layer): 1.0 for name in plans for site in prepared.sites}
+    groups = kinds(prepared.sites)
+    tried = [*plans.values(), combine(plans, {1: times}, groups)]
+    tried += changes(tried[0], plans, times, prepared.sites)
+    assert {plan.sums for plan in tried} == {"by output"}
 
 
 def test_preparing_once_serves_many_plans(prepared: Prepared) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
+from legoexport.passes.lowerings import LOWERINGS, Site, Sums, find_lowering
 from runtime_tests.layers import LayerCase, layer_cases, lowered, random_frozen
 from runtime_tests.passes.test_winograd import winograd_cases
 
@@ -63,12 +64,15 @@ def wide_cases() -> st.SearchStrategy[LayerCase]:
 
 @pytest.mark.parametrize("name", LOWERINGS)
 @settings(max_examples=40, deadline=None)
-@given(case=layer_cases() | winograd_cases(any_width=True) | winograd_cases() | wide_cases())
-def test_macs_are_those_of_the_graph(name: str, case: LayerCase) -> None:
+@given(
+    case=layer_cases() | winograd_cases(any_width=True) | winograd_cases() | wide_cases(),
+    sums=st.sampled_from(get_args(Sums)),
+)
+def test_macs_are_those_of_the_graph(name: str, case: LayerCase, sums: Sums) -> None:
     height, width = case.x.shape[2:]
-    site, lowering = Site("layer", case.frozen, (height, width)), find_lowering(name)
+    site, lowering = Site("layer", case.frozen, (height, width), sums), find_lowering(name)
     if lowering.declines(site):
         return
     footprint = lowering.footprint(site)
-    assert footprint.macs == multiply_adds(lowered(case.frozen, height, width, name))
+    assert footprint.macs == multiply_adds(lowered(case.frozen, height, width, name, sums))
     assert 0 < footprint.compute_bound_macs <= footprint.macs

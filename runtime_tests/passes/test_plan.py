@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legoexport.errors import UsageError
-from legoexport.passes.lowerings import LOWERINGS, Site
+from legoexport.passes.lowerings import LOWERINGS, Site, Sums
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import preferred_plan
 from legoexport.target import CPU
@@ -21,9 +22,10 @@ SITES = [Site(f"features.{i}", random_frozen(np.random.default_rng(i)), (8, 8)) 
 
 @given(
     st.dictionaries(st.text(min_size=1), st.sampled_from(list(LOWERINGS))),
+    st.sampled_from(get_args(Sums)),
 )
-def test_round_trip(lowerings: dict[str, str]) -> None:
-    plan = Plan(lowerings)
+def test_round_trip(lowerings: dict[str, str], sums: Sums) -> None:
+    plan = Plan(lowerings, sums)
     assert Plan.from_json(plan.to_json(), source="memory") == plan
 
 
@@ -51,6 +53,19 @@ def test_a_plan_that_does_not_fit_says_why(lowerings: dict[str, str], named: str
 )
 def test_text_that_is_no_plan(text: str) -> None:
     with pytest.raises(UsageError, match=r"plan\.json is not a plan"):
+        Plan.from_json(text, source="plan.json")
+
+
+def test_a_plan_from_before_there_was_a_choice_sums_by_blocks() -> None:
+    text = json.dumps({"version": 1, "lowerings": {"fc": "grouped"}}, indent=2)
+    plan = Plan.from_json(text, source="plan.json")
+    assert plan == Plan({"fc": "grouped"}, "by blocks")
+    assert plan.to_json() == text
+
+
+def test_unknown_sums_are_refused() -> None:
+    text = json.dumps({"version": 1, "sums": "by rows", "lowerings": {}})
+    with pytest.raises(UsageError, match=r"plan\.json(.|\n)*by rows(.|\n)*by blocks, by output"):
         Plan.from_json(text, source="plan.json")
 
 

@@ -83,6 +83,7 @@ def test_no_other_plan_needs_less_memory(sites: list[Site]) -> None:
 @given(SITES)
 def test_no_other_lowering_stores_less(place: Site) -> None:
     chosen = preferred_plan([place], CPU, Preference("size")).lowerings["layer"]
+    place = replace(place, sums="by output")
     able = [name for name in automatic(CPU) if LOWERINGS[name].declines(place) is None]
     assert stored_bytes(place, chosen) == min(stored_bytes(place, name) for name in able)
 
@@ -96,9 +97,22 @@ def test_stored_bytes_are_those_of_the_file(name: str) -> None:
     assert stored_bytes(place, name) == tables + NODE_BYTES * model.graph.num_nodes()
 
 
-def test_a_network_without_lego_layers_has_an_empty_plan() -> None:
-    for objective in OBJECTIVES:
-        assert preferred_plan([], CPU, Preference(objective)) == Plan({})
+@pytest.mark.parametrize(
+    ("preference", "sums"),
+    [
+        (Preference("latency"), "by blocks"),
+        (Preference("memory"), "by blocks"),
+        (Preference("size"), "by output"),
+        (Preference("latency", ort_format=True), "by output"),
+    ],
+    ids=str,
+)
+def test_a_file_that_is_to_be_small_sums_output_by_output(
+    preference: Preference, sums: str
+) -> None:
+    place = site("layer", 16, 16, 8)
+    assert preferred_plan([place], CPU, preference).sums == sums
+    assert preferred_plan([], CPU, preference) == Plan({}, preference.sums)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
+from onnx import shape_inference
 
 from legoexport.commands.convert import command
 from legoexport.compile.stages import CompileOptions
@@ -132,6 +135,27 @@ def test_the_command_writes_both_files_and_says_what_folding_did(checkpoint: Pat
     assert summary["ort"]["growth_ratio"] < 1.1, "the convolutions take the banks themselves"
     assert {one["provider"] for one in summary["partitions"]} >= {"NNAPI", "CoreML MLProgram"}
     assert summary["placed_here"] == {"cpu": 30}
+
+
+def coefficients_per_output(path: Path) -> list[int]:
+    """Columns of the weight of each merge's sum, once folded."""
+    model = ir.from_proto(shape_inference.infer_shapes(onnx.load(path), data_prop=True))
+    sums = [node for node in model.graph if str(node.name).endswith("/merge/sum")]
+    return [node.inputs[1].shape[1] for node in sums]  # type: ignore[index, misc, union-attr]
+
+
+@pytest.mark.parametrize("asked", [["--out", "a.ort"], ["--out", "a.onnx", "--objective", "size"]])
+def test_a_small_file_sums_output_by_output_and_so_does_its_plan(
+    checkpoint: Path, tmp_path: Path, asked: list[str]
+) -> None:
+    plan, usual, again = (tmp_path / name for name in ("plan.json", "usual.onnx", "again.onnx"))
+    asked = [str(tmp_path / one) if one.startswith("a.") else one for one in asked]
+    convert(checkpoint, *asked, "--prefer", "fragment_batch", "--save-plan", str(plan))
+    assert json.loads(plan.read_text())["sums"] == "by output"
+    convert(checkpoint, "--out", str(again), "--plan", str(plan))
+    convert(checkpoint, "--out", str(usual), "--prefer", "fragment_batch")
+    assert set(coefficients_per_output(again)) == {2}, "o, with nothing beside"
+    assert max(coefficients_per_output(usual)) == 16 * 2, "the network has maps for blocks"
 
 
 def test_the_targets_batch_is_taken_and_said(checkpoint: Path) -> None:
