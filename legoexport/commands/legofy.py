@@ -70,6 +70,7 @@ def command(
     """
     from legoexport.models.blocks import LegoRecipe
     from legoexport.models.checkpoint import write_checkpoint
+    from legoexport.models.checkpoint.training_facts import normalization_facts
     from legoexport.models.fitting.cluster import FitOptions
     from legoexport.training.data.source import load
     from legoexport.training.from_dense import from_dense
@@ -94,7 +95,10 @@ def command(
         result.module,
         arch=result.arch,
         hyperparameters=result.hyperparameters,
-        training={"from_dense_sha256": dense.sha256},
+        training={
+            "from_dense_sha256": dense.sha256,
+            **normalization_facts(dense.normalization),
+        },
     )
     if as_json:
         print_json(_record(result, dense, out))

@@ -28,6 +28,14 @@ def recorded_normalization(training: object) -> Normalization | None:
         return None
 
 
+def normalization_facts(normalization: Normalization | None) -> dict[str, list[float]]:
+    """Return what ``write_checkpoint(training=...)`` is to hold for ``recorded_normalization``."""
+    if normalization is None:
+        return {}
+    mean, std = normalization.mean, normalization.std
+    return {"mean": [GREY_LEVELS * x for x in mean], "std": [GREY_LEVELS * x for x in std]}
+
+
 def _levels(values: object) -> list[float]:
     numbers = values if isinstance(values, (list, tuple)) else []
     fits = all(type(x) in (int, float) and abs(x) < LARGEST for x in numbers)
