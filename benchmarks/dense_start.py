@@ -4,7 +4,7 @@
         --epochs 1,2,5,10,20 --rates 0.1,0.02 --seeds 0,1,2
 
 Each seed trains a dense twin, fits a LegoNet to it, and trains that and a new LegoNet alike. Prints
-the table of docs/legofy.md; finished trainings are kept in the folder.
+the table of docs/fit.md; finished trainings are kept in the folder.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from legoexport.host.report import print_table
-from legoexport.models.blocks import LegoRecipe
-from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
+from legoexport.models.checkpoint import read_checkpoint
 from legoexport.models.registry import find_architecture
 from legoexport.sweep.folder import CellResult, Folder
 from legoexport.sweep.grid import Cell, Design
-from legoexport.training.data.source import load
-from legoexport.training.from_dense import from_dense
+from legoexport.training.from_dense import fit
 from legoexport.training.recipe import Recipe, choose
 from legoexport.training.request import TrainingRequest
 from legoexport.training.run import carry_out
@@ -76,16 +74,10 @@ class Comparison:
         self.train("dense", twin, recipe, seed, None)
         cell = Cell(self.design, seed)
         dense = read_checkpoint(Folder(self.folder / "dense").checkpoint(cell), dense=True)
-        channels, size, _ = dense.input_shape
-        pictures = load(self.data, channels=channels, size=size).data
-        lego = LegoRecipe(**self.settings)  # type: ignore[arg-type]
-        result = from_dense(dense, lego, data=pictures)
+        result = fit(dense, **self.settings, data=self.data)  # type: ignore[arg-type]
         assert result.correct is not None  # noqa: S101 - pictures were given
         path = self.folder / f"fitted-seed{seed}.pt"
-        write_checkpoint(
-            path, result.module, arch=result.arch, hyperparameters=result.hyperparameters
-        )
-        return path, result.correct.lego_accuracy, result.correct.dense_accuracy
+        return result.save(path), result.correct.lego_accuracy, result.correct.dense_accuracy
 
 
 def main() -> None:

@@ -14,11 +14,12 @@ from benchmarks.files import BUILD, ROOT, Files, is_installed
 from benchmarks.labels import DEFAULT, DENSE, GROUPED, NAIVE, OTHERS, TUNED
 from benchmarks.networks import NETWORKS, Network
 from benchmarks.points import all_points
-from benchmarks.race import Course, Runner, Tell, run_race
+from benchmarks.race import Course, Runner, run_race
 from benchmarks.records import LayerTime, Profile, Race, Taken
 from benchmarks.settings import Settings
 from benchmarks.store import RESULTS, profiles, races
 from legoexport.errors import CheckFailed
+from legoexport.host.progress import Progress
 
 PROFILE_S = 1.0
 
@@ -38,7 +39,7 @@ class Session:
 
     settings: Settings
     taken: Taken
-    tell: Tell
+    tell: Progress
     networks: Sequence[str] = tuple(NETWORKS)
     build: Path = BUILD
     results: Path = RESULTS

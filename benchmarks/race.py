@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.records import Absent, Entry
 from legoexport.errors import CheckFailed, LegoExportError
+from legoexport.host.progress import Progress
 from legoexport.ort.client import COMMAND, Client, start_worker
 
 INPUT, PROVIDER = "input", "CPUExecutionProvider"
@@ -23,7 +24,6 @@ WARM_UP_S = 0.2
 # graph is wrong in the first digit.
 LARGEST_ERROR_RATIO = 1e-3
 
-Tell = Callable[[str], None]
 Output = NDArray[np.float32]
 
 
@@ -76,7 +76,7 @@ class _Started:
 
 
 def run_race(
-    runners: Sequence[Runner], course: Course, tell: Tell
+    runners: Sequence[Runner], course: Course, tell: Progress
 ) -> tuple[tuple[Entry, ...], tuple[Absent, ...]]:
     """Measure ``runners`` in turns; the first is the reference that all are compared with.
 
@@ -97,7 +97,7 @@ def run_race(
     return tuple(one.entry() for one in started), tuple(absent)
 
 
-def _make_all(runners: Sequence[Runner], absent: list[Absent], tell: Tell) -> list[_Started]:
+def _make_all(runners: Sequence[Runner], absent: list[Absent], tell: Progress) -> list[_Started]:
     started = []
     for runner in runners:
         tell(f"making {runner.label}")

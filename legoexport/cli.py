@@ -14,7 +14,7 @@ from legoexport.version import __version__
 # A line each, so that listing them imports none of them: most need torch.
 COMMANDS = {
     "train": "Train a LegoNet on pictures.",
-    "legofy": "Fit a LegoNet to a trained dense network, as a start for training.",
+    "fit": "Fit a LegoNet to a trained dense network, as a start for training.",
     "sweep": "Train a grid of LegoNets, convert, measure and draw them.",
     "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
     "targets": "List what convert can compile for, and what each target means.",

@@ -10,7 +10,7 @@ from legoexport.commands import bench_view as view
 from legoexport.host.machine import Machine, describe
 from legoexport.host.report import print_json, print_table, print_text, step_progress
 from legoexport.measure.options import DEFAULT_DURATION_S, BenchOptions
-from legoexport.measure.run import bench_model, compare
+from legoexport.measure.run import bench, compare
 from legoexport.measure.timing import Comparison, Timing
 from legoexport.runtimes import HERE
 
@@ -78,7 +78,7 @@ def command(
     options = BenchOptions(threads or default_threads, provider, batch, duration, profile, runtime)
     with step_progress() as tell:
         if other is None:
-            found: Timing | Comparison = bench_model(model, options, tell)
+            found: Timing | Comparison = bench(model, options, tell)
         else:
             found = compare(model, other, options, tell)
     if as_json:

@@ -134,7 +134,6 @@ def command(
         convert_module,
         example_input,
         stage_writer,
-        write,
     )
     from legoexport.measure.memory import measure_memory
 
@@ -167,7 +166,7 @@ def command(
     if packed:
         packaging.write(packed, out)
     else:
-        write(conversion, out)
+        conversion.save(out)
     if dense_twin and twin_bytes:
         write_bytes(dense_twin, twin_bytes)
     if save_plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from legoexport.compile.stamp import stamp
 from legoexport.deliver import invariants
 from legoexport.errors import ParityFailed
 from legoexport.host import atomic
+from legoexport.host.progress import Progress
 from legoexport.host.staging import make_folder
 from legoexport.lego.normalization import Normalization
 from legoexport.models.dense_twin import expand_lego
@@ -24,8 +24,6 @@ from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge_outputs import check_model
 from legoexport.passes.lowerings import find_lowering
 from legoexport.tune import Tuned, TuneOptions, tune
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,17 @@ class Conversion:
     network: FrozenNetwork
     agreement: Agreement
     tuned: Tuned | None = None
+
+    def save(self, path: Path | str) -> Path:
+        """Write the file in one step and return its path.
+
+        Raises:
+            UsageError: The folder does not exist or cannot be written. An existing file is replaced
+                whole or not at all.
+        """
+        path = Path(path)
+        atomic.write_bytes(path, self.model_bytes)
+        return path
 
 
 def convert_module(
@@ -120,11 +129,6 @@ def convert_dense_twin(module: nn.Module, example: Tensor, options: CompileOptio
     network = FrozenNetwork(dense, layers={}, audits=(), agreement=0.0)
     compiled = compile_network(network, example, replace(options, plan=None))
     return bytes(compiled.model.SerializeToString(deterministic=True))
-
-
-def write(conversion: Conversion, path: Path) -> None:
-    """Write the file in one step; an existing one is replaced whole or not at all."""
-    atomic.write_bytes(path, conversion.model_bytes)
 
 
 def example_input(input_shape: tuple[int, int, int], batch: int = 1) -> Tensor:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from legoexport.host.progress import Progress
 from legoexport.measure.engine import find_engine
 from legoexport.measure.inputs import check_readable, fill_shapes
 from legoexport.measure.options import BenchOptions
@@ -27,8 +28,6 @@ LONGEST_WARM_UP_S = 1.0
 PLACEMENT_RUNS_COUNT = 1
 PROFILE_RUNS_COUNT = (3, 100)
 
-Tell = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Contender:
@@ -39,7 +38,7 @@ class Contender:
     engine: Engine
     loaded: dict[str, Any]
 
-    def timing(self, latencies_ms: Sequence[float], tell: Tell) -> Timing:
+    def timing(self, latencies_ms: Sequence[float], progress: Progress) -> Timing:
         """Complete what was measured by what else there is to know; nothing can be measured after.
 
         Raises:
@@ -47,7 +46,7 @@ class Contender:
         """
         path, latency = self.client.path, summarize(latencies_ms)
         memory = self.memory()  # before a profile adds to it
-        tell(f"looking where {path.name} runs")
+        progress(f"looking where {path.name} runs")
         wanted = self.options.profile
         runs_count = self._profiled_runs_count(latency.mean_ms) if wanted else PLACEMENT_RUNS_COUNT
         with self._taken_apart(runs_count) as (nodes, to_profile):
@@ -94,17 +93,17 @@ class Contender:
         return min(most, max(least, round(self.options.duration_s * 1e3 / latency_ms)))
 
 
-def start(stack: ExitStack, path: Path, options: BenchOptions, tell: Tell) -> Contender:
+def start(stack: ExitStack, path: Path, options: BenchOptions, progress: Progress) -> Contender:
     """Start a worker that ends with ``stack``, and prepare the model at ``path`` in it.
 
     Raises:
-        UsageError: As for ``bench_model``.
+        UsageError: As for ``bench``.
         CheckFailed: The run fails.
     """
     check_readable(path)
     engine = find_engine(path, options)
     client = stack.enter_context(start_worker(path, engine.command))
-    tell(f"loading {path.name}")
+    progress(f"loading {path.name}")
     loaded = client.load(threads=options.threads, provider=engine.provider)
     inputs = engine.inputs or loaded["inputs"]
     client.ask("feed", inputs=fill_shapes(path, inputs, options.batch_size))

@@ -17,8 +17,8 @@ def measure_memory(path: Path, batch_size: int = 1) -> Memory:
     """Load the model at ``path`` on one CPU thread of this ONNX Runtime, and run it.
 
     Raises:
-        UsageError: As for ``bench_model``.
-        CheckFailed: As for ``bench_model``.
+        UsageError: As for ``bench``.
+        CheckFailed: As for ``bench``.
     """
     options = BenchOptions(threads=1, batch_size=batch_size, duration_s=LEAST_S)
     with ExitStack() as stack:

@@ -10,13 +10,14 @@ from itertools import chain
 from pathlib import Path
 from statistics import median
 
-from legoexport.measure.contender import Contender, Tell, start
+from legoexport.host.progress import Progress
+from legoexport.measure.contender import Contender, start
 from legoexport.measure.options import BenchOptions
 from legoexport.measure.profile import Profile
 from legoexport.measure.statistics import ratio_of_medians
 from legoexport.measure.timing import Comparison, Timing
 
-__all__ = ["BenchOptions", "bench_model", "compare", "profile_model"]
+__all__ = ["BenchOptions", "bench", "compare", "profile_model"]
 
 Rounds = list[list[list[float]]]
 
@@ -29,13 +30,13 @@ LEAST_ROUNDS_COUNT = 2
 LONGEST_SLICE_S = 0.5
 
 
-def bench_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) -> Timing:
+def bench(path: Path | str, options: BenchOptions, progress: Progress = lambda _: None) -> Timing:
     """Measure the model at ``path``.
 
     Args:
         path: An ONNX file.
         options: How to measure.
-        tell: Called with the step under way.
+        progress: Called with each step before it starts.
 
     Raises:
         UsageError: ONNX Runtime lacks the provider or does not load the file, or the file does not
@@ -43,28 +44,30 @@ def bench_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) 
         CheckFailed: The run fails, or nothing of it is placed on the provider.
     """
     with ExitStack() as stack:
-        contenders = _start_all(stack, [path], options, tell)
+        contenders = _start_all(stack, [Path(path)], options, progress)
         rounds = _take_turns(contenders, least_count=1)
-        return contenders[0].timing([ms for (slice_ms,) in rounds for ms in slice_ms], tell)
+        return contenders[0].timing([ms for (slice_ms,) in rounds for ms in slice_ms], progress)
 
 
-def profile_model(path: Path, options: BenchOptions, tell: Tell = lambda _: None) -> Profile:
+def profile_model(
+    path: Path, options: BenchOptions, progress: Progress = lambda _: None
+) -> Profile:
     """Take runs of the model at ``path`` apart, for about the duration, and measure nothing else.
 
     Raises:
-        UsageError: As for ``bench_model``.
-        CheckFailed: As for ``bench_model``.
+        UsageError: As for ``bench``.
+        CheckFailed: As for ``bench``.
     """
     with ExitStack() as stack:
-        (contender,) = _start_all(stack, [path], replace(options, profile=True), tell)
+        (contender,) = _start_all(stack, [path], replace(options, profile=True), progress)
         return contender.profile()
 
 
 def compare(
-    path: Path,
-    other: Path,
+    path: Path | str,
+    other: Path | str,
     options: BenchOptions,
-    tell: Tell = lambda _: None,
+    progress: Progress = lambda _: None,
     *,
     restarts_count: int = RESTARTS_COUNT,
 ) -> Comparison:
@@ -78,39 +81,41 @@ def compare(
         path: An ONNX file.
         other: The one it is compared with.
         options: How to measure; the duration is shared by the restarts.
-        tell: Called with each step before it starts.
+        progress: Called with each step before it starts.
         restarts_count: How often both start afresh.
 
     Raises:
-        UsageError: As for ``bench_model``.
-        CheckFailed: As for ``bench_model``.
+        UsageError: As for ``bench``.
+        CheckFailed: As for ``bench``.
     """
-    paths = (path, other)
+    paths = (Path(path), Path(other))
     share = replace(options, duration_s=options.duration_s / restarts_count)
     restarts: list[Rounds] = []
     for _ in range(restarts_count - 1):
         with ExitStack() as stack:
-            restarts.append(_take_turns(_start_all(stack, paths, share, tell), LEAST_ROUNDS_COUNT))
+            restarts.append(
+                _take_turns(_start_all(stack, paths, share, progress), LEAST_ROUNDS_COUNT)
+            )
     with ExitStack() as stack:  # the last ones also answer what else there is to know
-        contenders = _start_all(stack, paths, share, tell)
+        contenders = _start_all(stack, paths, share, progress)
         restarts.append(_take_turns(contenders, LEAST_ROUNDS_COUNT))
-        return _comparison(contenders, restarts, tell)
+        return _comparison(contenders, restarts, progress)
 
 
 def _start_all(
-    stack: ExitStack, paths: Sequence[Path], options: BenchOptions, tell: Tell
+    stack: ExitStack, paths: Sequence[Path], options: BenchOptions, progress: Progress
 ) -> list[Contender]:
-    contenders = [start(stack, path, options, tell) for path in paths]
-    tell(f"measuring {' and '.join(path.name for path in paths)}")
+    contenders = [start(stack, path, options, progress) for path in paths]
+    progress(f"measuring {' and '.join(path.name for path in paths)}")
     return contenders
 
 
 def _comparison(
-    contenders: Sequence[Contender], restarts: Sequence[Rounds], tell: Tell
+    contenders: Sequence[Contender], restarts: Sequence[Rounds], progress: Progress
 ) -> Comparison:
     rounds = [*chain.from_iterable(restarts)]
     timing, other_timing = (
-        contender.timing([*chain.from_iterable(slices)], tell)
+        contender.timing([*chain.from_iterable(slices)], progress)
         for contender, slices in zip(contenders, zip(*rounds, strict=True), strict=True)
     )
     speedup = ratio_of_medians([[_pair_ms(one) for one in restart] for restart in restarts])

@@ -8,7 +8,7 @@ pass, by ``diagnosis``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from legoexport.compile.freeze import freeze
+from legoexport.host.progress import Progress
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.bundle import GoldenSet
 from legoexport.parity.diagnosis import diagnose
@@ -33,7 +34,6 @@ from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
 if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
 
-Progress = Callable[[str], None]
 
 NO_LAYERS_NOTE = "no legoexport metadata in the model: judged as a whole, layers cannot be walked"
 

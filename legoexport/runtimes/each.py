@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from legoexport.host.progress import Progress
 from legoexport.runtimes.base import Feed, Replay, Runtime
 
-Tell = Callable[[str], None]
 Judged = TypeVar("Judged")
 
 
@@ -15,7 +15,7 @@ Judged = TypeVar("Judged")
 class NeedsPreparation(Protocol):
     """A runtime that takes minutes to get ready, once for all models."""
 
-    def prepare(self, tell: Tell) -> None:
+    def prepare(self, tell: Progress) -> None:
         """Get ready, and say what is under way.
 
         Raises:
@@ -24,7 +24,7 @@ class NeedsPreparation(Protocol):
 
 
 def run_each(
-    runtimes: Sequence[Runtime], model_bytes: bytes, feeds: Sequence[Feed], tell: Tell
+    runtimes: Sequence[Runtime], model_bytes: bytes, feeds: Sequence[Feed], tell: Progress
 ) -> tuple[Replay, ...]:
     """Run the model on every feed on each of the runtimes.
 

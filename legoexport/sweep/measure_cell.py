@@ -8,7 +8,7 @@ from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_dense_twin, convert_module, example_input
 from legoexport.host import atomic
 from legoexport.inspect.inventory_torch import summarize_module
-from legoexport.measure.run import bench_model
+from legoexport.measure.run import bench
 from legoexport.models.checkpoint import Checkpoint, read_checkpoint
 from legoexport.sweep.folder import Folder, Measurement
 from legoexport.sweep.grid import Cell
@@ -25,7 +25,7 @@ def measure_cell(request: SweepRequest, folder: Folder, cell: Cell) -> Measureme
     checkpoint = read_checkpoint(folder.checkpoint(cell), dense=cell.design.is_dense)
     model = folder.model(cell)
     atomic.write_bytes(model, _converted(checkpoint, is_dense=cell.design.is_dense))
-    timing = bench_model(model, request.bench_options)
+    timing = bench(model, request.bench_options)
     return Measurement(
         parameters_count=_parameters_count(checkpoint, is_dense=cell.design.is_dense),
         size_bytes=timing.file_size_bytes,

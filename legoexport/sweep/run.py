@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from legoexport.errors import UsageError
+from legoexport.host.progress import Progress
 from legoexport.models.registry import ARCHITECTURES, build, find_architecture
 from legoexport.sweep.folder import Folder
 from legoexport.sweep.measure_cell import measure_cell
 from legoexport.sweep.request import SweepRequest
 from legoexport.sweep.table import Row, rows, write_csv
 from legoexport.sweep.train_cell import train_cell
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Swept:
     files: tuple[Path, ...]
 
 
-def train_all(request: SweepRequest, tell: Tell = lambda _: None) -> None:
+def train_all(request: SweepRequest, tell: Progress = lambda _: None) -> None:
     """Train every cell that is not finished; what was finished before is kept.
 
     Raises:
@@ -50,7 +48,7 @@ def train_all(request: SweepRequest, tell: Tell = lambda _: None) -> None:
             folder.write_result(cell, train_cell(request, folder, cell))
 
 
-def measure_all(request: SweepRequest, tell: Tell = lambda _: None) -> Swept:
+def measure_all(request: SweepRequest, tell: Progress = lambda _: None) -> Swept:
     """Convert and measure every trained cell, one after the other, and draw the figures.
 
     Raises:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from legoexport.errors import CheckpointError, UsageError
+from legoexport.host.progress import Progress
+from legoexport.lego.normalization import Normalization
 from legoexport.models.blocks import LegoRecipe
+from legoexport.models.checkpoint import Checkpoint, write_checkpoint
+from legoexport.models.checkpoint.training_facts import normalization_facts
+from legoexport.models.checkpoint.user_code import input_channels
 from legoexport.models.fitting.calibrate import recalibrate
 from legoexport.models.fitting.cluster import FitOptions
 from legoexport.models.fitting.layer import LayerFit
 from legoexport.models.fitting.network import fit_network
+from legoexport.models.legofy import legofy
 from legoexport.models.registry import ARCHITECTURES, build
 
 if TYPE_CHECKING:
-    from legoexport.models.checkpoint import Checkpoint
     from legoexport.training.data.images import ImageData
 
-Progress = Callable[[str], None]
 # Statistics of a channel over this many pictures are known to about 1 %.
 CALIBRATION_COUNT = 2048
 
@@ -52,61 +57,115 @@ class CorrectCounts:
 
 
 @dataclass(frozen=True)
-class FromDense:
+class Fitted:
     """A LegoNet fitted to a dense network.
 
     Attributes:
         module: The LegoNet, in eval mode.
-        arch: Its registry name.
-        hyperparameters: What it was built with.
+        arch: Its registry name; None if the dense network was given as a module.
+        hyperparameters: What it was built with; empty without ``arch``.
         fits: How well each Lego layer came out.
         batch_norms_count: Batch norms in the network.
         correct: What it classifies correctly, if pictures were given. Batch norms then have the
             statistics of the training pictures; otherwise they keep the dense network's.
+        dense_sha256: Digest of the dense network's checkpoint, hexadecimal.
+        normalization: How the pictures of the dense network were normalised, where it says so.
     """
 
     module: nn.Module
-    arch: str
+    arch: str | None
     hyperparameters: Mapping[str, object]
     fits: tuple[LayerFit, ...]
     batch_norms_count: int
     correct: CorrectCounts | None
+    dense_sha256: str | None
+    normalization: Normalization | None
+
+    def save(self, path: Path | str) -> Path:
+        """Write the checkpoint that ``legoexport fit`` writes, and return its path.
+
+        Raises:
+            UsageError: The dense network was given as a module, so nothing says how to build it;
+                or the file cannot be written.
+        """
+        if self.arch is None:
+            raise UsageError(
+                f"{path}: a checkpoint names the code that builds its network",
+                next_step="write_checkpoint(path, module, arch='package.module:factory', ...)",
+            )
+        write_checkpoint(
+            path,
+            self.module,
+            arch=self.arch,
+            hyperparameters=self.hyperparameters,
+            training={
+                "from_dense_sha256": self.dense_sha256,
+                **normalization_facts(self.normalization),
+            },
+        )
+        return Path(path)
 
 
-def from_dense(
-    dense: Checkpoint,
-    recipe: LegoRecipe,
+def fit(
+    dense: Checkpoint | nn.Module,
     *,
-    data: ImageData | None = None,
+    o: int = 2,
+    m_ratio: float = 0.5,
+    coefficients: bool = True,
+    data: ImageData | Path | str | None = None,
     options: FitOptions | None = None,
     progress: Progress = lambda _: None,
-) -> FromDense:
-    """Fit a LegoNet to a dense network of a registered architecture.
+) -> Fitted:
+    """Fit a LegoNet to a trained dense network: a start for training that works already.
 
     Args:
-        dense: The trained network, read with ``dense=True``.
-        recipe: How the Lego layers are cut.
+        dense: The trained network: a checkpoint of a registered architecture, read with
+            ``dense=True``, or any module, whose convolutions become Lego layers as in ``legofy``.
+        o: Fragments of the input channels.
+        m_ratio: Lego filters per output channel.
+        coefficients: Whether coefficients are learned.
         data: Training pictures calibrate batch norm (their labels are not used); held-out
-            pictures are classified.
+            pictures are classified. Pictures in memory, or a source as for ``legoexport train``.
         options: How long to look for good banks.
-        progress: Called with each step before it starts.
+        progress: Called with the name of each step before it starts.
 
     Raises:
-        CheckpointError: The network comes from the user's own code and cannot be built again with
-            Lego layers.
-        UsageError: The recipe does not fit the network, or the pictures do not.
+        CheckpointError: The checkpoint is of the user's own code, which builds no Lego layers.
+        UsageError: ``o`` or ``m_ratio`` do not fit the network, or the pictures do not.
     """
-    arch, hyperparameters = _twin(dense, recipe)
-    lego = build(arch, **hyperparameters).eval()
-    _check_pictures(dense, data)
-    fits = fit_network(lego, dense.module, options, progress)
+    recipe = LegoRecipe(o, m_ratio, coefficients)
+    arch, hyperparameters, sha256, normalization = None, dict[str, object](), None, None
+    if isinstance(dense, nn.Module):
+        network = dense
+        lego = legofy(dense, o=o, m_ratio=m_ratio, coefficients=coefficients).module
+    else:
+        network, sha256, normalization = dense.module, dense.sha256, dense.normalization
+        arch, hyperparameters = _twin(dense, recipe)
+        lego = build(arch, **hyperparameters)
+    pictures = _pictures(dense, data)
+    fits = fit_network(lego.eval(), network, options, progress)
     correct = None
-    if data is not None:
+    if pictures is not None:
         progress("calibrating batch norm")
-        recalibrate(lego, _calibration_images(data))
-        correct = _count(dense.module, lego, data, progress)
+        recalibrate(lego, _calibration_images(pictures))
+        correct = _count(network, lego, pictures, progress)
     norms_count = sum(isinstance(each, nn.BatchNorm2d) for each in lego.modules())
-    return FromDense(lego, arch, hyperparameters, fits, norms_count, correct)
+    return Fitted(lego, arch, hyperparameters, fits, norms_count, correct, sha256, normalization)
+
+
+def _pictures(
+    dense: Checkpoint | nn.Module, data: ImageData | Path | str | None
+) -> ImageData | None:
+    if isinstance(data, Path | str):
+        from legoexport.training.data.source import load  # noqa: PLC0415 - needed with data only
+
+        if isinstance(dense, nn.Module):
+            return load(str(data), channels=input_channels(dense)).data
+        channels, size, _ = dense.input_shape
+        data = load(str(data), channels=channels, size=size).data
+    if isinstance(dense, Checkpoint):
+        _check_pictures(dense, data)
+    return data
 
 
 def _twin(dense: Checkpoint, recipe: LegoRecipe) -> tuple[str, dict[str, object]]:
@@ -115,7 +174,7 @@ def _twin(dense: Checkpoint, recipe: LegoRecipe) -> tuple[str, dict[str, object]
             f"{dense.path}: a network of your own code cannot be built again with Lego layers",
             received=dense.arch,
             legal=", ".join(name for name, each in ARCHITECTURES.items() if not each.is_lego),
-            next_step="in Python: legofy(network, ...), then fit_network(lego, network)",
+            next_step="in Python: fit(network, ...), where the network is a module",
         )
     settings = {"o": recipe.o, "m_ratio": recipe.m_ratio, "coefficients": recipe.coefficients}
     return ARCHITECTURES[dense.arch].twin, {**dense.hyperparameters, **settings}

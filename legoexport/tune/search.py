@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 from legoexport.compile.stages import Prepared
+from legoexport.host.progress import Progress
 from legoexport.measure.statistics import RatioInterval
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import preferred_plan
@@ -22,7 +23,7 @@ from legoexport.tune.candidates import (
     uniform_plans,
 )
 from legoexport.tune.options import Tuned, TuneOptions
-from legoexport.tune.workshop import Progress, Workshop
+from legoexport.tune.workshop import Workshop
 
 # Two starts of one file differ by about this much; a smaller gain changes nothing.
 WORTH_RATIO = 1.01

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 
 from legoexport.compile.pipeline import lower
 from legoexport.compile.stages import Prepared
+from legoexport.host.progress import Progress
 from legoexport.measure.run import (
     RESTARTS_COUNT,
     BenchOptions,
-    bench_model,
+    bench,
     compare,
     profile_model,
 )
@@ -23,8 +24,6 @@ from legoexport.passes.plan import Plan
 from legoexport.runtimes import HERE
 from legoexport.tune.candidates import LayerTimes, share_of_dense
 from legoexport.tune.options import TuneOptions
-
-Progress = Callable[[str], None]
 
 # Share of the budget for screening every lowering; the rest is for comparing plans.
 SCREENING_SHARE = 0.4
@@ -121,7 +120,7 @@ class Workshop:
     def _latencies_ms(self, plan: Plan) -> list[float]:
         path = self.file(plan)
         options = [self._options(threads) for threads in self.options.threads]
-        return [bench_model(path, one).latency.p50_ms for one in options]
+        return [bench(path, one).latency.p50_ms for one in options]
 
     def _options(self, threads: int) -> BenchOptions:
         slice_s = self.options.budget_s / 60

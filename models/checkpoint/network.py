@@ -137,7 +137,7 @@ def _check_lego(arch: str, module: nn.Module, *, dense: bool) -> None:
     raise CheckpointError(
         f"the network {arch} has no Lego layers",
         legal=legal,
-        next_step="legoexport legofy fits Lego layers to a dense network; or name another one:"
+        next_step="legoexport fit fits Lego layers to a dense network; or name another one:"
         " one of your own is to hold LegoConv2d layers",
     )
 

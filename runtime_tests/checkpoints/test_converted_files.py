@@ -41,7 +41,7 @@ def test_file_that_is_converted_already(tmp_path: Path, content: bytes, kind: st
     [
         ["convert", "model.bin", "--out", "out.onnx"],
         ["inspect", "model.bin"],
-        ["legofy", "--from", "model.bin", "--out", "out.pt"],
+        ["fit", "--from", "model.bin", "--out", "out.pt"],
     ],
     ids=lambda command: command[0],
 )

@@ -220,9 +220,12 @@ def test_a_failed_run_leaves_the_old_file(folder: Path) -> None:
 EXAMPLE = torch.zeros(1, 3, 12, 10)
 
 
-def test_a_live_module_converts_without_a_file() -> None:
+def test_a_live_module_converts_without_a_checkpoint(tmp_path: Path) -> None:
     conversion = convert_module(small_net(), EXAMPLE, CompileOptions())
     assert conversion.agreement.passed
+    saved = conversion.save(str(tmp_path / "model.onnx"))
+    assert saved.read_bytes() == conversion.model_bytes
+    assert list(tmp_path.iterdir()) == [saved]
     stamp = read_stamp(onnx.load_from_string(conversion.model_bytes))
     assert "live module" in stamp["checkpoint_sha256"]
 

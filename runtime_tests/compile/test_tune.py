@@ -14,7 +14,7 @@ from legoexport.compile.freeze import freeze
 from legoexport.compile.pipeline import lower, prepare
 from legoexport.compile.stages import CompileOptions, Prepared
 from legoexport.errors import UsageError
-from legoexport.measure.run import BenchOptions, bench_model, compare
+from legoexport.measure.run import BenchOptions, bench, compare
 from legoexport.measure.statistics import RatioInterval
 from legoexport.measure.timing import Comparison, Timing
 from legoexport.passes.plan import Plan, why_not
@@ -167,10 +167,10 @@ def test_another_runtime_is_measured_there(monkeypatch: pytest.MonkeyPatch) -> N
     measured: list[Timing] = []
 
     def noted(path: Path, options: BenchOptions) -> Timing:
-        measured.append(bench_model(path, options))
+        measured.append(bench(path, options))
         return measured[-1]
 
-    monkeypatch.setattr(workshop, "bench_model", noted)
+    monkeypatch.setattr(workshop, "bench", noted)
     # Uniform plans are timed one by one; which of them wins is not what is tested.
     monkeypatch.setattr(Workshop, "speedup", lambda *_, **__: RatioInterval(2.0, 2.0, 2.0))
     tuned = tune(prepared, TuneOptions(budget_s=0.1, runtime="xnnpack"))

@@ -1,4 +1,4 @@
-"""legoexport legofy, as it is typed."""
+"""legoexport fit, as it is typed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from legoexport.models.registry import build
 
 
 @pytest.fixture
-def legofy(capsys: pytest.CaptureFixture[str]) -> Any:
+def fit(capsys: pytest.CaptureFixture[str]) -> Any:
     """Run the command and return its exit code, stdout and stderr."""
 
     def run(*arguments: object) -> tuple[object, str, str]:
         code: object = 0
         try:
-            main(["legofy", *map(str, arguments)])
+            main(["fit", *map(str, arguments)])
         except SystemExit as stop:
             code = stop.code
         return code or 0, *capsys.readouterr()
@@ -56,11 +56,11 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_checkpoint_is_a_legonet_that_convert_reads(
-    legofy: Any, dense: Path, tmp_path: Path
+    fit: Any, dense: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "lego.pt"
     settings = ("--o", 4, "--m-ratio", 0.125, "--no-coefficients", "--restarts", 1)
-    code, text, err = legofy("--from", dense, "--out", out, *settings)
+    code, text, err = fit("--from", dense, "--out", out, *settings)
     assert (code, err) == (0, "")
     assert "5 batch norms still have the statistics of the dense network" in text
     layers = [line.split() for line in text.splitlines() if line.startswith("features.")]
@@ -77,10 +77,10 @@ def test_the_checkpoint_is_a_legonet_that_convert_reads(
 
 
 def test_json_has_every_digit_and_the_accuracy(
-    legofy: Any, dense: Path, pictures: Path, tmp_path: Path
+    fit: Any, dense: Path, pictures: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "lego.pt"
-    code, text, _ = legofy(
+    code, text, _ = fit(
         "--from", dense, "--out", out, "--restarts", 1, "--data", pictures, "--json"
     )
     assert code == 0
@@ -111,9 +111,9 @@ def test_json_has_every_digit_and_the_accuracy(
     ids=str,
 )
 def test_a_mistake_is_explained_and_nothing_is_written(
-    legofy: Any, dense: Path, arguments: list[object], message: str, empty_folder: Path
+    fit: Any, dense: Path, arguments: list[object], message: str, empty_folder: Path
 ) -> None:
-    code, out, err = legofy("--from", dense, "--out", "lego.pt", *arguments)
+    code, out, err = fit("--from", dense, "--out", "lego.pt", *arguments)
     assert code == 2
     assert out == ""
     assert message in err

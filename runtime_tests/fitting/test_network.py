@@ -12,7 +12,6 @@ from torch import nn
 
 from legoexport.compile.freeze import freeze
 from legoexport.errors import CheckpointError, UsageError
-from legoexport.models.blocks import LegoRecipe
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
 from legoexport.models.dense_twin import expand_lego
 from legoexport.models.fitting.calibrate import recalibrate
@@ -21,7 +20,7 @@ from legoexport.models.fitting.network import fit_network
 from legoexport.models.legofy import legofy
 from legoexport.models.registry import build
 from legoexport.training.data.images import ImageData
-from legoexport.training.from_dense import from_dense
+from legoexport.training.from_dense import fit
 from runtime_tests.models.strangers import DenseBlockNet, Inception, UNet
 
 QUICK = FitOptions(restarts_count=1, most_iterations=3)
@@ -132,11 +131,11 @@ def written(path: Path, module: nn.Module, arch: str, **settings: object) -> Pat
     return path
 
 
-def test_from_dense_calibrates_and_counts(tmp_path: Path) -> None:
+def test_fit_calibrates_and_counts(tmp_path: Path) -> None:
     path = written(tmp_path / "dense.pt", dense_digits(), "digits", classes=10)
     dense = read_checkpoint(path, dense=True)
     pictures = data()
-    result = from_dense(dense, LegoRecipe(2, 0.25), data=pictures, options=QUICK)
+    result = fit(dense, o=2, m_ratio=0.25, data=pictures, options=QUICK)
     assert (result.arch, result.batch_norms_count) == ("lego_digits", 5)
     assert result.hyperparameters["m_ratio"] == 0.25
     assert result.correct is not None
@@ -147,7 +146,7 @@ def test_from_dense_calibrates_and_counts(tmp_path: Path) -> None:
         with torch.no_grad():
             predicted = module.eval()(pictures.test_images).argmax(1)
         assert count == int((predicted == pictures.test_labels).sum())
-    plain = from_dense(dense, LegoRecipe(2, 0.25), options=QUICK)
+    plain = fit(dense, o=2, m_ratio=0.25, options=QUICK)
     assert plain.correct is None
     mean = "features.4.running_mean"
     assert torch.equal(plain.module.state_dict()[mean], dense.module.state_dict()[mean])
@@ -159,7 +158,7 @@ def test_only_a_dense_network_is_read_as_one(tmp_path: Path) -> None:
     lego = written(tmp_path / "lego.pt", build("lego_digits"), "lego_digits")
     with pytest.raises(CheckpointError, match="Lego layers already"):
         read_checkpoint(lego, dense=True)
-    with pytest.raises(CheckpointError, match=r"no Lego layers[^$]*legofy"):
+    with pytest.raises(CheckpointError, match=r"no Lego layers[^$]*legoexport fit"):
         read_checkpoint(dense)
     bare = tmp_path / "bare.pt"
     torch.save(dense_digits().state_dict(), bare)
@@ -172,8 +171,8 @@ def test_a_network_of_your_own_is_sent_to_python(tmp_path: Path) -> None:
     own = read_checkpoint(
         path, model="runtime_tests.models.strangers:UNet", input_size=(16, 16), dense=True
     )
-    with pytest.raises(CheckpointError, match=r"your own code[^$]*fit_network"):
-        from_dense(own, LegoRecipe(2, 0.5))
+    with pytest.raises(CheckpointError, match=r"your own code[^$]*fit\(network"):
+        fit(own)
 
 
 def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
@@ -184,4 +183,29 @@ def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
         *(pictures.test_images.repeat(1, 1, 2, 2), pictures.test_labels),
     )
     with pytest.raises(UsageError, match=r"do not fit[^$]*1, 16, 16[^$]*1, 8, 8"):
-        from_dense(dense, LegoRecipe(2, 0.25), data=wide)
+        fit(dense, o=2, m_ratio=0.25, data=wide)
+
+
+def test_fit_takes_a_module_of_your_own(tmp_path: Path) -> None:
+    dense = UNet().eval()
+    before = {name: tensor.clone() for name, tensor in dense.state_dict().items()}
+    result = fit(dense, o=2, m_ratio=0.5, options=QUICK)
+    assert [one.layer for one in result.fits] == list(legofy(dense, o=2, m_ratio=0.5).replaced)
+    for one in result.fits:
+        lego, weight = result.module.get_submodule(one.layer), before[f"{one.layer}.weight"]
+        error = (lego.weight().detach() - weight).norm() / weight.norm()
+        # The report is of float64, the layer holds float32.
+        assert one.relative_error_ratio == pytest.approx(error.item(), rel=1e-4)
+    assert all(torch.equal(before[name], tensor) for name, tensor in dense.state_dict().items())
+    with pytest.raises(UsageError, match=r"own\.pt[^$]*write_checkpoint"):
+        result.save(tmp_path / "own.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fit_is_saved_as_a_checkpoint(tmp_path: Path) -> None:
+    path = written(tmp_path / "dense.pt", dense_digits(), "digits")
+    result = fit(read_checkpoint(path, dense=True), options=QUICK)
+    saved = read_checkpoint(result.save(tmp_path / "lego.pt"))
+    assert (saved.arch, saved.hyperparameters) == (result.arch, result.hyperparameters)
+    for name, tensor in result.module.state_dict().items():
+        assert torch.equal(tensor, saved.module.state_dict()[name])

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from legoexport.errors import CheckFailed
 from legoexport.host.machine import describe
+from legoexport.host.progress import Progress
 from legoexport.measure.calibration.fit import fit_rates
 from legoexport.measure.calibration.samples import SAMPLES
-from legoexport.measure.contender import Tell, start
+from legoexport.measure.contender import start
 from legoexport.measure.options import BenchOptions
 from legoexport.passes.machine_constants import MachineConstants, Rates
 
@@ -44,7 +45,7 @@ class Calibration:
     disagreement_ratio: float
 
 
-def calibrate(threads: Sequence[int], tell: Tell = lambda _: None) -> Calibration:
+def calibrate(threads: Sequence[int], progress: Progress = lambda _: None) -> Calibration:
     """Measure the constants of this machine, in 10 to 30 seconds per number of threads.
 
     Args:
@@ -57,10 +58,10 @@ def calibrate(threads: Sequence[int], tell: Tell = lambda _: None) -> Calibratio
     """
     rates, ratios = [], []
     with tempfile.TemporaryDirectory(prefix="legoexport-calibrate-") as folder:
-        tell("building layers to measure")
+        progress("building layers to measure")
         paths = [sample.write(Path(folder)) for sample in SAMPLES]
         for count in threads:
-            rounds_s = _measure(paths, count, tell)
+            rounds_s = _measure(paths, count, progress)
             ratios.append(check_agreement(rounds_s))
             rates.append(rates_of(count, rounds_s))
     machine = describe()
@@ -99,18 +100,18 @@ def check_agreement(rounds_s: Rounds) -> float:
     return worst
 
 
-def _measure(paths: Sequence[Path], threads: int, tell: Tell) -> Rounds:
+def _measure(paths: Sequence[Path], threads: int, progress: Progress) -> Rounds:
     """Return for each round what each file took (s) in its fastest run."""
     options = BenchOptions(threads, duration_s=SLICE_S)
     with ExitStack() as stack:
         contenders = []
         for number, path in enumerate(paths, 1):
-            tell(f"{threads} threads: loading layer {number} of {len(paths)}")
+            progress(f"{threads} threads: loading layer {number} of {len(paths)}")
             contenders.append(start(stack, path, options, lambda _: None))
         rounds_s: list[list[float]] = []
         deadline = time.perf_counter() + MOST_ROUNDS_S
         while not _is_enough(rounds_s, is_late=time.perf_counter() > deadline):
-            tell(f"{threads} threads: round {len(rounds_s) + 1}, at most {MOST_ROUNDS_COUNT}")
+            progress(f"{threads} threads: round {len(rounds_s) + 1}, at most {MOST_ROUNDS_COUNT}")
             taken_ms = [min(contender.client.measure_ms(SLICE_S)) for contender in contenders]
             rounds_s.append([1e-3 * ms for ms in taken_ms])
         return rounds_s

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from legoexport.host.progress import Progress
 from legoexport.ort.client import WORKER as BENCH_WORKER
 from legoexport.runtimes.arm64 import processors
 from legoexport.runtimes.arm64.debian import arm64_root, python_of
@@ -19,7 +20,6 @@ WORKER = Path(__file__).with_name("worker.py")
 PROVIDER = "CPUExecutionProvider"
 # -s -P: neither the user's own packages nor what lies beside the worker.
 ISOLATED = ("-s", "-P")
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EmulatedArm64:
         """The name, such as ``arm64:cortex-a72``."""
         return f"arm64:{self.processor}"
 
-    def prepare(self, tell: Tell) -> None:
+    def prepare(self, tell: Progress) -> None:
         """Build what is needed to run, once for all models.
 
         Raises:
@@ -83,7 +83,7 @@ class NativeArm64:
     threads: int
     name: str = "arm64"
 
-    def prepare(self, tell: Tell) -> None:
+    def prepare(self, tell: Progress) -> None:
         """Fetch the wheels.
 
         Raises:

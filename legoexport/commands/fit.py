@@ -1,4 +1,4 @@
-"""``legoexport legofy``: a LegoNet fitted to a trained dense network."""
+"""``legoexport fit``: a LegoNet fitted to a trained dense network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from legoexport.host.atomic import check_writable
 from legoexport.host.report import format_count, print_json, print_table, print_text, step_progress
 
 if TYPE_CHECKING:
-    from legoexport.models.checkpoint import Checkpoint
-    from legoexport.training.from_dense import FromDense
+    from legoexport.training.from_dense import Fitted
 
 
-@click.command("legofy")
+@click.command("fit")
 @click.option(
     "--from",
     "source",
@@ -68,45 +67,30 @@ def command(
     The checkpoint holds the LegoNet of the same architecture; train it further with legoexport
     train. Each Lego layer is fitted by alternating assignment and least squares.
     """
-    from legoexport.models.blocks import LegoRecipe
-    from legoexport.models.checkpoint import write_checkpoint
-    from legoexport.models.checkpoint.training_facts import normalization_facts
     from legoexport.models.fitting.cluster import FitOptions
-    from legoexport.training.data.source import load
-    from legoexport.training.from_dense import from_dense
+    from legoexport.training.from_dense import fit
 
     check_writable(out)
     with step_progress() as progress:
         progress("reading the checkpoint")
         dense = load_checkpoint(source, arch, settings, factory, input_size, dense=True)
-        pictures = None
-        if data is not None:
-            channels, size, _ = dense.input_shape
-            pictures = load(data, channels=channels, size=size).data
-        result = from_dense(
+        result = fit(
             dense,
-            LegoRecipe(o, m_ratio, coefficients),
-            data=pictures,
+            o=o,
+            m_ratio=m_ratio,
+            coefficients=coefficients,
+            data=data,
             options=FitOptions(restarts_count=restarts, seed=seed),
             progress=progress,
         )
-    write_checkpoint(
-        out,
-        result.module,
-        arch=result.arch,
-        hyperparameters=result.hyperparameters,
-        training={
-            "from_dense_sha256": dense.sha256,
-            **normalization_facts(dense.normalization),
-        },
-    )
+    result.save(out)
     if as_json:
-        print_json(_record(result, dense, out))
+        print_json(_record(result, out))
     else:
         _print(result, out)
 
 
-def _print(result: FromDense, out: Path) -> None:
+def _print(result: Fitted, out: Path) -> None:
     columns = ("layer", "filters described", "by Lego filters", "unused", "relative error")
     rows = [
         (
@@ -138,13 +122,13 @@ def _percent(ratio: float) -> str:
     return f"{ratio:.1%}"
 
 
-def _record(result: FromDense, dense: Checkpoint, out: Path) -> dict[str, Any]:
+def _record(result: Fitted, out: Path) -> dict[str, Any]:
     correct = result.correct
     return {
         "out": str(out),
         "arch": result.arch,
         "hyperparameters": dict(result.hyperparameters),
-        "dense_sha256": dense.sha256,
+        "dense_sha256": result.dense_sha256,
         "layers": [asdict(fit) for fit in result.fits],
         "is_calibrated": correct is not None,
         "correct": None if correct is None else asdict(correct),
