@@ -36,7 +36,7 @@ def bench(path: Path | str, options: BenchOptions, progress: Progress = lambda _
     Args:
         path: An ONNX file.
         options: How to measure.
-        progress: Called with each step before it starts.
+        progress: Called with the name of each step before it starts.
 
     Raises:
         UsageError: ONNX Runtime lacks the provider or does not load the file, or the file does not
@@ -81,7 +81,7 @@ def compare(
         path: An ONNX file.
         other: The one it is compared with.
         options: How to measure; the duration is shared by the restarts.
-        progress: Called with each step before it starts.
+        progress: Called with the name of each step before it starts.
         restarts_count: How often both start afresh.
 
     Raises:

@@ -50,7 +50,7 @@ def calibrate(threads: Sequence[int], progress: Progress = lambda _: None) -> Ca
 
     Args:
         threads: Thread counts, ascending from 1.
-        tell: Called with the step under way.
+        progress: Called with the name of each step before it starts.
 
     Raises:
         UsageError: The counts are not legal.
