@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -35,6 +36,25 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def module_names(folder: str, package: str) -> set[str]:
     paths = (path.relative_to(ROOT / folder).as_posix() for path in (ROOT / folder).rglob("*.py"))
     return {f"{package}/{path}" for path in paths}
+
+
+def test_every_package_is_named_in_pyproject() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    rooms = {
+        "legoexport": "legoexport",
+        "passes": "legoexport.passes",
+        "models": "legoexport.models",
+    }
+    wanted = {
+        ".".join([package, *path.parent.relative_to(ROOT / folder).parts])
+        for folder, package in rooms.items()
+        for path in (ROOT / folder).rglob("__init__.py")
+        if not path.is_relative_to(ROOT / "legoexport" / "passes")
+        if not path.is_relative_to(ROOT / "legoexport" / "models")
+    }
+    named = {name for name in settings["packages"] if name not in settings["package-data"]}
+    assert wanted - named <= {*settings["package-data"]}
+    assert named <= wanted
 
 
 @pytest.mark.heavy
