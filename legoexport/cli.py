@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from legoexport.errors import LegoExportError
+from legoexport.errors import INTERRUPTED_CODE, LegoExportError, closest
 from legoexport.version import __version__
 
 # A line each, so that listing them imports none of them: most need torch.
@@ -25,7 +25,8 @@ COMMANDS = {
     "doctor": "Look for known trouble with an ONNX file on a target, before it happens.",
     "inspect": "Show the Lego layers of a checkpoint or ONNX file, and their totals.",
 }
-INTERRUPTED = 130
+# What a command was called before, and what its new name says better.
+RENAMED = {"legofy": "fit"}
 
 
 class LazyGroup(click.Group):
@@ -44,6 +45,15 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"legoexport.commands.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and say which one was meant if there is none of that name."""
+        name = args[0]
+        if not name.startswith("-") and name not in COMMANDS:
+            ctx.fail(_no_such_command(name))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -73,11 +83,19 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPTED)
+        _fail("interrupted", INTERRUPTED_CODE)
     except BrokenPipeError:
         # The reader went away; say nothing, and keep the interpreter from flushing into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _no_such_command(name: str) -> str:
+    if name in RENAMED:
+        return f"The command {name!r} is called {RENAMED[name]!r} now."
+    meant = closest(name, COMMANDS)
+    hint = f"Did you mean {meant!r}?" if meant else f"There are: {', '.join(COMMANDS)}."
+    return f"No such command {name!r}. {hint}"
 
 
 def _fail(message: str, exit_code: int) -> None:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Self
+
+# Exit code of what Ctrl-C stopped, as shells have it: 128 and the number of SIGINT.
+INTERRUPTED_CODE = 130
+
 
 class LegoExportError(Exception):
     """Any failure that legoexport explains itself.
@@ -33,6 +40,27 @@ class UsageError(LegoExportError):
 
     exit_code = 2
 
+    @classmethod
+    def unknown(
+        cls, kind: str, received: str, legal: Iterable[str], *, next_step: str | None = None
+    ) -> Self:
+        """Return the error of a name that does not exist; the next step is the closest one.
+
+        Args:
+            kind: What has such names, such as ``target``.
+            received: The name.
+            legal: The names that there are.
+            next_step: What to do where none of them is close.
+        """
+        names = tuple(legal)
+        meant = closest(received, names)
+        return cls(
+            f"unknown {kind}",
+            received=received,
+            legal=", ".join(names),
+            next_step=f"did you mean {meant}?" if meant else next_step,
+        )
+
 
 class CheckpointError(UsageError):
     """A checkpoint that is unreadable, refused, or does not fit the network. Exit code 2."""
@@ -48,3 +76,10 @@ class InvariantBroken(CheckFailed):
 
 class ParityFailed(CheckFailed):
     """The ONNX file does not compute what PyTorch computes. Exit code 1."""
+
+
+def closest(received: str, legal: Iterable[str]) -> str | None:
+    """Return the legal name that ``received`` was likely meant for, or None if none is close."""
+    by_lower = {name.lower(): name for name in legal}
+    found = get_close_matches(received.lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None

@@ -203,5 +203,5 @@ def find_target(name: str) -> Target:
         UsageError: No preset has that name.
     """
     if name not in TARGETS:
-        raise UsageError("unknown target", received=name, legal=", ".join(sorted(TARGETS)))
+        raise UsageError.unknown("target", name, sorted(TARGETS))
     return TARGETS[name]

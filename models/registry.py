@@ -133,7 +133,7 @@ def find_architecture(name: str) -> Architecture:
         UsageError: There is no such architecture.
     """
     if name not in ARCHITECTURES:
-        raise UsageError("unknown architecture", received=name, legal=", ".join(ARCHITECTURES))
+        raise UsageError.unknown("architecture", name, ARCHITECTURES)
     return ARCHITECTURES[name]
 
 
@@ -172,11 +172,7 @@ def complete(arch: str, hyperparameters: Hyperparameters) -> dict[str, object]:
     defaults = find_architecture(arch).hyperparameters
     unknown = sorted(set(hyperparameters) - set(defaults))
     if unknown:
-        raise UsageError(
-            f"{arch} has no such hyper-parameter",
-            received=", ".join(unknown),
-            legal=", ".join(defaults),
-        )
+        raise UsageError.unknown(f"hyper-parameter of {arch}", unknown[0], defaults)
     values = {
         name: _checked(arch, name, hyperparameters.get(name, default), default)
         for name, default in defaults.items()

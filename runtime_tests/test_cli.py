@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 import legoexport
 from legoexport.cli import COMMANDS, group, main
 from legoexport.errors import CheckFailed, LegoExportError, UsageError
+from legoexport.models.registry import find_architecture
+from legoexport.ort.providers import find_provider
+from legoexport.passes.lowerings import find_lowering
+from legoexport.runtimes import find_runtime
+from legoexport.target import find_target
+from legoexport.training.recipe import choose
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -100,3 +107,58 @@ def test_an_interrupt_is_no_traceback(
 def test_bad_usage_is_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(*arguments) == 2
     assert "Usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["convrt"], "'convert'"),
+        (["INSPECT"], "'inspect'"),
+        (["legofy", "--from", "dense.pt"], "'legofy' is called 'fit'"),
+        (["bench", "a.onnx", "--thread", "1"], "'--threads'"),
+    ],
+)
+def test_a_slip_on_the_command_line_is_told_what_was_meant(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert meant in captured.err
+
+
+def test_what_is_close_to_nothing_gets_the_whole_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("fly") == 2
+    listed = capsys.readouterr().err
+    assert all(name in listed for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("find", "name", "meant"),
+    [
+        (find_target, "arm46", "arm64"),
+        (find_provider, "xnnpak", "xnnpack"),
+        (find_provider, "cpus", "cpu"),
+        (find_runtime, "wsam", "wasm"),
+        (find_runtime, "arm64:neoverse_n1", "arm64:neoverse-n1"),
+        (find_lowering, "grouped_dense_merg", "grouped_dense_merge"),
+        (find_architecture, "lego_vgg-16", "lego_vgg16"),
+        (find_architecture, "VGG16", "vgg16"),
+        (choose, "papr", "paper"),
+    ],
+)
+def test_every_table_of_names_says_which_was_meant(
+    find: Callable[[str], object], name: str, meant: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        find(name)
+    message = str(caught.value)
+    assert f"received: {name}" in message
+    assert message.endswith(f"next: did you mean {meant}?")
+
+
+def test_a_name_like_no_other_gets_the_next_step_that_it_has() -> None:
+    error = UsageError.unknown("colour", "xyz", ["red", "blue"], next_step="look at the sky")
+    assert str(error) == "\n  ".join(
+        ["unknown colour", "received: xyz", "legal: red, blue", "next: look at the sky"]
+    )

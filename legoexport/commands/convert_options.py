@@ -166,8 +166,10 @@ def _preferring(target: Target, lowering: str, plan_file: Path | None) -> Target
     if plan_file is not None:
         raise UsageError("--plan leaves nothing to prefer", next_step="leave --prefer out")
     from legoexport.passes.eligible import eligible
+    from legoexport.passes.lowerings import find_lowering
 
     if lowering not in eligible(target):
+        find_lowering(lowering)
         legal = ", ".join(eligible(target))
         raise UsageError(f"target {target.name} lowers nothing so", received=lowering, legal=legal)
     others = (name for name in target.lowerings if name != lowering)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from legoexport.commands.checkpoint_options import parse_settings
-from legoexport.errors import UsageError
+from legoexport.errors import INTERRUPTED_CODE, UsageError
 from legoexport.host.report import print_json, print_table, print_text
 from legoexport.training.recipe import PRESETS, choose
 
 if TYPE_CHECKING:
     from legoexport.sweep.request import SweepRequest
 
-INTERRUPTED = 130
 SWITCH = {"on": True, "off": False}
 Value = TypeVar("Value")
 
@@ -114,7 +113,7 @@ def _sweep(request: SweepRequest, *, train_only: bool, as_json: bool) -> None:
         train_all(request, tell)
     except Interrupted:
         click.echo("stopped and saved; the same command goes on", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise click.exceptions.Exit(INTERRUPTED_CODE) from None
     if train_only:
         return
     swept = measure_all(request, tell)

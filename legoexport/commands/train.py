@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from legoexport.commands.checkpoint_options import parse_settings
+from legoexport.errors import INTERRUPTED_CODE
 from legoexport.host.report import print_json, print_text
 from legoexport.training.recipe import PRESETS, choose
 from legoexport.training.request import SAVE_SECONDS, TrainingRequest
 
 if TYPE_CHECKING:
     from legoexport.training.run import Trained
-
-INTERRUPTED = 130
 
 
 @click.command("train")
@@ -159,7 +158,7 @@ def _train(request: TrainingRequest, *, as_json: bool) -> None:
             trained = carry_out(request, ranks)
     except Interrupted:
         click.echo("stopped and saved; the same command with --resume goes on", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise click.exceptions.Exit(INTERRUPTED_CODE) from None
     if ranks.leads:
         _print(trained, request.out, as_json=as_json)
 

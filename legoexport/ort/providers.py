@@ -20,10 +20,13 @@ def find_provider(name: str) -> str:
     """Return ONNX Runtime's name for the provider called ``name``, such as ``xnnpack``.
 
     Raises:
-        UsageError: This build of ONNX Runtime has no such provider.
+        UsageError: There is no such provider, or this build of ONNX Runtime lacks it.
     """
     names: list[str] = onnxruntime.get_available_providers()
     available = {short_name(full): full for full in names}
+    every = sorted(map(short_name, onnxruntime.get_all_providers()))
+    if short_name(name) not in every:
+        raise UsageError.unknown("execution provider", name, every)
     if short_name(name) not in available:
         raise UsageError(
             f"this onnxruntime ({onnxruntime.__version__}) lacks the provider",

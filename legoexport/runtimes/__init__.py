@@ -64,7 +64,7 @@ def find_runtimes(text: str, threads: int = 1, version: str | None = None) -> tu
     """
     name, _, variant = text.partition(":")
     if name not in MODULES:
-        raise UsageError("unknown runtime", received=text, legal=", ".join(MODULES))
+        raise UsageError.unknown("runtime", name, MODULES)
     module = importlib.import_module(MODULES[name])
     if hasattr(module, "make_all"):
         several: tuple[Runtime, ...] = module.make_all(variant or None, threads, version)

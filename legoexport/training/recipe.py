@@ -136,12 +136,12 @@ def choose(
         UsageError: An unknown preset or attribute, or a value of another type or range.
     """
     if preset not in PRESETS:
-        raise UsageError("unknown preset", received=preset, legal=", ".join(PRESETS))
+        raise UsageError.unknown("preset", preset, PRESETS)
     recipe, changes = PRESETS[preset], dict(changes or {})
     unknown = sorted(changes.keys() - {field.name for field in fields(Recipe)})
     if unknown:
-        legal = ", ".join(field.name for field in fields(Recipe))
-        raise UsageError("the recipe has no such value", received=", ".join(unknown), legal=legal)
+        legal = (field.name for field in fields(Recipe))
+        raise UsageError.unknown("value of a recipe", unknown[0], legal)
     values = {name: _typed(name, value) for name, value in changes.items()}
     asked = values.pop("epochs", epochs)
     if isinstance(asked, int):

@@ -39,5 +39,5 @@ def find_lowering(name: str) -> Lowering:
         UsageError: No lowering has that name.
     """
     if name not in LOWERINGS:
-        raise UsageError("unknown lowering", received=name, legal=", ".join(LOWERINGS))
+        raise UsageError.unknown("lowering", name, LOWERINGS)
     return LOWERINGS[name]

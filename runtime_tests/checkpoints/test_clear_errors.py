@@ -200,8 +200,8 @@ def test_input_size_that_the_network_cannot_take(tmp_path: Path) -> None:
         ({"m_ratio": 2**40}, "hyper-parameter m_ratio"),
         ({"m_ratio": 2.0**20}, "wrong shape"),
         ({"o": 2**40}, "o"),
-        ({"arch": "digits"}, "no such hyper-parameter"),
-        ({"": 1}, "no such hyper-parameter"),
+        ({"arch": "digits"}, "unknown hyper-parameter"),
+        ({"": 1}, "unknown hyper-parameter"),
     ],
 )
 def test_absurd_hyperparameters_cost_nothing(

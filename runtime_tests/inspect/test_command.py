@@ -102,7 +102,7 @@ def test_a_file_is_inspected_without_torch(converted: Path) -> None:
         ([], "nothing to inspect"),
         (["--set", "o=2"], "nothing to inspect"),
         (["--arch", "lego_lenet"], "unknown architecture"),
-        (["--arch", "lego_vgg16", "--set", "m=3"], "no such hyper-parameter"),
+        (["--arch", "lego_vgg16", "--set", "m=3"], "unknown hyper-parameter of lego_vgg16"),
         (["--arch", "lego_vgg16", "--set", "o=7"], "o must divide"),
         (["--arch", "lego_vgg16", "--set", "m_ratio=1e30"], "cannot be built"),
         (["--arch", "lego_vgg16", "--input-size", "3", "3"], "does not run"),

@@ -98,7 +98,7 @@ def test_tables_are_plain_text_when_piped(models: dict[str, Path], tmp_path: Pat
 @pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [
-        ("grouped", ["--provider", "quantum"], "lacks the provider"),
+        ("grouped", ["--provider", "quantum"], "unknown execution provider"),
         ("grouped", ["--provider", "cpu", "--batch", "0"], "--batch"),
         ("fixed", ["--batch", "3"], "another batch"),
         ("gone", [], "cannot read"),

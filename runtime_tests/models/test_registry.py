@@ -54,8 +54,8 @@ def test_defaults_are_completed() -> None:
     ("arch", "hyperparameters", "message"),
     [
         ("lego_vgg19", {}, "unknown architecture[^$]*lego_vgg19[^$]*lego_vgg16, vgg16"),
-        ("lego_vgg16", {"ratio": 0.5}, "no such hyper-parameter[^$]*ratio[^$]*m_ratio"),
-        ("vgg16", {"o": 2}, "vgg16 has no such hyper-parameter"),
+        ("lego_vgg16", {"ratio": 0.5}, "unknown hyper-parameter[^$]*ratio[^$]*m_ratio"),
+        ("vgg16", {"o": 2}, "unknown hyper-parameter of vgg16"),
         ("lego_vgg16", {"o": 2.0}, "hyper-parameter o[^$]*2.0[^$]*int"),
         ("lego_vgg16", {"o": "2"}, "hyper-parameter o"),
         ("lego_vgg16", {"o": True}, "hyper-parameter o"),

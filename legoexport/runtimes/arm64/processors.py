@@ -22,8 +22,8 @@ def check_processor(name: str) -> str:
         UsageError: It is not one of ``LEGAL``.
     """
     if name not in LEGAL:
-        legal = " ".join(f"arm64:{one}" for one in LEGAL)
-        raise UsageError("unknown arm64 processor", received=name, legal=legal)
+        legal = (f"arm64:{one}" for one in LEGAL)
+        raise UsageError.unknown("arm64 processor", f"arm64:{name}", legal)
     return name
 
 
