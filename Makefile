@@ -31,7 +31,7 @@ test: setup  ## Run the quick tests; the others have targets of their own
 test-runtimes: setup  ## Run the tests on the kernels of phones and browsers; they need Node.js
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m runtimes -n auto
 
-test-heavy: setup  ## Run the tests of whole networks at full size
+test-heavy: setup  ## Run the tests of whole networks at full size, and the examples of the documentation
 	$(BIN)/python -m pytest -m heavy -n 2
 
 lint: setup  ## Check style, format, types and workflows; the last needs Node.js

@@ -17,6 +17,7 @@ from legoexport.models.dense_twin import expand_lego
 from legoexport.models.fitting.calibrate import recalibrate
 from legoexport.models.fitting.cluster import FitOptions
 from legoexport.models.fitting.network import fit_network
+from legoexport.models.lego_conv import LegoConv2d
 from legoexport.models.legofy import legofy
 from legoexport.models.registry import build
 from legoexport.training.data.images import ImageData
@@ -193,6 +194,7 @@ def test_fit_takes_a_module_of_your_own(tmp_path: Path) -> None:
     assert [one.layer for one in result.fits] == list(legofy(dense, o=2, m_ratio=0.5).replaced)
     for one in result.fits:
         lego, weight = result.module.get_submodule(one.layer), before[f"{one.layer}.weight"]
+        assert isinstance(lego, LegoConv2d)
         error = (lego.weight().detach() - weight).norm() / weight.norm()
         # The report is of float64, the layer holds float32.
         assert one.relative_error_ratio == pytest.approx(error.item(), rel=1e-4)
