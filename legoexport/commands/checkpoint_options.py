@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
 
 Command = Callable[..., Any]
+WEIGHTS = ("model", "ema")
+_WEIGHTS_KEY = "legoexport.weights"
 
 
 def checkpoint_options(command: Command) -> Command:
-    """Add ``--arch``, ``--set``, ``--model`` and ``--input-size``."""
+    """Add ``--arch``, ``--set``, ``--model``, ``--input-size`` and ``--weights``."""
     options = [
         click.option("--arch", metavar="NAME", help="Architecture of a bare state_dict."),
         click.option(
@@ -41,10 +43,22 @@ def checkpoint_options(command: Command) -> Command:
             metavar="H W",
             help="Input height and width in pixels, if the checkpoint does not say.",
         ),
+        click.option(
+            "--weights",
+            type=click.Choice(WEIGHTS),
+            expose_value=False,
+            callback=_keep_weights,
+            help="Take the model's weights or their moving average, where the checkpoint has both.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _keep_weights(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    # Every command hands its checkpoint to load_checkpoint, which alone has to know this.
+    context.meta[_WEIGHTS_KEY] = value
 
 
 def load_checkpoint(
@@ -59,14 +73,19 @@ def load_checkpoint(
     """Read the checkpoint that the options describe, of a LegoNet or of a dense network."""
     from legoexport.models.checkpoint import read_checkpoint
 
-    return read_checkpoint(
+    context = click.get_current_context(silent=True)
+    checkpoint = read_checkpoint(
         path,
         arch=arch,
         hyperparameters=parse_settings(settings) or None,
         model=factory,
         input_size=input_size,
         dense=dense,
+        weights=context.meta.get(_WEIGHTS_KEY) if context else None,
     )
+    for note in checkpoint.notes:
+        click.echo(f"{path}: {note}", err=True)
+    return checkpoint
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, object]:

@@ -10,12 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from legoexport.models.checkpoint.damage import ForeignGlobalError, MalformedFileError
+from legoexport.models.checkpoint.inert import is_value, may_be_class
 from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, StoredTensor, stored_tensor
 
+PARALLEL_CLASSES = frozenset(
+    {
+        "torch.nn.parallel.data_parallel.DataParallel",
+        "torch.nn.parallel.distributed.DistributedDataParallel",
+    }
+)
 # What the published network is made of, and nothing else.
 MODULE_CLASSES = frozenset(
     {
         "vgg.lego_vgg16",
+        *PARALLEL_CLASSES,
         "module.LegoConv2d",
         "torch.nn.modules.container.Sequential",
         "torch.nn.modules.conv.Conv2d",
@@ -26,6 +34,9 @@ MODULE_CLASSES = frozenset(
         "torch.nn.modules.linear.Linear",
     }
 )
+_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_MOST_KEY_ITEMS = 8
+_MOST_NAME_LENGTH = 1000
 _PLAIN_KEYS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -64,9 +75,13 @@ def find_global(module: object, name: object) -> Global:
     """
     if not isinstance(module, str) or not isinstance(name, str):
         raise MalformedFileError("a global whose name is not text")
+    if len(module) + len(name) > _MOST_NAME_LENGTH:
+        raise MalformedFileError("a global whose name is too long")
     # Protocol 2 writes the name that Python 2 had for it.
-    full_name = f"{'builtins' if module == '__builtin__' else module}.{name}"
+    full_name = f"{_RENAMED.get(module, module)}.{name}"
     if full_name in MODULE_CLASSES or full_name in STORAGE_DTYPES or full_name in CONSTRUCTORS:
+        return Global(full_name)
+    if is_value(full_name) or may_be_class(full_name):
         return Global(full_name)
     raise ForeignGlobalError(full_name)
 
@@ -81,13 +96,25 @@ def store(target: dict[object, object], pairs: list[object] | tuple[object, ...]
     if len(pairs) % 2:
         raise MalformedFileError("a dictionary key without a value")
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-        target[_plain(key)] = value
+        target[plain_key(key)] = value
 
 
-def _plain(key: object) -> object:
-    if type(key) not in _PLAIN_KEYS:
+def plain_key(key: object) -> object:
+    """Return what may be a key, or a member of a set.
+
+    Raises:
+        MalformedFileError: Hashing it might take for ever.
+    """
+    # Pairs such as (epoch, step); hashing a tuple costs its length each time, and it may nest.
+    items = key if type(key) is tuple and len(key) <= _MOST_KEY_ITEMS else (key,)
+    if any(type(item) not in _PLAIN_KEYS for item in items):
         raise MalformedFileError(f"a dictionary key of type {type(key).__name__}")
     return key
+
+
+def plain_set(items: list[object]) -> set[object]:
+    """Return a set of what may be a key."""
+    return {plain_key(item) for item in items}
 
 
 # A file may pass one list to many calls. Each of these gives back what it was given, or empties it,
@@ -104,7 +131,7 @@ def _mapping(pairs: object = None) -> dict[object, object]:
 
 
 def _set(items: object = None) -> set[object]:
-    return {_plain(item) for item in _emptied(items)}
+    return plain_set(_emptied(items))
 
 
 def _emptied(items: object) -> list[object]:

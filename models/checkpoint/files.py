@@ -20,6 +20,7 @@ from legoexport.models.checkpoint.zip_container import ZIP_SIGNATURE, read_zip
 METADATA_KEY = "legoexport"
 SAFETENSORS_SUFFIX = ".safetensors"
 _HEADER_LENGTH_BYTES = 8
+_MOST_HEADER_BYTES = 2**24  # a name, a type and a shape for each of 100,000 tensors
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class Content:
     Attributes:
         sha256: Digest of the very bytes that were read, hexadecimal.
         container: "zip", "legacy" or "safetensors".
+        size_bytes: Of the file.
         value: The value saved; tensors are `StoredTensor`, modules are `StandIn`.
     """
 
     sha256: str
     container: str
+    size_bytes: int
     value: object
 
 
@@ -77,7 +80,7 @@ def read_content(data: bytes) -> Content:
         MalformedFileError: It is damaged, or no checkpoint.
     """
     container, value = _contained(data)
-    return Content(hashlib.sha256(data).hexdigest(), container, value)
+    return Content(hashlib.sha256(data).hexdigest(), container, len(data), value)
 
 
 def _contained(data: bytes) -> tuple[str, object]:
@@ -92,10 +95,12 @@ def _contained(data: bytes) -> tuple[str, object]:
 
 
 def _read_safetensors(data: bytes) -> object:
+    header_bytes = int.from_bytes(data[:_HEADER_LENGTH_BYTES], "little")
+    if header_bytes > _MOST_HEADER_BYTES:
+        raise MalformedFileError(f"a safetensors header of {header_bytes} bytes")
     with foreign_reader("a safetensors file that ends early or is damaged"):
         loaded = load_safetensors(data)
     tensors = {name: _in_memory(tensor) for name, tensor in loaded.items()}
-    header_bytes = int.from_bytes(data[:_HEADER_LENGTH_BYTES], "little")
     header = _json_object(data[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + header_bytes])
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or METADATA_KEY not in metadata:

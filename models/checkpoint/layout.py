@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from legoexport.errors import CheckpointError
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint.allowed_globals import StandIn
+from legoexport.models.checkpoint.inert import Inert
 from legoexport.models.checkpoint.tensors import StoredTensor
 from legoexport.models.checkpoint.training_facts import recorded_normalization
 from legoexport.models.checkpoint.whole_model import state_of, walk
+from legoexport.models.checkpoint.wrapped import MODEL_KEYS, unwrapped, without_prefixes
 
 FORMAT = "legoexport"
 VERSION = 1
-_NESTING_KEYS = ("state_dict", "model", "net", "model_state_dict")
-_PARALLEL_PREFIX = "module."
 _LISTED_COUNT = 5
+_MOST_ITEMS = 100
 _SHOWN_LENGTH = 80
 
 
@@ -30,6 +31,8 @@ class Layout:
         modules: Stand-ins by dotted module name, where the file holds a whole model.
         arch: Architecture, where the file names it.
         hyperparameters: Arguments of the architecture, where the file gives them.
+        prefix: What was taken off the names of all tensors.
+        note: Which weights were taken, where the file has several.
         normalization: Of the pictures in training, where the file records it.
     """
 
@@ -39,13 +42,16 @@ class Layout:
     arch: str | None = None
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     normalization: Normalization | None = None
+    prefix: str = ""
+    note: str = ""
 
 
-def find_layout(value: object) -> Layout:
+def find_layout(value: object, weights: str | None = None) -> Layout:
     """Find the weights in the value that a checkpoint saved.
 
     Args:
         value: What it holds.
+        weights: "model" or "ema"; None takes the model's where the file has both.
 
     Returns:
         The weights, and what is known about them.
@@ -55,28 +61,29 @@ def find_layout(value: object) -> Layout:
     """
     if isinstance(value, dict) and value.get("format") == FORMAT:
         return _own(value)
-    value = _unwrapped(value)
+    found = unwrapped(value, weights)
+    value = found.value
     if isinstance(value, StandIn):
         modules = walk(value)
         tensors = _named_tensors(state_of(modules))
-        return Layout("published pickled model", tensors, modules)
+        return Layout("published pickled model", tensors, modules, note=found.note)
+    if isinstance(value, Inert) and not _has_tensors(value):
+        raise CheckpointError(
+            "a whole object, of a class that is not the published network's",
+            received=value.name,
+            legal="a state_dict, or a whole published lego_vgg16",
+            next_step="where the model was trained, save its weights alone: "
+            "torch.save(model.state_dict(), 'weights.pt')",
+        )
     if not isinstance(value, dict) or not _has_tensors(value):
         raise CheckpointError(
             "the file holds no weights",
             received=_summary(value),
-            legal=f"a state_dict, by itself or under one of {', '.join(_NESTING_KEYS)}",
+            legal=f"a state_dict, by itself or under one of {', '.join(MODEL_KEYS)}",
             next_step="save model.state_dict() with torch.save",
         )
-    return Layout("state_dict", _without_prefix(_named_tensors(value)))
-
-
-def _unwrapped(value: object) -> object:
-    for _depth in _NESTING_KEYS:  # no file needs more levels, and one may contain itself
-        if not isinstance(value, dict):
-            break
-        inner = (value.get(key) for key in _NESTING_KEYS)
-        value = next((item for item in inner if isinstance(item, (dict, StandIn))), value)
-    return value
+    prefix, tensors = without_prefixes(_named_tensors(value))
+    return Layout("state_dict", tensors, prefix=prefix, note=found.note)
 
 
 def _has_tensors(value: dict[object, object]) -> bool:
@@ -106,12 +113,6 @@ def _named_tensors(value: object) -> dict[str, StoredTensor]:
     return tensors
 
 
-def _without_prefix(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    if not all(name.startswith(_PARALLEL_PREFIX) for name in tensors):
-        return tensors
-    return {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in tensors.items()}
-
-
 def _own(value: dict[object, object]) -> Layout:
     if value.get("version") != VERSION:
         raise CheckpointError(
@@ -133,10 +134,12 @@ def _own(value: dict[object, object]) -> Layout:
 
 def _plain(name: object, value: object) -> object:
     items = value if isinstance(value, (list, tuple)) else (value,)
-    if not all(isinstance(item, (str, int, float, type(None))) for item in items):
+    if len(items) > _MOST_ITEMS or not all(
+        isinstance(item, (str, int, float, type(None))) for item in items
+    ):
         raise CheckpointError(
             f"hyperparameter {name!r} is not a plain value",
             received=type(value).__name__,
-            legal="text, numbers, and lists of them",
+            legal=f"text, numbers, and lists of at most {_MOST_ITEMS} of them",
         )
     return tuple(items) if isinstance(value, list) else value

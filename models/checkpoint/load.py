@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
 from legoexport.errors import CheckpointError
+from legoexport.models.checkpoint.damage import MalformedFileError
 from legoexport.models.checkpoint.tensors import StoredTensor
 
 _FLOATING = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 _INTEGER = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 _LISTED_COUNT = 5
+_MOST_SHARING = 4  # weights that are tied
+_COUNTER = ".num_batches_tracked"
 
 
 def check_fit(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
@@ -43,6 +47,41 @@ def check_fit(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
                 received=tensors[name].dtype,
                 legal=", ".join(sorted(map(str, legal))),
             )
+
+
+def check_total(tensors: Mapping[str, StoredTensor], file_size_bytes: int) -> None:
+    """Refuse a file whose tensors show the same few numbers again and again.
+
+    Args:
+        tensors: Weights by dotted name.
+        file_size_bytes: Length of the file.
+
+    Raises:
+        MalformedFileError: They hold several times the bytes of the file.
+    """
+    total_bytes = sum(math.prod(each.shape) * each.dtype.itemsize for each in tensors.values())
+    if total_bytes > _MOST_SHARING * file_size_bytes:
+        raise MalformedFileError(
+            f"tensors of {total_bytes} bytes in a file of {file_size_bytes}, all over each other"
+        )
+
+
+def absent_counters(
+    wanted: Mapping[str, torch.Tensor], tensors: Mapping[str, StoredTensor]
+) -> dict[str, StoredTensor]:
+    """Return zeros for counters of batches that torch before 0.4.1 did not save.
+
+    They count batches seen in training, and no result depends on them.
+
+    Args:
+        wanted: The network's state_dict.
+        tensors: Weights by dotted name.
+    """
+    return {
+        name: StoredTensor(tensor.dtype, (), lambda: torch.tensor(0))
+        for name, tensor in wanted.items()
+        if name.endswith(_COUNTER) and name not in tensors and tensor.shape == ()
+    }
 
 
 def _check_names(names: set[str], problem: str) -> None:

@@ -10,10 +10,15 @@ from legoexport.models.checkpoint.allowed_globals import (
     MODULE_CLASSES,
     Global,
     StandIn,
+    plain_set,
     store,
 )
-from legoexport.models.checkpoint.damage import MalformedFileError
+from legoexport.models.checkpoint.damage import ForeignGlobalError, MalformedFileError
+from legoexport.models.checkpoint.inert import Inert, is_value, may_be_class
 from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, Storage
+
+_MOST_REFERENCE_ITEMS = 8
+_MOST_KEY_LENGTH = 100
 
 StorageReader = Callable[[str, str, object], Storage]
 """Makes a storage from the key, the dotted storage type and the element count in the file."""
@@ -117,16 +122,29 @@ class PickleMachine:
     def extend(self, items: list[object] | tuple[object, ...]) -> None:
         """Append to the list on top of the stack."""
         target = self.top()
-        if not isinstance(target, list):
+        if isinstance(target, list):
+            target.extend(items)
+        elif not isinstance(target, Inert):
             raise MalformedFileError(f"items appended to a {type(target).__name__}")
-        target.extend(items)
+
+    def add_items(self, items: list[object]) -> None:
+        """Add to the set on top of the stack."""
+        target = self.top()
+        if not isinstance(target, set):
+            raise MalformedFileError(f"items added to a {type(target).__name__}")
+        target.update(plain_set(items))
 
     def new_object(self) -> None:
         """Stand in for an object that the pickle makes from a class."""
         made_from, _arguments = self.pop_many(2)
-        if not isinstance(made_from, Global) or made_from.name not in MODULE_CLASSES:
+        if not isinstance(made_from, Global):
+            raise MalformedFileError("an object made from something that is not a class")
+        if made_from.name in MODULE_CLASSES:
+            self.push(StandIn(made_from.name))
+        elif is_value(made_from.name) or may_be_class(made_from.name):
+            self.push(Inert(made_from.name))
+        else:
             raise MalformedFileError("an object made from something that is not a module class")
-        self.push(StandIn(made_from.name))
 
     def build(self) -> None:
         """Give the object on top of the stack its state."""
@@ -141,15 +159,22 @@ class PickleMachine:
         function, arguments = self.pop_many(2)
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise MalformedFileError("a call to something that is not a function")
-        if function.name not in CONSTRUCTORS:
+        if function.name in CONSTRUCTORS:
+            self.push(CONSTRUCTORS[function.name].call(arguments))
+        elif is_value(function.name) or (may_be_class(function.name) and not arguments):
+            self.push(Inert(function.name))
+        elif may_be_class(function.name):
+            raise ForeignGlobalError(function.name)
+        else:
             raise MalformedFileError(f"a call to {function.name}")
-        self.push(CONSTRUCTORS[function.name].call(arguments))
 
     def persistent(self) -> None:
         """Replace a reference by the storage, or the class, that it points to."""
         match self.pop():
+            case tuple(reference) if len(reference) > _MOST_REFERENCE_ITEMS:
+                raise MalformedFileError("a reference of too many parts")
             case ("storage", Global(name), str(key), _location, numel, *view) if (
-                name in STORAGE_DTYPES and not any(view)
+                name in STORAGE_DTYPES and len(key) <= _MOST_KEY_LENGTH and not any(view)
             ):
                 self.push(self._read_storage(key, name, numel))
             # The legacy format wraps each module class, with its source code, on first use.

@@ -13,11 +13,14 @@ import pickle
 import struct
 from collections.abc import Callable, Mapping
 
-from legoexport.models.checkpoint.allowed_globals import find_global
+from legoexport.models.checkpoint.allowed_globals import find_global, plain_set
 from legoexport.models.checkpoint.damage import MalformedFileError
+from legoexport.models.checkpoint.inert import Inert
 from legoexport.models.checkpoint.pickle_machine import PickleMachine, StorageReader
 
 Instruction = Callable[[PickleMachine], None]
+# The training state of a large network takes a hundred thousand; one byte can ask for an object.
+_MOST_STEPS = 1_200_000
 
 
 def read_pickle(data: bytes, start: int, read_storage: StorageReader) -> tuple[object, int]:
@@ -53,11 +56,13 @@ def follow(machine: PickleMachine, instructions: Mapping[bytes, Instruction]) ->
         ForeignGlobalError: It asks for a name outside the vocabulary.
         MalformedFileError: It ends early, or has an instruction that is not known.
     """
-    while (opcode := machine.take(1)) != pickle.STOP:
+    for _step in range(_MOST_STEPS):
+        if (opcode := machine.take(1)) == pickle.STOP:
+            return machine.pop()
         if opcode not in instructions:
             raise MalformedFileError(f"pickle instruction {opcode!r}, which has no place here")
         instructions[opcode](machine)
-    return machine.pop()
+    raise MalformedFileError(f"a pickle of more than {_MOST_STEPS} instructions")
 
 
 def _skip(count: int) -> Instruction:
@@ -79,11 +84,21 @@ def _long(machine: PickleMachine) -> None:
     machine.push(int.from_bytes(machine.take(machine.number("<B")), "little", signed=True))
 
 
+def _enormous(machine: PickleMachine) -> None:
+    # More digits than Python likes to write down, and no number that weights depend on.
+    machine.take(machine.number("<i"))
+    machine.push(Inert("builtins.int"))
+
+
 def _text(layout: str) -> Instruction:
     def push_text(machine: PickleMachine) -> None:
         machine.push(machine.text(machine.number(layout)))
 
     return push_text
+
+
+def _bytes(layout: str) -> Instruction:
+    return lambda machine: machine.push(machine.take(machine.number(layout)))
 
 
 def _tuple(count: int) -> Instruction:
@@ -106,6 +121,7 @@ INSTRUCTIONS: dict[bytes, Instruction] = {
     pickle.BININT1: _integer("<B"),
     pickle.BININT2: _integer("<H"),
     pickle.LONG1: _long,
+    pickle.LONG4: _enormous,
     pickle.BINFLOAT: _float,
     pickle.BINSTRING: _text("<i"),
     pickle.SHORT_BINSTRING: _text("<B"),
@@ -131,8 +147,13 @@ INSTRUCTIONS: dict[bytes, Instruction] = {
     pickle.BUILD: PickleMachine.build,
     pickle.REDUCE: PickleMachine.reduce,
     pickle.BINPERSID: PickleMachine.persistent,
+    pickle.BINBYTES: _bytes("<I"),
+    pickle.SHORT_BINBYTES: _bytes("<B"),
     pickle.FRAME: _skip(8),
     pickle.MEMOIZE: PickleMachine.memoize,
+    pickle.EMPTY_SET: lambda machine: machine.push(set()),
+    pickle.FROZENSET: lambda machine: machine.push(plain_set(machine.pop_mark())),
+    pickle.ADDITEMS: lambda machine: machine.add_items(machine.pop_mark()),
     pickle.SHORT_BINUNICODE: _text("<B"),
     pickle.BINUNICODE8: _text("<Q"),
     pickle.STACK_GLOBAL: lambda machine: machine.push(find_global(*machine.pop_many(2))),

@@ -17,7 +17,7 @@ from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint.damage import explained
 from legoexport.models.checkpoint.files import Content, read_bytes, read_content
 from legoexport.models.checkpoint.layout import Layout, find_layout
-from legoexport.models.checkpoint.load import check_fit, load
+from legoexport.models.checkpoint.load import absent_counters, check_fit, check_total, load
 from legoexport.models.checkpoint.network import (
     Network,
     NetworkChoice,
@@ -31,6 +31,7 @@ from legoexport.models.checkpoint.published import (
     translate,
 )
 from legoexport.models.checkpoint.whole_model import check_settings
+from legoexport.models.checkpoint.wrapped import with_names_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Checkpoint:
         stored_dtypes: Types that the file stores its floating weights in, sorted. Other types than
             float32 were converted to it.
         normalization: Of the pictures in training, where the file records it.
+        notes: What is to be said of the weights, such as which of several were taken.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class Checkpoint:
     input_shape: tuple[int, int, int]
     stored_dtypes: tuple[str, ...]
     normalization: Normalization | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_checkpoint(
@@ -71,6 +74,7 @@ def read_checkpoint(
     model: str | None = None,
     input_size: tuple[int, int] | None = None,
     dense: bool = False,
+    weights: str | None = None,
 ) -> Checkpoint:
     """Read a checkpoint. No code in the file runs, and no code that it names.
 
@@ -81,6 +85,7 @@ def read_checkpoint(
         model: The user's own network, ``package.module:factory``; this code is imported and run.
         input_size: Height and width of the input in pixels, if not the architecture's default.
         dense: Whether a network without Lego layers is expected, instead of one with them.
+        weights: "model", or "ema" for averaged ones; None takes the model's if the file has both.
 
     Returns:
         The network with its weights.
@@ -94,24 +99,32 @@ def read_checkpoint(
     data = read_bytes(path)
     with explained(path):
         content = read_content(data)
-        layout = _translated(find_layout(content.value), choice)
-        network = _filled(layout, choice)
-    return _described(path, content, layout, network)
+        layout = _translated(find_layout(content.value, weights), choice)
+        check_total(layout.tensors, content.size_bytes)
+        network, notes = _filled(layout, choice)
+    return _described(path, content, layout, network, notes)
 
 
-def _filled(layout: Layout, choice: NetworkChoice) -> Network:
-    """The network with the weights of the file, all of it checked."""
+def _filled(layout: Layout, choice: NetworkChoice) -> tuple[Network, tuple[str, ...]]:
+    """The network with the weights of the file, all of it checked; what is to be said of them."""
     network = find_network(layout, choice)
-    check_fit(network.module, layout.tensors)
+    wanted = network.module.state_dict()
+    named = with_names_of(wanted, layout.prefix, layout.tensors)
+    counters = absent_counters(wanted, named)
+    tensors = {**named, **counters}
+    check_fit(network.module, tensors)
     if layout.modules:
         check_settings(layout.modules, network.module)
-    load(network.module, layout.tensors)
+    load(network.module, tensors)
     if choice.input_size is not None:
         check_input(network)
-    return network
+    notes = (layout.note, "num_batches_tracked is not in the file: 0 taken" if counters else "")
+    return network, tuple(filter(None, notes))
 
 
-def _described(path: Path, content: Content, layout: Layout, network: Network) -> Checkpoint:
+def _described(
+    path: Path, content: Content, layout: Layout, network: Network, notes: tuple[str, ...]
+) -> Checkpoint:
     return Checkpoint(
         path=path,
         sha256=content.sha256,
@@ -123,6 +136,7 @@ def _described(path: Path, content: Content, layout: Layout, network: Network) -
         input_shape=network.input_shape,
         stored_dtypes=_stored_dtypes(layout),
         normalization=layout.normalization,
+        notes=notes,
     )
 
 

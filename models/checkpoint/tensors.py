@@ -23,6 +23,10 @@ STORAGE_DTYPES = {
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
 }
+# Early versions of torch named the storages of a GPU apart.
+STORAGE_DTYPES |= {
+    name.replace("torch.", "torch.cuda."): dtype for name, dtype in STORAGE_DTYPES.items()
+}
 _MAX_DIMENSIONS = 8
 _MAX_EXTENT = 2**40
 

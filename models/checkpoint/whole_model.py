@@ -11,6 +11,7 @@ from legoexport.models.checkpoint.allowed_globals import StandIn
 from legoexport.models.checkpoint.damage import MalformedFileError
 
 _PUBLISHED_CLASS = "vgg.lego_vgg16"
+_MOST_MODULES = 10_000
 _MAX_NAME_LENGTH = 1000
 _SHOWN_LENGTH = 40
 # What else than weights decides the result of the torch layers in the published network.
@@ -42,14 +43,16 @@ def walk(model: StandIn) -> dict[str, StandIn]:
     waiting = [("", model)]
     while waiting:
         prefix, module = waiting.pop()
-        if id(module) in seen or len(prefix) > _MAX_NAME_LENGTH:
-            raise MalformedFileError("a module that is in two places of the model, or too deep")
+        if id(module) in seen:
+            raise MalformedFileError("a module that is in two places of the model")
+        if len(seen) == _MOST_MODULES:
+            raise MalformedFileError(f"more than {_MOST_MODULES} modules")
         seen.add(id(module))
         found[prefix] = module
         for name, child in _entries(module, "_modules").items():
             if not isinstance(child, StandIn):
                 raise MalformedFileError(f"submodule {name!r} is a {type(child).__name__}")
-            waiting.append((f"{prefix}.{name}".lstrip("."), child))
+            waiting.append((_joined(prefix, name), child))
     return found
 
 
@@ -62,13 +65,25 @@ def state_of(modules: Mapping[str, StandIn]) -> dict[object, object]:
     Returns:
         Weights by dotted name.
     """
-    return {
-        f"{prefix}.{name}".lstrip("."): tensor
+    tables = [
+        (prefix, _entries(module, table))
         for prefix, module in modules.items()
         for table in ("_parameters", "_buffers")
-        for name, tensor in _entries(module, table).items()
+    ]
+    if len({id(entries) for _, entries in tables}) != len(tables):
+        raise MalformedFileError("two modules with one and the same table of weights")
+    return {
+        _joined(prefix, name): tensor
+        for prefix, entries in tables
+        for name, tensor in entries.items()
         if tensor is not None
     }
+
+
+def _joined(prefix: str, name: object) -> str:
+    if not isinstance(name, str) or len(prefix) + len(name) > _MAX_NAME_LENGTH:
+        raise MalformedFileError("a module or weight whose name is no text, or too long")
+    return f"{prefix}.{name}".lstrip(".")
 
 
 def check_settings(modules: Mapping[str, StandIn], network: nn.Module) -> None:

@@ -45,7 +45,8 @@ def test_directory(tmp_path: Path) -> None:
         (b"hello, I am no checkpoint", "bytes of no known kind"),
         (b"PK\x03\x04 and nothing more", "a zip archive that ends early"),
         (b"\x80\x02K\x01.", "a pickle that torch.save did not write"),
-        (b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", "SafetensorError"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", "a safetensors header of"),
+        (b"\x02\0\0\0\0\0\0\0{]", "SafetensorError"),
     ],
 )
 def test_no_checkpoint(tmp_path: Path, content: bytes, reason: str) -> None:

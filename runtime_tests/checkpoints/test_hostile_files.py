@@ -106,6 +106,24 @@ def test_foreign_global_is_named_and_not_run(
     assert f"asks for {name}, which" in refused(tmp_path / "trap.pth")
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"cmy.code\nrun\n(K\x01tR",  # not a class of the user's that is only made anew
+        b"cos\ngetpid\n)R",
+        b"cposix\ngetpid\n)R",
+        b"c__builtin__\nexit\n)R",
+        b"cantigravity\ngeohash\n)\x81",
+        b"ctorch.hub\nlist\n)R",
+        b"cnumpy.testing\nrundocs\n)R",
+    ],
+)
+def test_call_that_would_run_code(tmp_path: Path, call: bytes) -> None:
+    assert "asks for" in refused(
+        zipped_pickle(tmp_path / "trap.pth", b"}" + text("a") + call + b"s")
+    )
+
+
 @pytest.mark.parametrize("protocol", range(2, 6))
 def test_bare_pickle(tmp_path: Path, protocol: int) -> None:
     call = attacks(tmp_path / "sentinel")["builtins.eval"]
