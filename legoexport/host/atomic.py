@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import socket
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from legoexport.errors import UsageError
+from legoexport.host.outputs import check_regular, real_path
+
+SUFFIX = ".partial"
+# File systems end names at 255 bytes; what stands for the target leaves room for the rest.
+LONGEST_STEM = 48
+OWNER = re.compile(r"\.(?P<host>[^.]*)-(?P<pid>\d+)\.[^.]*" + re.escape(SUFFIX) + "$")
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Let the block write a file beside ``path``, and put it in the place of ``path`` in one step.
+
+    A symbolic link stays, and what it points to is written. Files that a killed process left beside
+    it are removed.
 
     Args:
         path: The file to write.
@@ -22,11 +36,15 @@ def writing(path: Path) -> Iterator[Path]:
         An empty file in the same folder; it is gone after the block, whatever happens.
 
     Raises:
-        UsageError: The folder does not exist or cannot be written, or the block raised an
-            ``OSError``; an existing file is untouched.
+        UsageError: The folder does not exist or cannot be written, ``path`` is a device, FIFO,
+            socket or folder, or the block raised an ``OSError``; an existing file is untouched.
     """
+    check_regular(path)
+    target = real_path(path)
+    prefix = f".{target.name[:LONGEST_STEM]}."
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _remove_left_behind(target.parent, prefix)
+        handle, name = tempfile.mkstemp(SUFFIX, f"{prefix}{_host()}-{os.getpid()}.", target.parent)
     except OSError as error:
         raise UsageError(
             f"cannot write {path}", received=error.strerror, next_step="choose a writable folder"
@@ -37,8 +55,8 @@ def writing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        temporary.chmod(_mode(target))
+        temporary.replace(target)
     except OSError as error:
         raise UsageError(f"cannot write {path}", received=error.strerror) from None
     finally:
@@ -67,6 +85,29 @@ def check_writable(path: Path | None) -> None:
             received="a folder" if path.is_dir() else "its folder does not exist",
             legal="a file in an existing folder",
         )
+
+
+def _remove_left_behind(folder: Path, prefix: str) -> None:
+    """Remove temporaries of processes of this machine that have ended without a word."""
+    for left in folder.glob(f"{_escaped(prefix)}*{SUFFIX}"):
+        owner = OWNER.search(left.name)
+        if owner and owner["host"] == _host() and not psutil.pid_exists(int(owner["pid"])):
+            left.unlink(missing_ok=True)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", text)
+
+
+def _host() -> str:
+    return re.sub(r"\W", "_", socket.gethostname())[:16]
+
+
+def _mode(target: Path) -> int:
+    """The permissions of the file that is replaced, else those of any new file."""
+    with contextlib.suppress(OSError):
+        return stat.S_IMODE(target.stat().st_mode)
+    return 0o666 & ~_umask()
 
 
 def _umask() -> int:
