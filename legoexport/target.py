@@ -6,44 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from legoexport.errors import UsageError
-
-CONVOLUTION_OPS = frozenset({"Conv", "Gather", "Split", "Concat", "Slice", "Mul", "Add", "Tile"})
-RESHAPE_OPS = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Expand"})
-NETWORK_OPS = frozenset(
-    {
-        "AveragePool", "BatchNormalization", "Clip", "Div", "Dropout", "Elu", "Erf", "Exp",
-        "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish",
-        "Identity", "LayerNormalization", "LeakyRelu", "MatMul", "Max", "MaxPool", "Min", "PRelu",
-        "Pad", "Pow", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Resize", "Shape", "Sigmoid",
-        "Softmax", "Sqrt", "Sub", "Tanh", "Constant", "Cast", "Softplus",
-    }
-)  # fmt: skip
-ALL_OPS = CONVOLUTION_OPS | RESHAPE_OPS | NETWORK_OPS
-# Arithmetic on constants: ONNX Runtime folds it when it loads a file, before it asks any provider
-# what it takes, so no provider ever sees it.
-FOLDED_OPS = CONVOLUTION_OPS | RESHAPE_OPS | {"Constant", "Identity", "Cast", "Sub", "Div"}
-# What these two take, from the tables of onnxruntime 1.32's usability checker, quantized operators
-# left out; a test holds them against the tables of the onnxruntime that is installed.
-NNAPI_OPS = frozenset(
-    {
-        "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv",
-        "DepthToSpace", "Div", "Elu", "Exp", "Flatten", "Floor", "Gather", "Gemm",
-        "GlobalAveragePool", "GlobalMaxPool", "Identity", "LRN", "LeakyRelu", "Log", "MatMul",
-        "Max", "MaxPool", "Min", "Mul", "Neg", "PRelu", "Pad", "Pow", "ReduceMean", "Relu",
-        "Reshape", "Resize", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
-        "Sub", "Tanh", "Transpose", "Unsqueeze",
-    }
-)  # fmt: skip
-COREML_OPS = frozenset(
-    {
-        "Add", "AveragePool", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Elu",
-        "Erf", "Exp", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid",
-        "Identity", "LayerNormalization", "LeakyRelu", "MatMul", "Max", "MaxPool", "Mul", "PRelu",
-        "Pow", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape",
-        "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
-        "Tile", "Transpose", "Unsqueeze",
-    }
-)  # fmt: skip
+from legoexport.operators import COREML_OPS, KERNEL_OPS, NNAPI_OPS
 
 # For kernels outside the blocked layout, which only x86 has: they divide a convolution among
 # threads by images and groups, but a single image without groups by its matrix product.
@@ -111,7 +74,7 @@ CPU = Target(
     opset=OPSET,
     ir_version=IR_VERSION,
     dynamic_batch=True,
-    allowed_ops=ALL_OPS,
+    allowed_ops=KERNEL_OPS,
     lowerings=("grouped",),
     rest="automatic",
     choice="time",
@@ -124,7 +87,7 @@ ARM64 = Target(
     opset=OPSET,
     ir_version=IR_VERSION,
     dynamic_batch=True,
-    allowed_ops=ALL_OPS,
+    allowed_ops=KERNEL_OPS,
     # Never groups or a convolution each first: there the SME kernels of onnxruntime 1.24 mistake
     # one fragment for another (see legoexport doctor).
     lowerings=(*STACKED, "fragment_batch"),
@@ -138,7 +101,7 @@ XNNPACK = Target(
     opset=OPSET,
     ir_version=IR_VERSION,
     dynamic_batch=False,
-    allowed_ops=ALL_OPS,
+    allowed_ops=KERNEL_OPS,
     lowerings=CONVOLUTIONS,
     # Their convolutions run on XNNPACK too, but not their Gathers: measure whether they repay it.
     rest="on request",
@@ -179,7 +142,7 @@ WEB = Target(
     opset=OPSET,
     ir_version=IR_VERSION,
     dynamic_batch=True,
-    allowed_ops=ALL_OPS,
+    allowed_ops=KERNEL_OPS,
     lowerings=(
         *STACKED,
         "grouped",

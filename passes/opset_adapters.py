@@ -45,9 +45,24 @@ def adapt_pad(node: ir.Node) -> bool:
     return len(node.inputs) <= 3  # noqa: PLR2004
 
 
+def adapt_mish(node: ir.Node) -> bool:
+    """Mish(X) = X * Tanh(Softplus(X)); the operator came with 18."""
+    graph, x = node.graph, node.inputs[0]
+    if not isinstance(graph, ir.Graph) or x is None:
+        return False
+    softplus = ir.node("Softplus", [x], name=f"{node.name}_softplus")
+    tanh = ir.node("Tanh", [softplus.outputs[0]], name=f"{node.name}_tanh")
+    graph.insert_before(node, [softplus, tanh])
+    node.op_type = "Mul"
+    node.resize_inputs(2)
+    node.replace_input_with(1, tanh.outputs[0])
+    return True
+
+
 ADAPTERS: dict[str, Callable[[ir.Node], bool]] = {
     "Split": adapt_split,
     "Pad": adapt_pad,
+    "Mish": adapt_mish,
     **dict.fromkeys(REDUCTIONS, adapt_reduction),
 }
 REDEFINED_IN_OPSET = 18

@@ -22,11 +22,27 @@ from legoexport.passes.opset_adapters import ADAPTERS, REDEFINED_IN_OPSET
 METADATA_IR_VERSION = 10
 
 
+class OpsetTooLow(UsageError):  # noqa: N818 - reads as the statement it makes
+    """An operator of the network cannot be said in the opset that was asked for. Exit code 2.
+
+    Attributes:
+        op_types: The operators, sorted.
+    """
+
+    def __init__(self, opset: int, op_types: tuple[str, ...]) -> None:
+        super().__init__(
+            f"the network cannot be written in opset {opset}",
+            received=", ".join(op_types),
+            next_step="convert with a higher --opset, or without it",
+        )
+        self.op_types = op_types
+
+
 class SetOpset(ir.passes.FunctionalPass):
     """Convert the default domain to ``opset`` and the file format to ``ir_version``.
 
     Raises:
-        UsageError: An operator has no equivalent in ``opset``.
+        OpsetTooLow: An operator has no equivalent in ``opset``.
     """
 
     def __init__(self, opset: int, ir_version: int) -> None:
@@ -81,12 +97,8 @@ class SetOpset(ir.passes.FunctionalPass):
     def _convert(self, model: ir.Model, op_types: list[str]) -> ir.Model:
         try:
             converted = version_converter.convert_version(ir.to_proto(model), self.opset)
-        except RuntimeError as error:
-            raise UsageError(
-                f"the network cannot be written in opset {self.opset}",
-                received=f"{', '.join(op_types)}: {error}",
-                next_step="convert with a higher --opset",
-            ) from None
+        except RuntimeError as error:  # an assertion of C++, which names no node
+            raise OpsetTooLow(self.opset, tuple(op_types)) from error
         return ir.from_proto(converted)
 
 

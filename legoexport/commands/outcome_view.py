@@ -51,7 +51,10 @@ def target_line(options: CompileOptions, conversion: Conversion) -> str:
         batch = f"batch {size}" + (
             ", the target's choice (--batch N for another)" if chosen else ""
         )
-    return f"{target.name}: opset {options.final_opset}, IR {target.ir_version}, {batch}"
+    opset = f"opset {conversion.compiled.opset}"
+    if conversion.compiled.opset != options.final_opset:
+        opset += f" (operators of the network need more than {options.final_opset})"
+    return f"{target.name}: {opset}, IR {target.ir_version}, {batch}"
 
 
 def cost_model_line(options: CompileOptions) -> str:

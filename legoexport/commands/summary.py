@@ -102,7 +102,7 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "arch": checkpoint.arch,
         "normalization": checkpoint.normalization and asdict(checkpoint.normalization),
         "target": options.target.name,
-        "opset": options.final_opset,
+        "opset": conversion.compiled.opset,
         "dynamic_batch": options.final_dynamic_batch,
         "partitions": [one.to_json() for one in check_partitions(model_bytes)],
         "placed_here": dict(placements_here(model_bytes, options.target.providers)),

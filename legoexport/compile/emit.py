@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import itertools
 
@@ -16,6 +17,8 @@ from legoexport.lego.names import call_name
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.replace_layers import replace_layers
 from legoexport.passes import lego_op
+
+NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 class SymbolicLegoConv2d(nn.Module):
@@ -63,6 +66,16 @@ def emit(network: FrozenNetwork, example: Tensor, *, dynamic_batch: bool, opset:
     _check_outputs(model)
     _name_layers_uniquely(model.graph, set(network.layers))
     return model
+
+
+def module_of(node: ir.Node) -> str:
+    """Return the dotted name of the torch module that an emitted node comes from.
+
+    torch 2.13's exporter notes in each node the modules around it, from the outside in, and then
+    the operator.
+    """
+    scopes = ast.literal_eval(node.metadata_props.get(NAME_SCOPES, "[]"))
+    return str(scopes[-2]) if len(scopes) > 1 else ""
 
 
 def _with_symbols(network: FrozenNetwork) -> nn.Module:

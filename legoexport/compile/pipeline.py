@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as common_passes
 from torch import Tensor
 
-from legoexport.compile.emit import emit
+from legoexport.compile.emit import emit, module_of
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.compile.stages import (
     Compiled,
@@ -28,7 +28,7 @@ from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import preferred_plan
 from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
-from legoexport.passes.set_opset import SetOpset
+from legoexport.passes.set_opset import OpsetTooLow, SetOpset
 from legoexport.passes.simplify_graph import SimplifyGraph
 
 # onnx-ir leaves tensors of more than 1024 elements alone unless told otherwise. Its faster pass,
@@ -68,11 +68,14 @@ def prepare(
     dynamic_batch, opset = options.final_dynamic_batch, options.final_opset
     run.stage("emit", emit(network, example, dynamic_batch=dynamic_batch, opset=opset))
     trained_m = {node.layer: node.frozen.m for node in lego_op.find(run.model.graph)}
+    homes = {str(node.name): module_of(node) for node in run.model.graph}
     run.apply("recognize_global_pool", RecognizeGlobalPool())
     run.apply("fold_batch_norm", FoldBatchNorm())
     run.apply("drop_unused_pairs", DropUnusedPairs())
     run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass(ANY_SIZE))
-    return Prepared(run.model, options, MappingProxyType(trained_m), tuple(run.names))
+    return Prepared(
+        run.model, options, MappingProxyType(trained_m), tuple(run.names), MappingProxyType(homes)
+    )
 
 
 def choose_plan(prepared: Prepared) -> Plan:
@@ -95,7 +98,7 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     layers = tuple(_lowered(node, plan, prepared.trained_m[node.layer]) for node in nodes)
     dense_bytes = _dense_bytes(run.model.graph)
     run.apply("lower_lego", LowerLego(plan))
-    run.apply("set_opset", SetOpset(options.final_opset, options.target.ir_version))
+    run.set_opset(options)
     run.apply("simplify_graph", SimplifyGraph())
     stages = (*prepared.stages, *run.names)
     return Compiled(ir.to_proto(run.model), stages, plan, layers, dense_bytes)
@@ -118,6 +121,21 @@ class _Run:
 
     def apply(self, name: str, rewrite: ir.passes.PassBase) -> None:
         self.stage(name, rewrite(self.model).model)
+
+    def set_opset(self, options: CompileOptions) -> None:
+        """Write the opset of the target, or the lowest one above it that the network needs."""
+        emitted = self.model.opset_imports[""]
+        for opset in range(options.final_opset, emitted):
+            try:
+                self.apply("set_opset", SetOpset(opset, options.target.ir_version))
+            except OpsetTooLow:
+                if options.opset is not None:
+                    raise
+            else:
+                return
+        self.apply(
+            "set_opset", SetOpset(max(options.final_opset, emitted), options.target.ir_version)
+        )
 
 
 def _lowered(node: lego_op.LegoNode, plan: Plan, trained_m: int) -> LoweredLayer:

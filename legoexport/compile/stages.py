@@ -26,7 +26,8 @@ class CompileOptions:
 
     Attributes:
         target: The runtime.
-        opset: Overrides the opset of the target.
+        opset: Overrides the opset of the target; without it, a network whose operators need a
+            higher one gets that.
         dynamic_batch: Overrides the target: leave the batch open, or fix it to the example's.
         plan: A lowering for each layer; None lets ``preference`` choose.
         preference: What the plan saves: latency, memory or file size.
@@ -57,7 +58,7 @@ class CompileOptions:
 
     @property
     def final_opset(self) -> int:
-        """The opset of the finished file."""
+        """The opset of the finished file, unless the network needs a higher one."""
         return self.target.opset if self.opset is None else self.opset
 
     @property
@@ -122,12 +123,14 @@ class Prepared:
         options: What it is compiled for.
         trained_m: Lego filters of each layer before unused ones were dropped.
         stages: Names of the stages so far.
+        homes: The torch module that each emitted node comes from, by the node's name.
     """
 
     model: ir.Model
     options: CompileOptions
     trained_m: Mapping[str, int]
     stages: tuple[str, ...]
+    homes: Mapping[str, str]
 
     @property
     def sites(self) -> list[Site]:
@@ -152,3 +155,8 @@ class Compiled:
     plan: Plan
     layers: tuple[LoweredLayer, ...]
     dense_bytes: int
+
+    @property
+    def opset(self) -> int:
+        """Version of the default domain in the file."""
+        return next(one.version for one in self.model.opset_import if one.domain == "")

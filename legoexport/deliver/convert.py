@@ -97,7 +97,7 @@ def convert_module(
     compiled = lower(prepared, tuned.plan if tuned else choose_plan(prepared), announce)
     progress("holding invariants")
     unstamped = compiled.model.SerializeToString(deterministic=True)
-    invariants.check_operators(compiled.model, options.target)
+    invariants.check_operators(compiled.model, options.target, prepared.homes)
     invariants.check_banks_stored_once(compiled)
     invariants.check_loads(unstamped)
     progress("proving parity")

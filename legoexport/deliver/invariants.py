@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from legoexport.compile.stages import Compiled
-from legoexport.errors import InvariantBroken
+from legoexport.errors import InvariantBroken, UsageError
 from legoexport.inspect.inventory import StoredBytes
 from legoexport.lego.counts import FLOAT_BYTES, INDEX_BYTES
 from legoexport.lego.frozen import FrozenLego
-from legoexport.target import CPU, FOLDED_OPS, Target
+from legoexport.lego.names import owner
+from legoexport.operators import FOLDED_OPS
+from legoexport.target import CPU, Target
 
 # Room for the index rows of a lowering and for other small constants.
 SIZE_MARGIN_RATIO = 0.05
@@ -42,28 +45,45 @@ def limit_bytes(budget: StoredBytes) -> int:
     return budget.total_bytes + int(SIZE_MARGIN_RATIO * (budget.total_bytes - budget.graph_bytes))
 
 
-def check_operators(model: onnx.ModelProto, target: Target) -> None:
+def check_operators(
+    model: onnx.ModelProto, target: Target, homes: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Every operator is standard and on the list of the target.
 
     Nodes that only read constants need not be: ONNX Runtime folds them when it loads the file.
 
+    Args:
+        model: The finished graph.
+        target: What it is for.
+        homes: The module that each node of the user's network comes from, by the node's name.
+
     Raises:
-        InvariantBroken: An operator is not on the list; it is named with its node.
+        UsageError: An operator of the network is not on the list; module and node are named.
+        InvariantBroken: An operator of a lowered Lego layer is not.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
         folded = constants.issuperset(filter(None, node.input)) and node.op_type in FOLDED_OPS
         if node.domain not in ("", "ai.onnx") or not (folded or node.op_type in target.allowed_ops):
-            raise InvariantBroken(
-                f"node {node.name} is outside what target {target.name} takes",
-                received=f"{node.domain or 'ai.onnx'}::{node.op_type}",
-                legal=", ".join(sorted(target.allowed_ops)),
-                next_step=None
-                if target.name == CPU.name
-                else "take target cpu, which has them all",
-            )
+            raise _outside(node, target, homes)
         if folded:
             constants.update(node.output)
+
+
+def _outside(
+    node: onnx.NodeProto, target: Target, homes: Mapping[str, str]
+) -> InvariantBroken | UsageError:
+    kind = UsageError if owner(node.name) is None else InvariantBroken
+    home = homes.get(node.name)
+    where = f" of module {home}" if home else ""
+    return kind(
+        f"node {node.name}{where} is outside what target {target.name} takes",
+        received=f"{node.domain or 'ai.onnx'}::{node.op_type}",
+        legal="an operator that this target runs; legoexport targets --json lists them",
+        next_step="compute it outside of the network"
+        if target.name == CPU.name or node.op_type not in CPU.allowed_ops
+        else f"take target {CPU.name}, which runs it",
+    )
 
 
 def check_banks_stored_once(compiled: Compiled) -> None:

@@ -15,7 +15,7 @@ from legoexport.compile.freeze import freeze
 from legoexport.compile.pipeline import compile_network
 from legoexport.compile.stages import Compiled, CompileOptions
 from legoexport.deliver import invariants
-from legoexport.errors import InvariantBroken
+from legoexport.errors import InvariantBroken, UsageError
 from legoexport.passes.lowerings import LOWERINGS
 from legoexport.target import CPU
 from runtime_tests.networks import plan_where_it_serves, small_net
@@ -96,11 +96,15 @@ def test_the_budget_counts_banks_tables_and_dense_layers(compiled: Compiled) -> 
     assert stem_and_classifier <= budget.dense_bytes <= stem_and_classifier + 64
 
 
-@pytest.mark.parametrize(("domain", "op_type"), [("legoexport", "LegoConv2d"), ("", "LSTM")])
+@pytest.mark.parametrize(("domain", "op_type"), [("legoexport", "LegoConv2d"), ("", "Loop")])
 def test_an_operator_outside_the_list_is_named(
     compiled: Compiled, domain: str, op_type: str
 ) -> None:
     node = helper.make_node(op_type, ["input"], ["z"], name="odd", domain=domain)
+    broken = changed(compiled, lambda model: model.graph.node.append(node))
+    with pytest.raises(UsageError, match=rf"odd of module head(.|\n)*{op_type}"):
+        invariants.check_operators(broken.model, CPU, {"odd": "head"})
+    node.name = "layer/merge/odd"
     broken = changed(compiled, lambda model: model.graph.node.append(node))
     with pytest.raises(InvariantBroken, match=rf"odd(.|\n)*{op_type}"):
         invariants.check_operators(broken.model, CPU)

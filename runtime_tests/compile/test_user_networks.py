@@ -16,6 +16,7 @@ from legoexport.errors import UsageError
 from legoexport.models.compute_in import computing_in
 from legoexport.models.plain_copy import plain_copy
 from legoexport.ort.session import RuntimeModel
+from legoexport.target import COREML
 from runtime_tests.compile.user_networks import CONVERTED, EXAMPLE, REFUSED, before
 
 QUICK_COUNT = 5
@@ -58,6 +59,20 @@ def test_a_refusal_names_the_module_in_a_few_lines(name: str) -> None:
     with pytest.raises(UsageError, match=words) as refused:
         convert_module(build(), EXAMPLE)
     assert len(str(refused.value).splitlines()) < LONGEST_MESSAGE_LINES
+
+
+def test_a_network_gets_the_opset_that_it_needs_unless_another_is_asked_for() -> None:
+    network, _ = CONVERTED["fold, of opset 18"](), torch.manual_seed(0)
+    assert convert_module(network, EXAMPLE).compiled.opset == 18
+    with pytest.raises(UsageError, match=r"(?s)opset 17.*received: Col2Im\n.*without it"):
+        convert_module(network, EXAMPLE, CompileOptions(opset=17))
+
+
+def test_an_operator_that_a_target_lacks_is_named_with_its_module() -> None:
+    network = nn.Sequential(before(), nn.Sequential(nn.Softsign()))
+    words = r"(?s)of module 1.0 is outside what target coreml takes.*Abs.*take target cpu"
+    with pytest.raises(UsageError, match=words):
+        convert_module(network, EXAMPLE, CompileOptions(COREML))
 
 
 @pytest.mark.parametrize(("dtype", "batch"), [(torch.float16, 1), (torch.float64, 3)])

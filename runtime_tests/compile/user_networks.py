@@ -119,6 +119,18 @@ CONVERTED: dict[str, Callable[[], nn.Module]] = {
     "adaptive maximum, to (3, 5)": lambda: before(nn.AdaptiveMaxPool2d((3, 5))),
     "RReLU": lambda: before(nn.RReLU()),
     "attention of rank 3": lambda: After(attention),
+    "unit vectors": lambda: After(lambda y: F.normalize(y.flatten(1))),
+    "vector norm": lambda: After(lambda y: y.norm(dim=1)),
+    "adaptive mean, to 7 of 8": lambda: before(nn.AdaptiveAvgPool2d(7)),
+    "instance norm": lambda: before(nn.InstanceNorm2d(8), nn.GroupNorm(2, 8), nn.SiLU()),
+    "transposed convolution": lambda: before(nn.ConvTranspose2d(8, 4, 2, 2), nn.PixelShuffle(2)),
+    "log softmax": lambda: After(lambda y: y.mean((2, 3)).log_softmax(1)),
+    "Mish": lambda: before(nn.Mish()),
+    "unfold": lambda: After(lambda y: F.unfold(y, 3)),
+    "fold, of opset 18": lambda: After(lambda y: F.fold(F.unfold(y, 3), 8, 3)),
+    "antialias, of opset 18": lambda: After(
+        lambda y: F.interpolate(y, scale_factor=0.5, mode="bilinear", antialias=True)
+    ),
 }
 
 # Each is refused by a message that holds the words.
