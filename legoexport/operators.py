@@ -1,4 +1,4 @@
-"""Which operators of the default ONNX domain run where, as data that a test holds to the runtimes."""
+"""Which operators of the default ONNX domain run where: data that a test holds to the runtimes."""
 
 from __future__ import annotations
 
