@@ -159,4 +159,4 @@ class Compiled:
     @property
     def opset(self) -> int:
         """Version of the default domain in the file."""
-        return next(one.version for one in self.model.opset_import if one.domain == "")
+        return int(next(one.version for one in self.model.opset_import if one.domain == ""))
