@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from legoexport.commands.output_options import force_option
 from legoexport.errors import UsageError
-from legoexport.host.atomic import check_writable, write_bytes
+from legoexport.host.atomic import write_bytes
+from legoexport.host.kinds import Kind
 from legoexport.host.machine import describe
+from legoexport.host.outputs import Output, check_outputs
 from legoexport.host.report import print_json, print_table, print_text, step_progress
 
 if TYPE_CHECKING:
@@ -32,15 +35,17 @@ COLUMNS = ("threads", "macs/s", "bytes/s moved", "in tiles", "s/node", "s/byte s
     show_default="the one in the cache that convert reads",
     help="File to write.",
 )
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the constants as JSON.")
-def command(threads: str | None, out: Path | None, *, as_json: bool) -> None:
+def command(threads: str | None, out: Path | None, *, force: bool, as_json: bool) -> None:
     """Measure, in under a minute, how fast this machine multiplies, moves and starts.
 
     From then on convert chooses lowerings for this processor. It keeps one file in the cache,
     named after the processor; --out FILE writes another, for convert --machine FILE.
     """
     counts = _counts(threads)
-    check_writable(out)
+    if out is not None:
+        check_outputs([Output("--out", out, Kind.JSON)], {}, force=force)
 
     from legoexport.measure.calibration.kept import keep
     from legoexport.measure.calibration.run import calibrate

@@ -8,7 +8,11 @@ import click
 
 from legoexport.commands import convert_options as parse
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
-from legoexport.host.atomic import check_writable, write_bytes
+from legoexport.commands.convert_outputs import machine_file
+from legoexport.commands.convert_outputs import outputs as planned_outputs
+from legoexport.commands.output_options import force_option
+from legoexport.host.atomic import write_bytes
+from legoexport.host.outputs import check_outputs
 from legoexport.host.report import step_progress
 from legoexport.runtimes import HERE
 from legoexport.target import OBJECTIVES, TARGETS
@@ -84,6 +88,7 @@ from legoexport.target import OBJECTIVES, TARGETS
     metavar="NAME",
     help="Where --tune measures, as for bench --runtime.",
 )
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     checkpoint: Path,
@@ -109,6 +114,7 @@ def command(
     runtime: str,
     *,
     tune: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Convert CHECKPOINT to standard ONNX, prove it equal to PyTorch, and write it.
@@ -123,8 +129,13 @@ def command(
     options = parse.with_constants(
         parse.compile_options(target_name, opset, batch, plan_file, prefer, wish), machine
     )
-    for path in (out, save_plan, dense_twin):
-        check_writable(path)
+    inputs = {
+        "CHECKPOINT": checkpoint,
+        "--plan": plan_file,
+        "--machine": machine_file(machine),
+    }
+    written = planned_outputs(out, save_plan, dense_twin, save_stages, as_ort=as_ort)
+    check_outputs(written, inputs, force=force)
 
     from legoexport.commands.outcome_view import Outcome
     from legoexport.commands.summary import print_summary

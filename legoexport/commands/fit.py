@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
-from legoexport.host.atomic import check_writable
+from legoexport.commands.output_options import force_option
+from legoexport.host.kinds import Kind
+from legoexport.host.outputs import Output, check_outputs
 from legoexport.host.report import format_count, print_json, print_table, print_text, step_progress
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", default=0, help="Seed of the seedings.")
 @checkpoint_options
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
     source: Path,
@@ -60,6 +63,7 @@ def command(
     input_size: tuple[int, int] | None,
     *,
     coefficients: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Fit a LegoNet to a trained dense network, as a start for training.
@@ -70,7 +74,8 @@ def command(
     from legoexport.models.fitting.cluster import FitOptions
     from legoexport.training.from_dense import fit
 
-    check_writable(out)
+    inputs = {"--from": source, "--data": None if data is None else Path(data)}
+    check_outputs([Output("--out", out, Kind.CHECKPOINT)], inputs, force=force)
     with step_progress() as progress:
         progress("reading the checkpoint")
         dense = load_checkpoint(source, arch, settings, factory, input_size, dense=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from legoexport.commands.checkpoint_options import parse_settings
+from legoexport.commands.output_options import force_option
 from legoexport.errors import INTERRUPTED_CODE
 from legoexport.host.report import print_json, print_text
 from legoexport.training.recipe import PRESETS, choose
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     metavar="NPZ",
     help="Write the test pictures as the network sees them, for verify --data.",
 )
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON at the end.")
 def command(
     source: str,

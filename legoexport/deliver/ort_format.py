@@ -21,6 +21,11 @@ from legoexport.errors import CheckFailed
 CONFIG_SUFFIX = ".required_operators_and_types.config"
 
 
+def config_path(path: Path) -> Path:
+    """Return where the configuration of a reduced build goes, beside the file at ``path``."""
+    return path.with_suffix(CONFIG_SUFFIX)
+
+
 @dataclass(frozen=True)
 class OrtFormat:
     """A model in ORT format.

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from legoexport.deliver.convert import Conversion, rounding_growth
-from legoexport.deliver.ort_format import CONFIG_SUFFIX, OrtFormat, to_ort_format
+from legoexport.deliver.ort_format import OrtFormat, config_path, to_ort_format
 from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.host import atomic
 from legoexport.parity.agreement import Agreement
@@ -100,10 +100,10 @@ def package(
 
 def write(packed: Package, path: Path) -> Path:
     """Write the file, and beside it the configuration for a reduced build; return where."""
-    config_path = path.with_suffix(CONFIG_SUFFIX)
-    atomic.write_bytes(config_path, packed.ort.config(path.name).encode())
+    config = config_path(path)
+    atomic.write_bytes(config, packed.ort.config(path.name).encode())
     atomic.write_bytes(path, packed.ort.model_bytes)
-    return config_path
+    return config
 
 
 def _smallest(conversion: Conversion, target: Target) -> str:

@@ -73,20 +73,6 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def check_writable(path: Path | None) -> None:
-    """Check before minutes of work that the result can be written; None means nothing to write.
-
-    Raises:
-        UsageError: ``path`` is a folder, or its own folder does not exist.
-    """
-    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
-        raise UsageError(
-            f"cannot write {path}",
-            received="a folder" if path.is_dir() else "its folder does not exist",
-            legal="a file in an existing folder",
-        )
-
-
 def _remove_left_behind(folder: Path, prefix: str) -> None:
     """Remove temporaries of processes of this machine that have ended without a word."""
     for left in folder.glob(f"{_escaped(prefix)}*{SUFFIX}"):

@@ -17,6 +17,7 @@ from legoexport.errors import UsageError
 from legoexport.host.kinds import Kind, kind_of
 
 OTHER_PATH = "choose another path"
+STANDARD_OUTPUT = "-"
 IRREGULAR = {
     stat.S_IFDIR: "a folder",
     stat.S_IFCHR: "a character device",
@@ -73,7 +74,9 @@ def check_outputs(
             )
         taken[own] = output.what
         _check_place(output)
-        if output.kind is not None:
+        if output.kind is None:
+            _check_folder(output)
+        else:
             check_regular(output.path, output.option)
             if not force:
                 _check_kind(output, output.kind)
@@ -120,6 +123,12 @@ def check_regular(path: Path, option: str | None = None) -> None:
 
 
 def _check_place(output: Output) -> None:
+    if str(output.path) == STANDARD_OUTPUT:
+        raise UsageError(
+            f"{output.option} writes a file, and does not write to standard output",
+            received=STANDARD_OUTPUT,
+            next_step=f"name a file; ./{STANDARD_OUTPUT} is one of that name",
+        )
     folder = real_path(output.path).parent
     if not folder.is_dir():
         raise UsageError(
@@ -134,6 +143,11 @@ def _check_place(output: Output) -> None:
             received=f"no permission to write in {folder}",
             next_step="choose a writable folder",
         )
+
+
+def _check_folder(output: Output) -> None:
+    if output.path.exists() and not output.path.is_dir():
+        raise UsageError(f"{output.what} is not a folder", next_step=OTHER_PATH)
 
 
 def _check_kind(output: Output, kind: Kind) -> None:

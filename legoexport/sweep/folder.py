@@ -78,6 +78,14 @@ class Folder:
             UsageError: The folder holds cells that were trained otherwise, or cannot be made.
         """
         path = self.path / "budget.json"
+        strangers = self._strangers()
+        if strangers and not path.exists():
+            raise UsageError(
+                f"{self.path} holds something else",
+                received=strangers[0],
+                legal="a new or empty folder, or one that a sweep wrote",
+                next_step="give another --out",
+            )
         make_folder(self.path / "cells")
         if not path.exists():
             _write(path, budget)
@@ -90,6 +98,11 @@ class Folder:
                 legal=", ".join(f"{key}={known.get(key)}" for key in changed),
                 next_step="give another --out, or the same budget",
             )
+
+    def _strangers(self) -> list[str]:
+        """What is there that another call, at its start at the same time, has not made."""
+        found = self.path.iterdir() if self.path.is_dir() else ()
+        return sorted(one.name for one in found if one.name != "cells" and one.name[0] != ".")
 
     def result(self, cell: Cell) -> CellResult | None:
         """Return what a cell gave, or None if it is not finished."""

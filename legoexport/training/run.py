@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from legoexport.errors import UsageError
+from legoexport.host.kinds import Kind
+from legoexport.host.outputs import Output, check_outputs
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build, find_architecture
 from legoexport.training import precision, state
@@ -73,11 +75,16 @@ def carry_out(request: TrainingRequest, ranks: Ranks = ALONE) -> Trained:
 
 def _hold_paths(request: TrainingRequest) -> None:
     """Check before hours of training what would fail after them."""
-    written = (request.out, request.csv_path, request.test_images)
-    for folder in (file.parent for file in written if file):
-        if not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise UsageError(f"cannot write into {folder}", legal="a writable folder")
     path = state.state_path(request.out)
+    outputs = [
+        Output("--out", request.out, Kind.CHECKPOINT),
+        Output("--log", request.csv_path, Kind.TEXT),
+        Output("the state beside --out,", path, Kind.CHECKPOINT),
+    ]
+    if request.test_images:
+        outputs.append(Output("--test-images", request.test_images, Kind.ARRAYS))
+    inputs = {"--data": Path(request.source), "--start": request.start}
+    check_outputs(outputs, inputs, force=request.force)
     if path.exists() and not request.resumes:
         raise UsageError(
             f"{path} holds an unfinished training",

@@ -122,7 +122,8 @@ def test_only_a_twin_that_is_wanted_is_exported(
 
 
 def test_how_training_normalised_its_pictures_reaches_the_file(tmp_path: Path) -> None:
-    module, hyperparameters = randomize(build("lego_digits")), {}
+    module = randomize(build("lego_digits"))
+    hyperparameters: dict[str, object] = {}
     path = tmp_path / "trained.pt"
     for training, known in (
         ({"mean": [127.5], "std": [51.0]}, Normalization((0.5,), (0.2,))),

@@ -84,7 +84,7 @@ def test_no_later_tool_has_to_merge_the_banks() -> None:
 
 
 def test_weights_that_do_not_lie_in_order_are_compared_too() -> None:
-    network = called_twice().to(memory_format=torch.channels_last)
+    network = called_twice().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     conversion = convert_module(network, EXAMPLE, CompileOptions())
     inventory = summarize_model(onnx.load_from_string(conversion.model_bytes))
     assert inventory.stored.bank_bytes == (FILTERS - 1) * FILTER_BYTES

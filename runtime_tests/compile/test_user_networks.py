@@ -106,7 +106,7 @@ def test_casts_inside_a_network_change_no_precision(dtype: torch.dtype) -> None:
 WRAPPED: dict[str, Callable[[nn.Module], nn.Module]] = {
     "compiled": torch.compile,  # type: ignore[dict-item]
     "DataParallel": nn.DataParallel,
-    "both": lambda network: nn.DataParallel(torch.compile(network)),  # type: ignore[arg-type]
+    "both": lambda network: nn.DataParallel(torch.compile(network)),  # type: ignore[type-var]
 }
 
 
@@ -116,5 +116,5 @@ def test_wrappers_come_off_inside_and_outside(name: str) -> None:
     names = [name for name, _ in inner.named_modules()]
     assert [name for name, _ in plain_copy(WRAPPED[name](inner)).named_modules()] == names
     nested = plain_copy(nn.Sequential(WRAPPED[name](inner)))
-    assert [name for name, _ in nested[0].named_modules()] == names  # type: ignore[index,union-attr]
+    assert [name for name, _ in nested[0].named_modules()] == names  # type: ignore[index]
     assert all(one.training for one in inner.modules()), "the network itself stays as it is"

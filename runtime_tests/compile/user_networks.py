@@ -104,7 +104,7 @@ CONVERTED: dict[str, Callable[[], nn.Module]] = {
     "spectral norm": lambda: spectral(parametrizations.spectral_norm),
     "pruned": pruned,
     "compiled": lambda: torch.compile(before(nn.ReLU())),  # type: ignore[dict-item,return-value]
-    "a part compiled": lambda: nn.Sequential(torch.compile(lego()), nn.ReLU()),  # type: ignore[arg-type]
+    "a part compiled": lambda: nn.Sequential(torch.compile(lego()), nn.ReLU()),  # type: ignore[call-overload]
     "DataParallel": lambda: nn.DataParallel(before(nn.ReLU())),
     "AveragedModel": lambda: torch.optim.swa_utils.AveragedModel(before(nn.ReLU())),
     "half": lambda: before(nn.BatchNorm2d(8)).half(),

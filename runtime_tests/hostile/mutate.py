@@ -18,7 +18,7 @@ FRAGMENTS = (
     *(b"G" + struct.pack(">d", 1e300), b"G" + struct.pack(">d", float("nan"))),
 )
 REPEATED = (b"]", b"}", b")", b"N", b"h\x00", b"K\x01", b")\x85", b"(", b"h\x00h\x00\x86q\x00")
-VALUES = (
+VALUES: tuple[object, ...] = (
     *EDGES,
     *(-1, 1e300, "F32", "F8_E4M3", [], [2**40, 2**40], [0, 10**12], {}, None),
     *("word " * 20_000, '{"format": "legoexport"}', "[" * 5000),

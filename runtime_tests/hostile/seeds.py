@@ -59,7 +59,7 @@ def zipped(records: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> 
 @cache
 def instructions(pickled: bytes) -> tuple[bytes, ...]:
     """The instructions of the first pickle in the bytes, each with its argument."""
-    starts = [position for _opcode, _argument, position in pickletools.genops(pickled)]
+    starts = [position or 0 for _opcode, _argument, position in pickletools.genops(pickled)]
     ends = [*starts[1:], starts[-1] + 1]
     return tuple(pickled[start:end] for start, end in zip(starts, ends, strict=True))
 

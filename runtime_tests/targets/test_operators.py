@@ -48,7 +48,7 @@ def is_composed() -> set[str]:
         one.name
         for one in onnx.defs.get_all_schemas()
         if one.domain == "" and one.since_version <= OPSETS[-1]
-        if one.has_function or one.has_context_dependent_function
+        if one.has_function or one.has_context_dependent_function  # type: ignore[attr-defined]
     }
 
 

@@ -141,7 +141,7 @@ def coefficients_per_output(path: Path) -> list[int]:
     """Columns of the weight of each merge's sum, once folded."""
     model = ir.from_proto(shape_inference.infer_shapes(onnx.load(path), data_prop=True))
     sums = [node for node in model.graph if str(node.name).endswith("/merge/sum")]
-    return [node.inputs[1].shape[1] for node in sums]  # type: ignore[index, misc, union-attr]
+    return [node.inputs[1].shape[1] for node in sums]  # type: ignore[index, misc]
 
 
 @pytest.mark.parametrize("asked", [["--out", "a.ort"], ["--out", "a.onnx", "--objective", "size"]])
