@@ -155,6 +155,7 @@ def _print(found: Verification, *, per_layer: bool, as_json: bool) -> None:
         print_text(str(found.agreement.accuracy))
     if found.layers:
         print_text(view.layers_line(found.layers))
+    print_text(str(found.exact))
     for note in found.notes:
         print_text(f"note: {note}")
     _print_where(found.replays)

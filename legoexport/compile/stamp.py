@@ -16,6 +16,8 @@ from legoexport.lego.normalization import Normalization
 from legoexport.version import __version__
 
 PREFIX = "legoexport."
+# Stands in the place of a checkpoint's digest.
+FROM_MODULE = "none: converted from a live module"
 PACKAGES = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxsim", "numpy")
 
 
@@ -38,12 +40,12 @@ def stamp(
     model.CopyFrom(compiled.model)
     model.producer_name, model.producer_version = "legoexport", __version__
     facts = {
-        "checkpoint_sha256": checkpoint_sha256 or "none: converted from a live module",
+        "checkpoint_sha256": checkpoint_sha256 or FROM_MODULE,
         "mask_sha256": mask_digest(compiled.layers),
         "target": target,
         "plan": compiled.plan.to_json(),
         "passes": json.dumps(compiled.stages),
-        "versions": json.dumps(_versions()),
+        "versions": json.dumps(installed_versions()),
         LAYERS_KEY.removeprefix(PREFIX): write_layers(map(_record, compiled.layers)),
         "measured_relative_error": f"{relative_error:.3g}",
     }
@@ -103,5 +105,6 @@ def _record(layer: LoweredLayer) -> LayerRecord:
     return LayerRecord(layer.layer, layer.input, layer.output, layer.lowering, shape)
 
 
-def _versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
+    """Return the versions of legoexport and of the packages that a file names."""
     return {"legoexport": __version__} | {name: metadata.version(name) for name in PACKAGES}

@@ -5,33 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import onnxruntime
-import torch
 
 from legoexport.compile.freeze import FrozenNetwork
-from legoexport.compile.stages import CompileOptions
 from legoexport.compile.stamp import read_stamp
 from legoexport.errors import UsageError
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.blame import (
-    CompileInputs,
     StageCheck,
     layer_check,
     network_check,
     recompile,
 )
+from legoexport.parity.exact import ExactCheck
 from legoexport.parity.expectation import ExpectedLayer
 from legoexport.parity.judge import combine
 from legoexport.parity.judge_outputs import judge_sets
 from legoexport.parity.layer_check import LayerAgreement
-from legoexport.parity.opened import OpenedModel
 from legoexport.parity.pair import ModelPair
+from legoexport.parity.rebuild import compile_inputs
 from legoexport.parity.walk import first_failure
-from legoexport.passes.plan import Plan
 from legoexport.runtimes.base import Replay
-from legoexport.target import find_target
 
-DEFAULT_DOMAINS = ("", "ai.onnx")
+CHANGED = "the file was changed after conversion"
 OUTSIDE_NOTE = "every Lego layer is within tolerance: the error is outside of them"
 
 
@@ -43,6 +39,7 @@ def diagnose(
     layers: Sequence[LayerAgreement],
     agreements: Mapping[str, Agreement],
     replays: Sequence[Replay],
+    exact: ExactCheck,
 ) -> tuple[str, ...]:
     """Say what is wrong with a model that failed its check, and where it came from.
 
@@ -53,7 +50,10 @@ def diagnose(
         layers: How well each does, in the same order.
         agreements: How well the whole does, by the name of the set of inputs.
         replays: What was judged, if the outputs are not from this process.
+        exact: How the file differs from the one that the checkpoint gives.
     """
+    if exact.differences:
+        return *_symptoms(layers), *exact.lines, f"probable cause: {CHANGED}"
     failure = first_failure(layers)
     if failure is not None:
         symptom = describe_layer(failure)
@@ -74,30 +74,17 @@ def diagnose(
     return symptom, *_describe_cause(pair, network, is_right)
 
 
+def _symptoms(layers: Sequence[LayerAgreement]) -> tuple[str, ...]:
+    failure = first_failure(layers)
+    return () if failure is None else (describe_layer(failure),)
+
+
 def describe_layer(failure: LayerAgreement) -> str:
     """Name the layer that is out of tolerance."""
     return (
         f"first layer out of tolerance: {failure.layer} (lowering {failure.lowering}), worst"
         f" output channel {failure.worst_channel}, error {failure.limit_ratio:.3g} times the limit"
     )
-
-
-def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs:
-    """Read from a converted file how it was compiled.
-
-    Raises:
-        UsageError: The plan or the target in its metadata is damaged or unknown.
-    """
-    stamp, batch_size = read_stamp(opened.model), opened.runtime.fixed_batch_size
-    opsets = {entry.domain: entry.version for entry in opened.model.opset_import}
-    options = CompileOptions(
-        target=find_target(stamp.get("target", "")),
-        opset=next(opsets[domain] for domain in DEFAULT_DOMAINS if domain in opsets),
-        dynamic_batch=batch_size is None,
-        plan=Plan.from_json(stamp.get("plan", ""), source="legoexport.plan in the model"),
-    )
-    example = torch.zeros(batch_size or 1, *opened.runtime.input_shape)
-    return CompileInputs(network, example, options)
 
 
 def _describe_cause(
@@ -113,7 +100,7 @@ def _describe_cause(
     recorded = read_stamp(pair.opened.model).get("mask_sha256")
     masks = "the" if result.mask_sha256 == recorded else "NOT the"
     evidence = f"no pass introduces it; the file records {masks} masks that this checkpoint has"
-    cause = pair.checkpoint_note or "the file was changed after conversion"
+    cause = pair.checkpoint_note or CHANGED
     return evidence, f"probable cause: {cause}"
 
 

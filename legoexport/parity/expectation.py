@@ -58,9 +58,17 @@ class ExpectedLayer:
     emitted: EmittedLayer
 
 
-def emitted_layers(network: FrozenNetwork, example: Tensor) -> dict[str, EmittedLayer]:
-    """Emit ``network`` for inputs like ``example (b, c, h, w)`` and return its layers by name."""
-    model = emit(network, example, dynamic_batch=False, opset=EXPORTER_OPSET)
+def emitted_layers(
+    network: FrozenNetwork, example: Tensor, emitted: onnx.ModelProto | None = None
+) -> dict[str, EmittedLayer]:
+    """Emit ``network`` for inputs like ``example (b, c, h, w)`` and return its layers by name.
+
+    ``emitted`` is what ``emit`` gave for inputs of that size already, if it did.
+    """
+    if emitted is None:
+        model = emit(network, example, dynamic_batch=False, opset=EXPORTER_OPSET)
+    else:
+        model = ir.from_proto(emitted)
     return {
         node.layer: EmittedLayer(
             raw=DenseForm.of(network.layers[module_name(node.layer)]),

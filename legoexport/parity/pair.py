@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from legoexport.compile.stamp import read_stamp
+from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.bundle import GoldenSet
@@ -32,6 +33,7 @@ class ModelPair:
         opened: The ONNX model.
         inputs: Images, set by set.
         references: What PyTorch gives for each set.
+        normalization: Of the pictures in training, where the checkpoint records it.
     """
 
     module: nn.Module
@@ -39,6 +41,7 @@ class ModelPair:
     opened: OpenedModel
     inputs: tuple[InputSet, ...]
     references: tuple[Reference, ...]
+    normalization: Normalization | None = None
 
     @property
     def checkpoint_note(self) -> str | None:
@@ -110,4 +113,5 @@ def pair_up(
         opened=opened,
         inputs=inputs,
         references=tuple(reference.run(one.images) for one in inputs),
+        normalization=network.normalization if isinstance(network, Checkpoint) else None,
     )

@@ -13,20 +13,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from legoexport.compile.freeze import freeze
+from legoexport.compile.freeze import FrozenNetwork, freeze
+from legoexport.compile.stages import Stage
+from legoexport.compile.stamp import read_stamp
+from legoexport.errors import LegoExportError, ParityFailed
 from legoexport.host.progress import Progress
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.bundle import GoldenSet
 from legoexport.parity.diagnosis import diagnose
-from legoexport.parity.expectation import emitted_layers, expected_layers
+from legoexport.parity.exact import NOT_COMPARED, ExactCheck, check_exactly
+from legoexport.parity.expectation import (
+    EmittedLayer,
+    ExpectedLayer,
+    emitted_layers,
+    expected_layers,
+)
 from legoexport.parity.judge import combine
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.opened import OpenedModel, open_model
-from legoexport.parity.pair import pair_up
+from legoexport.parity.pair import ModelPair, pair_up
 from legoexport.parity.walk import walk
 from legoexport.runtimes.base import Feed, Replay, Runtime
 from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
@@ -47,6 +57,7 @@ class Verification:
         layers: One for each Lego layer in the order of the graph.
         notes: Remarks that hold whether the check passed or not.
         diagnosis: What is wrong and where it came from; empty if all is well.
+        exact: How the file differs from the one that the network gives when it is converted again.
         replays: What other runtimes computed, if they gave the outputs that were judged.
         golden: What ``bundle.save_bundle`` needs so that the check can be repeated without PyTorch.
     """
@@ -55,6 +66,7 @@ class Verification:
     layers: tuple[LayerAgreement, ...]
     notes: tuple[str, ...]
     diagnosis: tuple[str, ...]
+    exact: ExactCheck = NOT_COMPARED
     replays: tuple[Replay, ...] = ()
     golden: tuple[GoldenSet, ...] = field(default=(), repr=False, compare=False)
 
@@ -65,8 +77,9 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether the network as a whole and every layer are within their limits."""
-        return self.agreement.passed and all(layer.passed for layer in self.layers)
+        """Whether all numbers are within their limits, and the file is what the network gives."""
+        numbers_passed = self.agreement.passed and all(layer.passed for layer in self.layers)
+        return numbers_passed and self.exact.passed
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict and all that it rests on as JSON values."""
@@ -75,6 +88,7 @@ class Verification:
             "agreement": self.agreement.to_json(),
             "sets": {name: one.to_json() for name, one in self.agreements.items()},
             "layers": [layer.to_json() for layer in self.layers],
+            "exact": self.exact.to_json(),
             "notes": list(self.notes),
             "diagnosis": list(self.diagnosis),
             **replays_json(self.replays),
@@ -108,6 +122,7 @@ def verify(
             and network differ in their shapes or layers, or a runtime elsewhere is missing or does
             not take the model.
         CheckFailed: PyTorch itself gives NaN or infinite values, or the runtime stops.
+        ParityFailed: The file cannot be judged, and is not what the checkpoint gives.
     """
     opened = open_model(model, threads)
     return verify_opened(network, opened, data=data, progress=progress, elsewhere=elsewhere)
@@ -124,24 +139,76 @@ def verify_opened(
     """Do what ``verify`` does with a model that is open already."""
     progress("running PyTorch")
     pair = pair_up(network, opened, data)
+    again = None
+    if read_stamp(opened.model):
+        progress("converting again")
+        again = _Again.of(pair)
+    try:
+        return _judge(pair, again, progress, elsewhere)
+    except LegoExportError as error:
+        if again is None or again.exact.passed:
+            raise
+        raise ParityFailed("\n".join((str(error), *again.exact.lines))) from error
+
+
+@dataclass(frozen=True)
+class _Again:
+    """The network of a converted file, brought as far as the file was."""
+
+    frozen: FrozenNetwork
+    exact: ExactCheck
+    layers: Mapping[str, EmittedLayer]
+
+    @classmethod
+    def of(cls, pair: ModelPair) -> _Again:
+        runtime = pair.opened.runtime
+        example = torch.zeros(runtime.fixed_batch_size or 1, *runtime.input_shape)
+        frozen = freeze(pair.module, example)
+        first: list[onnx.ModelProto] = []
+
+        def keep(stage: Stage) -> None:
+            if not first:  # what no pass has seen
+                first.append(stage.model)
+
+        exact = check_exactly(
+            pair.opened,
+            frozen,
+            checkpoint_sha256=pair.checkpoint_sha256,
+            normalization=pair.normalization,
+            observe=keep,
+        )
+        return cls(frozen, exact, emitted_layers(frozen, example, *first))
+
+
+def _judge(
+    pair: ModelPair, again: _Again | None, progress: Progress, elsewhere: Sequence[Runtime]
+) -> Verification:
+    opened = pair.opened
     progress("judging the outputs")
     feeds = [Feed(one.images, one.batch_size) for one in pair.inputs]
     replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
     judged = [pair.judge(replay) for replay in replays]
     agreements = by_set_and_runtime(elsewhere, judged) if judged else pair.judge_here()
     notes = tuple(note for note in (pair.checkpoint_note,) if note)
-    golden = pair.golden()
-    if not opened.records:
-        return Verification(agreements, (), (NO_LAYERS_NOTE, *notes), (), replays, golden)
-    progress("walking the layers")
-    example = torch.zeros(opened.runtime.fixed_batch_size or 1, *opened.runtime.input_shape)
-    frozen = freeze(pair.module, example)
-    emitted = emitted_layers(frozen, example)
-    expected = expected_layers(opened.model, opened.records, emitted)
-    layers = walk(opened.model, expected, pair.inputs[0], opened.threads)
-    found = Verification(agreements, layers, notes, (), replays, golden)
+    whole = Verification(agreements, (), notes, (), replays=replays, golden=pair.golden())
+    if again is None:
+        return replace(whole, notes=(NO_LAYERS_NOTE, *notes))
+    expected: tuple[ExpectedLayer, ...] = ()
+    if opened.records:
+        progress("walking the layers")
+        expected = expected_layers(opened.model, opened.records, again.layers)
+    layers = walk(opened.model, expected, pair.inputs[0], opened.threads) if expected else ()
+    found = replace(whole, layers=layers, exact=again.exact)
     if found.passed:
         return found
     progress("looking for the cause")
-    causes = diagnose(pair, frozen, expected, layers=layers, agreements=agreements, replays=replays)
+    causes = diagnose(
+        pair,
+        again.frozen,
+        expected,
+        layers=layers,
+        agreements=agreements,
+        replays=replays,
+        exact=again.exact,
+    )
     return replace(found, diagnosis=causes)

@@ -123,7 +123,9 @@ def test_a_file_changed_after_conversion_is_called_so(name: str) -> None:
     verdict = examine(file.net, change_file(file.copy(), name), sha256="0" * 64)
     assert not verdict.passed
     assert "file was changed after conversion" in verdict.diagnosis[-1]
-    assert "records the masks that this checkpoint has" in verdict.diagnosis[1]
+    layer = name.partition("/merge")[0].removesuffix(".weight")
+    assert f"tensor {name} [0" in verdict.diagnosis[-2]
+    assert f"of layer {layer}: " in verdict.diagnosis[-2]
 
 
 def test_another_checkpoint_is_the_probable_cause() -> None:
