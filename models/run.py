@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ def run_network(module: nn.Module, inputs: Sequence[Tensor], dtype: torch.dtype)
     Raises:
         UsageError: Its forward raises; the message names the module that did and the line.
     """
+    _check_arguments(module, inputs)
     place = Place("")
     try:
         with place.followed(module), computing_in(dtype):
@@ -42,6 +44,20 @@ def run_network(module: nn.Module, inputs: Sequence[Tensor], dtype: torch.dtype)
             received=f"input {shapes}; {shortened(error)}{_at(error)}",
             next_step="run the network on such an input in PyTorch first",
         ) from error
+
+
+def _check_arguments(module: nn.Module, inputs: Sequence[Tensor]) -> None:
+    signature = inspect.signature(module.forward)
+    try:
+        signature.bind(*inputs)
+    except TypeError:
+        raise UsageError(
+            f"network {type(module).__name__} does not take {len(inputs)} inputs",
+            received=f"{len(inputs)} inputs",
+            legal=f"{type(module).__name__}{signature}",
+            next_step="a network of several inputs is converted in Python:"
+            " convert_module(network, (first, second))",
+        ) from None
 
 
 class Place:

@@ -80,7 +80,7 @@ def load(name: str) -> Backbone:
     shape = input_shape(arch, HYPERPARAMETERS)
     example = torch.zeros(BATCH, *shape)
     options = CompileOptions(dynamic_batch=False)
-    inputs = tuple(replace(one, images=one.images[:BATCH]) for one in random_inputs(shape, BATCH))
+    inputs = tuple(replace(one, arrays=(one.images[:BATCH],)) for one in random_inputs(shape, BATCH))
     network = ReferenceNetwork(module)
     references = tuple(network.run(one.images) for one in inputs)
     return Backbone(name, prepare(freeze(module, example), example, options), inputs, references)
@@ -122,7 +122,8 @@ def take(backbone: Backbone, built: BuiltFile, runtime: Runtime) -> Cell:
 
 def _judged(backbone: Backbone, built: BuiltFile, runtime: str, replay: Replay) -> Cell:
     growth = built.growth * replay.rounding_growth
-    by_set = judge_outputs(backbone.inputs, backbone.references, replay.outputs, growth=growth)
+    outputs = [(one,) for one in replay.outputs]
+    by_set = judge_outputs(backbone.inputs, backbone.references, outputs, growth=growth)
     agreement = combine(by_set)
     is_finite = isfinite(agreement.max_abs_error)
     return replace(

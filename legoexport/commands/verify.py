@@ -12,10 +12,14 @@ import click
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.report import print_json, print_table, print_text, step_progress
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity import view
-from legoexport.parity.bundle import check_vacant, judge_golden, read_bundle
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.bundle import GoldenSet, check_vacant, judge_golden, read_bundle
+from legoexport.parity.bundle import replay as replay_bundle
 from legoexport.parity.bundle import save_bundle as write_bundle
 from legoexport.parity.judge import combine
+from legoexport.parity.single import check_single
 from legoexport.runtimes import HERE, MODULES, find_runtimes
 from legoexport.runtimes.base import Feed, Replay, Runtime
 from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
@@ -89,15 +93,15 @@ def command(
     and 2 if the check could not be made.
     """
     runtimes = find_runtimes(runtime, threads, runtime_version)
+    elsewhere = () if runtime == HERE else runtimes
     if bundle is not None:
         others = (arch, settings, factory, input_size, data, per_layer, save_bundle)
         if len(files) != 1 or any(others):
             legal = "verify --bundle DIR MODEL [--threads N] [--runtime NAME] [--json]"
             raise UsageError("a bundle is checked by itself", legal=legal)
-        _replay(bundle, _read(files[0]), runtimes, as_json=as_json)
+        _replay(bundle, _read(files[0]), threads, elsewhere, as_json=as_json)
         return
     path, model_path = _two(files)
-    elsewhere = () if runtime == HERE else runtimes
     if save_bundle is not None:
         check_vacant(save_bundle)
     load = partial(load_checkpoint, path, arch, settings, factory)
@@ -163,14 +167,15 @@ def _print(found: Verification, *, per_layer: bool, as_json: bool) -> None:
 
 
 def _replay(
-    bundle: Path, model_bytes: bytes, runtimes: Sequence[Runtime], *, as_json: bool
+    bundle: Path,
+    model_bytes: bytes,
+    threads: int,
+    elsewhere: Sequence[Runtime],
+    *,
+    as_json: bool,
 ) -> None:
     sets = read_bundle(bundle, model_bytes)
-    feeds = [Feed(one.images, one.batch_size) for one in sets]
-    with step_progress() as progress:
-        replays = run_each(runtimes, model_bytes, feeds, progress)
-    judged = [judge_golden(sets, one.outputs, one.rounding_growth) for one in replays]
-    agreements = by_set_and_runtime(runtimes, judged)
+    agreements, replays = _run_bundle(sets, model_bytes, threads, elsewhere)
     whole = combine(agreements)
     if as_json:
         by_set = {name: one.to_json() for name, one in agreements.items()}
@@ -183,6 +188,24 @@ def _replay(
         print_text(str(whole))
     if not whole.passed:
         raise ParityFailed("the model does not give the golden outputs of the bundle")
+
+
+def _run_bundle(
+    sets: Sequence[GoldenSet], model_bytes: bytes, threads: int, elsewhere: Sequence[Runtime]
+) -> tuple[dict[str, Agreement], tuple[Replay, ...]]:
+    with step_progress() as progress:
+        model = RuntimeModel(model_bytes, threads)
+        if not elsewhere:
+            progress(f"running {HERE}")
+            return replay_bundle(sets, model), ()
+        check_single(model)
+        feeds = [Feed(one.images, one.batch_size) for one in sets]
+        replays = run_each(elsewhere, model_bytes, feeds, progress)
+    judged = [
+        judge_golden(sets, [(output,) for output in one.outputs], one.rounding_growth)
+        for one in replays
+    ]
+    return by_set_and_runtime(elsewhere, judged), replays
 
 
 def _print_where(replays: Sequence[Replay]) -> None:

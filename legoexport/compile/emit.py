@@ -10,9 +10,9 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from legoexport.compile.example import Example, input_names, inputs_of
 from legoexport.compile.export import export
 from legoexport.compile.freeze import FrozenNetwork
-from legoexport.errors import UsageError
 from legoexport.lego.names import call_name
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.replace_layers import replace_layers
@@ -47,12 +47,12 @@ class SymbolicLegoConv2d(nn.Module):
         )
 
 
-def emit(network: FrozenNetwork, example: Tensor, *, dynamic_batch: bool, opset: int) -> ir.Model:
+def emit(network: FrozenNetwork, example: Example, *, dynamic_batch: bool, opset: int) -> ir.Model:
     """Export ``network`` through torch's dynamo exporter.
 
     Args:
         network: The frozen network.
-        example: One input ``(b, c, h, w)`` of the size to export.
+        example: One batch of every input, of the size to export.
         dynamic_batch: Leave the batch open; otherwise the batch of ``example`` is kept.
         opset: The opset wanted in the end; see ``export``.
 
@@ -60,10 +60,12 @@ def emit(network: FrozenNetwork, example: Tensor, *, dynamic_batch: bool, opset:
         UsageError: The exporter cannot express the network.
     """
     module = _with_symbols(network)
+    inputs = inputs_of(example)
     # torch.export specialises sizes 0 and 1; a dynamic batch must be traced with at least 2.
-    traced = torch.cat([example[:1], example[:1]]) if dynamic_batch else example
-    model = export(module, traced.contiguous(), dynamic_batch=dynamic_batch, opset=opset)
-    _check_outputs(model)
+    traced = [torch.cat([one[:1], one[:1]]) if dynamic_batch else one for one in inputs]
+    names = input_names(module, inputs)
+    contiguous = tuple(one.contiguous() for one in traced)
+    model = export(module, contiguous, names, dynamic_batch=dynamic_batch, opset=opset)
     _name_layers_uniquely(model.graph, set(network.layers))
     return model
 
@@ -86,16 +88,6 @@ def _with_symbols(network: FrozenNetwork) -> nn.Module:
         if isinstance(layer, FrozenLegoConv2d)
     }
     return replace_layers(module, symbols)
-
-
-def _check_outputs(model: ir.Model) -> None:
-    counts = (len(model.graph.inputs), len(model.graph.outputs))
-    if counts != (1, 1):
-        raise UsageError(
-            "a network must take one tensor and give one tensor back",
-            received=f"{counts[0]} inputs, {counts[1]} outputs",
-            next_step="wrap it in a module that does",
-        )
 
 
 def _name_layers_uniquely(graph: ir.Graph, taken: set[str]) -> None:

@@ -7,16 +7,20 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import onnx_ir as ir
 import torch
 from torch import Tensor, nn
+from torch.export.graph_signature import ConstantArgument, OutputKind
+from torch.utils._pytree import tree_unflatten
 
 from legoexport.compile.decompositions import DECOMPOSITIONS
+from legoexport.compile.graph_names import name_ends
 from legoexport.errors import UsageError
 from legoexport.models.compute_in import computing_in
+from legoexport.models.outputs import output_names
 from legoexport.models.run import Place, shortened
 
 # The lowest opset that torch 2.13's exporter writes by itself.
@@ -26,12 +30,20 @@ UNTRANSLATED = re.compile(r"torch\.ops\.(aten\.\w+)\.(\w+)")
 SOURCE_LINE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
-def export(module: nn.Module, example: Tensor, *, dynamic_batch: bool, opset: int) -> ir.Model:
+def export(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    names: Sequence[str],
+    *,
+    dynamic_batch: bool,
+    opset: int,
+) -> ir.Model:
     """Export ``module`` through torch's dynamo exporter, in float32 throughout.
 
     Args:
         module: In eval mode, with parameters in float32.
-        example: One input of the size to export; the batch is at least 2 where it is dynamic.
+        inputs: Its arguments, of the size to export; the batch is at least 2 where it is dynamic.
+        names: Of the inputs, for the graph.
         dynamic_batch: Leave the first dimension open.
         opset: The opset wanted in the end; at least ``EXPORTER_OPSET`` is emitted.
 
@@ -39,7 +51,9 @@ def export(module: nn.Module, example: Tensor, *, dynamic_batch: bool, opset: in
         UsageError: The exporter cannot express the network; the message names the module, the
             operator and the line.
     """
-    task = _Task(module, example, dynamic_batch=dynamic_batch, opset=max(opset, EXPORTER_OPSET))
+    task = _Task(
+        module, inputs, names, dynamic_batch=dynamic_batch, opset=max(opset, EXPORTER_OPSET)
+    )
     try:
         return task.to_onnx(module)
     except Exception as error:  # the forward is the user's, and the exporter's failures are many
@@ -53,14 +67,22 @@ class _Task:
     """One export, and what to try or say when it fails."""
 
     def __init__(
-        self, module: nn.Module, example: Tensor, *, dynamic_batch: bool, opset: int
+        self,
+        module: nn.Module,
+        inputs: tuple[Tensor, ...],
+        names: Sequence[str],
+        *,
+        dynamic_batch: bool,
+        opset: int,
     ) -> None:
-        self.module, self.example, self.opset = module, example, opset
+        self.module, self.inputs, self.names, self.opset = module, inputs, names, opset
         self.shapes: Any = None
         if dynamic_batch:
             collection: Any = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]
-            collection[example] = {0: torch.export.Dim("batch", min=1)}
-            self.shapes = collection.dynamic_shapes(module, (example,))
+            batch = torch.export.Dim("batch", min=1)
+            for one in inputs:
+                collection[one] = {0: batch}
+            self.shapes = collection.dynamic_shapes(module, inputs)
 
     def to_onnx(self, source: nn.Module | torch.export.ExportedProgram) -> ir.Model:
         """Write ``source``, the module or a program made of it, as ONNX."""
@@ -68,25 +90,25 @@ class _Task:
         with _quiet(), computing_in(torch.float32):
             program = torch.onnx.export(
                 source,
-                (self.example,) if is_module else (),
+                self.inputs if is_module else (),
                 dynamo=True,
                 opset_version=self.opset,
                 dynamic_shapes=self.shapes if is_module else None,
-                input_names=["input"],
-                output_names=["output"],
                 verbose=False,
                 external_data=False,
             )
-        if program is None:
+        if program is None or program.exported_program is None:
             raise RuntimeError("torch's exporter gave no program back")
         model: ir.Model = program.model
+        outputs = output_names(_structure(program.exported_program), taken=self.names)
+        name_ends(model.graph, self.names, outputs)
         return model
 
     def program(self) -> torch.export.ExportedProgram:
         """Trace the module without writing ONNX."""
         with _quiet(), computing_in(torch.float32):
             return torch.export.export(
-                self.module, (self.example,), dynamic_shapes=self.shapes, strict=False
+                self.module, self.inputs, dynamic_shapes=self.shapes, strict=False
             )
 
     def decomposed(self) -> ir.Model:
@@ -123,6 +145,20 @@ class _Task:
             return None
         nodes = [node for node in graph.nodes if str(node.target) == operator]
         return _describe(nodes[0]) if nodes else None
+
+
+def _structure(program: torch.export.ExportedProgram) -> Any:
+    """Return what the network gives back, with a number in place of each tensor."""
+    arguments = [
+        one.arg
+        for one in program.graph_signature.output_specs
+        if one.kind is OutputKind.USER_OUTPUT
+    ]
+    leaves = [
+        None if isinstance(one, ConstantArgument) and one.value is None else position
+        for position, one in enumerate(arguments)
+    ]
+    return tree_unflatten(leaves, program.call_spec.out_spec)
 
 
 def _describe(node: torch.fx.Node) -> str:

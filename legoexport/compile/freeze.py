@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
+from legoexport.compile.example import Example, inputs_of, random_like
 from legoexport.errors import CheckFailed, CheckpointError, UsageError
 from legoexport.lego.frozen import FrozenLego
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.lego_conv import LegoConv2d
+from legoexport.models.outputs import output_tensors
 from legoexport.models.plain_copy import plain_copy
 from legoexport.models.replace_layers import replace_layers
 from legoexport.models.run import run_network
@@ -69,12 +70,13 @@ class FrozenNetwork:
     agreement: float
 
 
-def freeze(module: nn.Module, example: Tensor) -> FrozenNetwork:
+def freeze(module: nn.Module, example: Example) -> FrozenNetwork:
     """Return a frozen copy of ``module`` in eval mode; ``module`` itself stays as it is.
 
     Args:
         module: A network with LegoConv2d layers, in training form, in any mode.
-        example: One input batch; its shape is used for the random input of the agreement check.
+        example: One batch of every input; their shapes are used for the random inputs of the
+            agreement check.
 
     Raises:
         CheckpointError: A table holds NaN or infinite values.
@@ -167,12 +169,15 @@ def _float32(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().float().numpy().copy()
 
 
-def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Tensor) -> float:
-    x = random_like(example)
-    expected = run_network(copy.deepcopy(training_form).double(), [x], torch.float64)
-    actual = run_network(copy.deepcopy(frozen_form).double(), [x], torch.float64)
-    pairs = zip(tree_leaves(expected), tree_leaves(actual), strict=True)
-    difference = max((_difference(*pair) for pair in pairs), default=0.0)
+def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Example) -> float:
+    inputs = [random_like(one) for one in inputs_of(example)]
+    expected, actual = (
+        output_tensors(
+            run_network(copy.deepcopy(form).double(), inputs, torch.float64), len(inputs[0])
+        )
+        for form in (training_form, frozen_form)
+    )
+    difference = max(map(_difference, expected, actual))
     if not difference <= AGREEMENT_TOLERANCE:
         raise CheckFailed(
             "the frozen network does not compute what the training form computes",
@@ -187,12 +192,3 @@ def _difference(expected: Tensor, actual: Tensor) -> float:
     expected, actual = expected.double(), actual.double()
     spread = float(expected.max() - expected.min()) or 1.0
     return float((expected - actual).abs().max()) / spread
-
-
-def random_like(example: Tensor) -> Tensor:
-    """Return random input of the shape of ``example``: normal float64, or integers of its type."""
-    generator = torch.Generator().manual_seed(0)
-    if example.is_floating_point():
-        return torch.randn(example.shape, generator=generator, dtype=torch.float64)
-    highest = 2 if example.dtype == torch.bool else 128
-    return torch.randint(highest, example.shape, generator=generator).to(example.dtype)

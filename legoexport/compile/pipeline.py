@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import onnx_ir as ir
 from onnx_ir.passes import common as common_passes
-from torch import Tensor
 
 from legoexport.compile.emit import emit, module_of
+from legoexport.compile.example import Example
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.compile.stages import (
     Compiled,
@@ -38,7 +38,7 @@ ANY_SIZE = sys.maxsize
 
 def compile_network(
     network: FrozenNetwork,
-    example: Tensor,
+    example: Example,
     options: CompileOptions,
     observe: Observer | None = None,
 ) -> Compiled:
@@ -46,7 +46,7 @@ def compile_network(
 
     Args:
         network: The frozen network.
-        example: One input ``(b, c, h, w)`` of the size to compile for.
+        example: One batch of every input, of the size to compile for.
         options: What to compile for.
         observe: Called with a snapshot after each stage.
 
@@ -59,7 +59,7 @@ def compile_network(
 
 def prepare(
     network: FrozenNetwork,
-    example: Tensor,
+    example: Example,
     options: CompileOptions,
     observe: Observer | None = None,
 ) -> Prepared:

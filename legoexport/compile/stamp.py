@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib import metadata
+from types import MappingProxyType
 
 import onnx
 
 from legoexport.compile.stages import Compiled, LoweredLayer
+from legoexport.errors import UsageError
 from legoexport.lego.counts import LegoShape
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
 from legoexport.lego.normalization import Normalization
@@ -29,6 +31,7 @@ def stamp(
     relative_error: float,
     normalization: Normalization | None = None,
     cost_model_sha256: str | None = None,
+    integer_ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> onnx.ModelProto:
     """Return a copy of the compiled model that carries its provenance in ``metadata_props``.
 
@@ -53,6 +56,8 @@ def stamp(
         facts["normalization"] = normalization.to_json()
     if cost_model_sha256 is not None:
         facts["cost_model_sha256"] = cost_model_sha256
+    if integer_ranges:
+        facts["integer_ranges"] = json.dumps(dict(integer_ranges))
     del model.metadata_props[:]
     for key in sorted(facts):
         model.metadata_props.add(key=PREFIX + key, value=facts[key])
@@ -66,6 +71,20 @@ def read_stamp(model: onnx.ModelProto) -> Mapping[str, str]:
         for entry in model.metadata_props
         if entry.key.startswith(PREFIX)
     }
+
+
+def read_integer_ranges(model: onnx.ModelProto) -> dict[str, tuple[int, int]]:
+    """Return the smallest and the largest value to check integer inputs with, by their names.
+
+    Raises:
+        UsageError: What the file says is damaged.
+    """
+    text = read_stamp(model).get("integer_ranges", "{}")
+    try:
+        return {name: (int(low), int(high)) for name, (low, high) in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        source = f"{PREFIX}integer_ranges in the model's metadata"
+        raise UsageError(f"{source} is damaged", received=error) from None
 
 
 def read_normalization(model: onnx.ModelProto) -> Normalization | None:

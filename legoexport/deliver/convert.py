@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from legoexport.compile.example import checked_example
+from legoexport.compile.example import Example, checked_example, input_names, integer_ranges
 from legoexport.compile.freeze import FrozenNetwork, freeze
 from legoexport.compile.pipeline import choose_plan, compile_network, lower, prepare
 from legoexport.compile.stages import Compiled, CompileOptions, Observer, Stage
@@ -58,7 +58,7 @@ class Conversion:
 
 def convert_module(
     module: nn.Module,
-    example: Tensor,
+    example: Example,
     options: CompileOptions | None = None,
     *,
     checkpoint_sha256: str | None = None,
@@ -71,9 +71,12 @@ def convert_module(
     """Convert a live network, in any mode; it is left as it is.
 
     Args:
-        module: A network with LegoConv2d layers that maps one tensor to one tensor.
-        example: One input batch ``(b, c, h, w)``. The file takes images of ``h`` x ``w``, and
-            batches of ``b`` unless its batch is open.
+        module: A network with LegoConv2d layers. It may take several tensors, and give back
+            tensors of floats, integers or booleans in tuples, lists and dicts.
+        example: One input batch ``(b, c, h, w)``, or a tuple with one batch for each argument of
+            the network. The file takes inputs of these sizes, and batches of ``b`` unless its
+            batch is open. Integers of more than 8 bits are checked with values from the smallest
+            to the largest of the example: give it the ends of the range.
         options: What to compile for.
         checkpoint_sha256: Digest of the file the network came from, for the provenance.
         normalization: Of the pictures in training, for the file to tell. None if it is not known.
@@ -88,11 +91,11 @@ def convert_module(
         ParityFailed: The file does not compute what PyTorch computes.
     """
     options = options or CompileOptions()
-    example = checked_example(example)
+    inputs = checked_example(example)
     progress("freezing masks")
-    network = freeze(module, example)
+    network = freeze(module, inputs)
     announce = _announce(observe, progress)
-    prepared = prepare(network, example, options, announce)
+    prepared = prepare(network, inputs, options, announce)
     tuned = tune(prepared, tuning, progress) if tuning else None
     compiled = lower(prepared, tuned.plan if tuned else choose_plan(prepared), announce)
     progress("holding invariants")
@@ -101,9 +104,9 @@ def convert_module(
     invariants.check_banks_stored_once(compiled)
     invariants.check_loads(unstamped)
     progress("proving parity")
-    _, channels, height, width = example.shape
-    shape = (channels, height, width)
-    agreement = check_model(module, unstamped, shape, growth=rounding_growth(compiled))
+    ranges = integer_ranges(input_names(network.module, inputs), inputs)
+    growth = rounding_growth(compiled)
+    agreement = check_model(module, unstamped, None, growth=growth, integer_ranges=ranges)
     if not agreement.passed:
         raise ParityFailed(
             "the converted model does not compute what PyTorch computes", received=agreement
@@ -115,19 +118,20 @@ def convert_module(
         target=options.target.name,
         relative_error=agreement.relative_error,
         normalization=normalization,
+        integer_ranges=ranges,
     ).SerializeToString(deterministic=True)
     invariants.check_size(len(stamped), compiled, max_size_bytes)
     return Conversion(stamped, compiled, network, agreement, tuned)
 
 
-def convert_dense_twin(module: nn.Module, example: Tensor, options: CompileOptions) -> bytes:
+def convert_dense_twin(module: nn.Module, example: Example, options: CompileOptions) -> bytes:
     """Compile the dense network that computes the same function: the yardstick for speed and size.
 
     Every Lego layer becomes an ordinary convolution with the assembled weight; the same passes run.
     """
     dense = expand_lego(module).eval()
     network = FrozenNetwork(dense, layers={}, audits=(), agreement=0.0)
-    compiled = compile_network(network, example, replace(options, plan=None))
+    compiled = compile_network(network, checked_example(example), replace(options, plan=None))
     return bytes(compiled.model.SerializeToString(deterministic=True))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,40 @@ FATAL_ONLY = 4
 IMAGE_RANK = 4
 
 
+# ONNX Runtime's names of the types that numpy has too.
+DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """An input of a model.
+
+    Attributes:
+        name: Its name in the file.
+        dtype: What numpy calls its type.
+        shape: Its shape without the batch, which comes first.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a batch of images in float32."""
+        return self.dtype == "float32" and len(self.shape) == IMAGE_RANK - 1
+
+
 class RuntimeModel:
     """A model loaded into ONNX Runtime.
 
@@ -27,7 +62,7 @@ class RuntimeModel:
         optimize: Let ONNX Runtime rewrite the graph, as it does for users.
 
     Raises:
-        UsageError: ONNX Runtime does not load it, or it does not take one image tensor.
+        UsageError: ONNX Runtime does not load it, or an input leaves more open than its batch.
     """
 
     def __init__(self, model_bytes: bytes, threads: int, *, optimize: bool = True) -> None:
@@ -42,41 +77,58 @@ class RuntimeModel:
             self._session = onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])
         except Exception as error:
             raise UsageError("onnxruntime does not load the model", received=error) from None
-        self._input = _single_image_input(self._session)
+        self.inputs, self.fixed_batch_size = _read_inputs(self._session)
+        outputs = self._session.get_outputs()
+        self.output_names = tuple(output.name for output in outputs)
+        self.output_dtypes = tuple(DTYPES.get(output.type, output.type) for output in outputs)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """``(c, h, w)`` of an image."""
-        c, h, w = self._input.shape[1:]
-        return c, h, w
+        """``(c, h, w)`` of an image.
 
-    @property
-    def fixed_batch_size(self) -> int | None:
-        """The batch, or None where it is open."""
-        batch = self._input.shape[0]
-        return batch if isinstance(batch, int) else None
+        Raises:
+            UsageError: The model does not take one image tensor and nothing else.
+        """
+        if len(self.inputs) != 1 or not self.inputs[0].is_image:
+            raise UsageError(
+                "the model must take one image tensor of fixed channels, height and width",
+                received={one.name: (one.dtype, ("batch", *one.shape)) for one in self.inputs},
+                legal="float32 (batch, c, h, w)",
+                next_step="in Python, legoexport.convert_module and verify take any inputs",
+            )
+        c, h, w = self.inputs[0].shape
+        return c, h, w
 
     def run(self, images: NDArray[np.float32], batch_size: int) -> NDArray[Any]:
         """Return the first output for ``images (N, c, h, w)``, ``batch_size`` at a time."""
-        return next(iter(self.run_all(images, batch_size).values()))
+        return next(iter(self.run_all((images,), batch_size).values()))
 
-    def run_all(self, images: NDArray[np.float32], batch_size: int) -> Mapping[str, NDArray[Any]]:
+    def run_all(
+        self, arrays: Sequence[NDArray[Any]], batch_size: int
+    ) -> Mapping[str, NDArray[Any]]:
         """Return every output by name.
 
+        Args:
+            arrays: ``(N, ...)`` for each input, in the order of ``inputs``.
+            batch_size: How many of the N go through the model at a time.
+
         Raises:
-            CheckFailed: ONNX Runtime stops with an error.
+            CheckFailed: ONNX Runtime stops with an error, or an output has no batch.
         """
-        starts = range(0, len(images), batch_size)
-        batches = [self._run_batch(images[start : start + batch_size]) for start in starts]
-        names = [output.name for output in self._session.get_outputs()]
+        starts = range(0, len(arrays[0]), batch_size)
+        batches = [
+            self._run_batch([array[start : start + batch_size] for array in arrays])
+            for start in starts
+        ]
         return {
-            name: np.concatenate(parts)
-            for name, parts in zip(names, zip(*batches, strict=True), strict=True)
+            name: _joined(name, parts)
+            for name, parts in zip(self.output_names, zip(*batches, strict=True), strict=True)
         }
 
-    def _run_batch(self, batch: NDArray[np.float32]) -> list[NDArray[Any]]:
+    def _run_batch(self, batch: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        names = [one.name for one in self.inputs]
         try:
-            return list(self._session.run(None, {self._input.name: batch}))
+            return list(self._session.run(None, dict(zip(names, batch, strict=True))))
         except Exception as error:
             raise CheckFailed("onnxruntime fails while it runs the model", received=error) from None
 
@@ -107,14 +159,28 @@ def expose(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
     return exposed
 
 
-def _single_image_input(session: Any) -> Any:
-    inputs = session.get_inputs()
-    shapes = [value.shape for value in inputs]
-    is_image = len(shapes) == 1 and len(shapes[0]) == IMAGE_RANK
-    if not is_image or not all(isinstance(size, int) for size in shapes[0][1:]):
-        raise UsageError(
-            "the model must take one image tensor of fixed channels, height and width",
-            received={value.name: value.shape for value in inputs},
-            legal="(batch, c, h, w)",
+def _joined(name: str, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    if any(part.ndim == 0 for part in parts):
+        raise CheckFailed(
+            f"output {name} has no batch", received="one number", legal="(batch, ...)"
         )
-    return inputs[0]
+    return np.concatenate(parts)
+
+
+def _read_inputs(session: Any) -> tuple[tuple[InputSpec, ...], int | None]:
+    """Return the inputs, and the batch if it is fixed."""
+    values = session.get_inputs()
+    inputs = tuple(
+        InputSpec(one.name, DTYPES.get(one.type, ""), (*one.shape[1:],)) for one in values
+    )
+    batches = {one.shape[0] for one in values if one.shape}
+    sizes = [size for one in inputs for size in one.shape]
+    known = inputs and all(one.dtype for one in inputs) and all(one.shape for one in values)
+    if not known or len(batches) != 1 or not all(isinstance(size, int) for size in sizes):
+        raise UsageError(
+            "the model must take tensors of fixed sizes, all with the same batch in front",
+            received={one.name: (one.type, one.shape) for one in values},
+            legal="one image tensor (batch, c, h, w), or several tensors (batch, ...)",
+        )
+    (batch,) = batches
+    return inputs, batch if isinstance(batch, int) else None

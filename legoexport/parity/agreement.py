@@ -8,6 +8,10 @@ guessed: it is what PyTorch's own float32 result ``y32`` loses. The rule, for ea
 Every output must be finite. Where the largest score (top-1) differs from that in ``y64``, the two
 scores must be within ``limit`` of each other in ``y64``: a genuine tie is not an error.
 
+An output of integers or booleans must be ``y64``, entry by entry. Where PyTorch's own ``y32``
+differs, float32 does not decide the entry (a tie of an argmax, a number on a threshold): there
+``y32`` is right as well, any third value is wrong, and such entries are counted.
+
 ``growth`` is the largest ``rounding_growth`` among the lowerings of the model (1 for direct forms)
 times that of the runtime (1 if it adds in blocks, as PyTorch does).
 """
@@ -64,10 +68,13 @@ class Agreement:
         output_range: Largest minus smallest value of ``y64``.
         reference_max_abs_error: ``max|y32 - y64|``, PyTorch's own.
         snr_db: Power of ``y64`` over power of the error; the lowest over all sets.
-        top1_count: Top-1 decisions made; 0 if the output has no class axis.
+        top1_count: Top-1 decisions made; 0 if the output has no class axis. Every entry of an
+            output of integers or booleans is a decision.
         top1_agreement_count: Decisions that are the same in ``y64``.
         top1_errors_count: Decisions that differ and that no tie explains.
         accuracy: Accuracy on labelled data, if there was any.
+        output: The output that was judged, if the model has several; the worst over all of them.
+        unsettled_count: Entries of integer or boolean outputs where ``y32`` is not ``y64``.
     """
 
     images_count: int
@@ -80,6 +87,8 @@ class Agreement:
     top1_agreement_count: int
     top1_errors_count: int
     accuracy: Accuracy | None = None
+    output: str | None = None
+    unsettled_count: int = 0
 
     @property
     def relative_error(self) -> float:
@@ -116,12 +125,14 @@ class Agreement:
     def __str__(self) -> str:
         lines = [
             f"{'parity reached' if self.passed else 'PARITY NOT REACHED'}"
-            f" over {self.images_count} images",
+            f" over {self.images_count} images{f', worst {self.output}' if self.output else ''}",
             f"max abs error {self.max_abs_error:.3g}, limit {self.limit:.3g}",
             f"{self.relative_error:.2e} of the output's range"
             f" (PyTorch float32: {self.reference_relative_error:.2e})",
             f"SNR {self.snr_db:.1f} dB, top-1 {self.top1_agreement_count}/{self.top1_count}",
         ]
+        if self.unsettled_count:
+            lines.append(f"{self.unsettled_count} entries that float32 does not decide")
         return "; ".join([*lines, *([str(self.accuracy)] if self.accuracy else [])])
 
 

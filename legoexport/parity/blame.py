@@ -23,7 +23,8 @@ from legoexport.ort.session import RuntimeModel
 from legoexport.parity.dense_form import DenseForm, batch_norms_after
 from legoexport.parity.expectation import ExpectedLayer
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.judge import judge
+from legoexport.parity.judge import combine
+from legoexport.parity.judge_outputs import judge_sets
 from legoexport.parity.layer_check import check_tables
 from legoexport.parity.reference import Reference
 from legoexport.passes import lego_op
@@ -40,12 +41,12 @@ class CompileInputs:
 
     Attributes:
         network: The frozen network.
-        example: One input ``(b, c, h, w)`` of the file's size.
+        example: One batch of every input of the file.
         options: Target, opset, batch and plan.
     """
 
     network: FrozenNetwork
-    example: Tensor
+    example: tuple[Tensor, ...]
     options: CompileOptions
 
 
@@ -100,8 +101,7 @@ def network_check(inputs: InputSet, reference: Reference, growth: float) -> Stag
 
     def is_right(model: onnx.ModelProto) -> bool:
         runtime = RuntimeModel(_standard(model).SerializeToString(), threads=1)
-        actual = runtime.run(inputs.images, inputs.batch_size)
-        return judge(reference.float64, reference.float32, actual, growth=growth).passed
+        return combine(judge_sets(runtime, [inputs], [reference], growth=growth)).passed
 
     return is_right
 

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,33 +23,60 @@ from legoexport.host.staging import staged_folder
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge import measure
+from legoexport.parity.judge_exact import judge_exact
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Of one image and one output of floats per set; it is still read.
+FIRST_VERSION = 1
 RECORD_FILE = "bundle.json"
 ARRAYS_FILE = "arrays.npz"
 PACKAGES = ("torch", "onnxruntime", "numpy", "legoexport")
+RULE = (
+    "floats: max|onnx - golden| <= limit, top-1 may differ where the scores tie within limit;"
+    " integers and booleans: each is the golden one or PyTorch float32's"
+)
 LEGAL = "a folder that legoexport verify --save-bundle wrote"
 
 
 @dataclass(frozen=True)
-class GoldenSet:
-    """Images, what the model must give for them, and how closely.
+class GoldenOutput:
+    """What one output of the model must be, and how closely.
 
     Attributes:
-        name: What the images are.
-        batch_size: Images per run of the model.
-        limit: The largest error that passes, in units of the output.
+        name: Its name in the file.
+        values: ``(N, ...)`` float32, rounded from PyTorch float64; or integers or booleans.
+        float32_values: Integers or booleans as PyTorch float32 gives them; None for floats.
+        limit: The largest error that passes, in units of the output; 0 for integers and booleans.
         reference_max_abs_error: PyTorch float32's own error against float64.
-        images: ``(N, c, h, w)`` float32.
-        outputs: ``(N, ...)`` float32, rounded from PyTorch float64.
+    """
+
+    name: str
+    values: NDArray[Any]
+    float32_values: NDArray[Any] | None = None
+    limit: float = 0.0
+    reference_max_abs_error: float = 0.0
+
+
+@dataclass(frozen=True)
+class GoldenSet:
+    """Inputs and what the model must give for them.
+
+    Attributes:
+        name: What the inputs are.
+        batch_size: Images per run of the model.
+        arrays: ``(N, ...)`` for each input of the model.
+        outputs: Output by output, in the order of the model.
     """
 
     name: str
     batch_size: int
-    limit: float
-    reference_max_abs_error: float
-    images: NDArray[np.float32]
-    outputs: NDArray[np.float32]
+    arrays: tuple[NDArray[Any], ...]
+    outputs: tuple[GoldenOutput, ...]
+
+    @property
+    def images(self) -> NDArray[Any]:
+        """The first input, which mostly is the only one."""
+        return self.arrays[0]
 
 
 def save_bundle(folder: Path, model_bytes: bytes, sets: Sequence[GoldenSet]) -> None:
@@ -69,7 +96,7 @@ def save_bundle(folder: Path, model_bytes: bytes, sets: Sequence[GoldenSet]) -> 
         "version": FORMAT_VERSION,
         "model_sha256": _digest(model_bytes),
         "arrays_sha256": _digest(arrays),
-        "rule": "max|onnx - golden| <= limit; top-1 may differ where the scores tie within limit",
+        "rule": RULE,
         "sets": [_describe(one) for one in sets],
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
@@ -107,24 +134,34 @@ def replay(sets: Sequence[GoldenSet], model: RuntimeModel) -> dict[str, Agreemen
     Raises:
         CheckFailed: ONNX Runtime stops with an error.
     """
-    return judge_golden(sets, [model.run(one.images, one.batch_size) for one in sets])
+    outputs = [tuple(model.run_all(one.arrays, one.batch_size).values()) for one in sets]
+    return judge_golden(sets, outputs)
 
 
 def judge_golden(
-    sets: Sequence[GoldenSet], outputs: Sequence[NDArray[np.float32]], growth: float = 1.0
+    sets: Sequence[GoldenSet], outputs: Sequence[Sequence[NDArray[Any]]], growth: float = 1.0
 ) -> dict[str, Agreement]:
     """Judge what a model gave for each set, wherever it ran; return agreements by name of the set.
 
     Args:
         sets: What the model must give.
-        outputs: What it gave, set by set.
+        outputs: What it gave, set by set and output by output.
         growth: The ``rounding_growth`` of the runtime that ran it.
 
     Raises:
         UsageError: The outputs have other shapes than the golden ones.
     """
-    both = zip(sets, outputs, strict=True)
-    return {one.name: _judge(one, actual, growth) for one, actual in both}
+    agreements = {}
+    for one, actuals in zip(sets, outputs, strict=True):
+        if len(actuals) != len(one.outputs):
+            raise _differs("number of outputs", len(actuals), len(one.outputs))
+        for golden, actual in zip(one.outputs, actuals, strict=True):
+            agreement = _judge(golden, actual, growth)
+            if len(one.outputs) == 1:
+                agreements[one.name] = agreement
+            else:
+                agreements[f"{one.name}, {golden.name}"] = replace(agreement, output=golden.name)
+    return agreements
 
 
 def check_vacant(folder: Path) -> None:
@@ -142,28 +179,54 @@ def check_vacant(folder: Path) -> None:
         )
 
 
-def _judge(one: GoldenSet, actual: NDArray[np.float32], growth: float) -> Agreement:
-    if actual.shape != one.outputs.shape:
-        raise UsageError(
-            "the model gives other shapes than the bundle holds",
-            received=actual.shape,
-            legal=one.outputs.shape,
-        )
+def _judge(one: GoldenOutput, actual: NDArray[Any], growth: float) -> Agreement:
+    if actual.shape != one.values.shape:
+        raise _differs(f"shape of {one.name}", actual.shape, one.values.shape)
+    if actual.dtype != one.values.dtype:
+        raise _differs(f"type of {one.name}", actual.dtype, one.values.dtype)
+    if one.float32_values is not None:
+        return judge_exact(one.values, one.float32_values, actual)
     error = one.reference_max_abs_error
-    limit = growth * one.limit
-    return measure(one.outputs, actual, limit=limit, reference_max_abs_error=error)
+    return measure(one.values, actual, limit=growth * one.limit, reference_max_abs_error=error)
+
+
+def _differs(what: str, received: object, legal: object) -> UsageError:
+    return UsageError(
+        f"the model gives other shapes than the bundle holds: {what}",
+        received=received,
+        legal=legal,
+    )
 
 
 def _describe(one: GoldenSet) -> dict[str, Any]:
-    fields = asdict(one)
-    images, outputs = fields.pop("images"), fields.pop("outputs")
-    return fields | {"input_shape": images.shape, "output_shape": outputs.shape}
+    return {
+        "name": one.name,
+        "batch_size": one.batch_size,
+        "inputs": [_describe_array(array) for array in one.arrays],
+        "outputs": [
+            {
+                "name": output.name,
+                "limit": output.limit,
+                "reference_max_abs_error": output.reference_max_abs_error,
+                **_describe_array(output.values),
+            }
+            for output in one.outputs
+        ],
+    }
+
+
+def _describe_array(array: NDArray[Any]) -> dict[str, Any]:
+    return {"shape": array.shape, "dtype": str(array.dtype)}
 
 
 def _pack(sets: Sequence[GoldenSet]) -> bytes:
-    arrays: dict[str, NDArray[np.float32]] = {}
-    for position, one in enumerate(sets):
-        arrays |= {f"images_{position}": one.images, f"outputs_{position}": one.outputs}
+    arrays: dict[str, NDArray[Any]] = {}
+    for i, one in enumerate(sets):
+        arrays |= {f"input_{i}_{j}": array for j, array in enumerate(one.arrays)}
+        for j, output in enumerate(one.outputs):
+            arrays[f"output_{i}_{j}"] = output.values
+            if output.float32_values is not None:
+                arrays[f"float32_{i}_{j}"] = output.float32_values
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
@@ -175,10 +238,9 @@ def _read_record(folder: Path) -> dict[str, Any]:
         version, _, _ = (record[key] for key in ("version", "model_sha256", "arrays_sha256"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, RECORD_FILE, error) from None
-    if version != FORMAT_VERSION:
-        raise UsageError(
-            f"{folder}: unknown bundle version", received=version, legal=FORMAT_VERSION
-        )
+    legal = (FIRST_VERSION, FORMAT_VERSION)
+    if version not in legal:
+        raise UsageError(f"{folder}: unknown bundle version", received=version, legal=legal)
     return dict(record)
 
 
@@ -188,19 +250,43 @@ def _read_sets(folder: Path, record: dict[str, Any]) -> list[GoldenSet]:
         if _digest(content) != record["arrays_sha256"]:
             raise ValueError("its digest is not the recorded one")
         arrays = np.load(io.BytesIO(content), allow_pickle=False)
-        return [_golden(fields, arrays, i) for i, fields in enumerate(record["sets"])]
+        read = _golden_of_first if record["version"] == FIRST_VERSION else _golden
+        return [read(fields, arrays, i) for i, fields in enumerate(record["sets"])]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, ARRAYS_FILE, error) from None
+
+
+def _golden_of_first(fields: dict[str, Any], arrays: Any, position: int) -> GoldenSet:
+    output = GoldenOutput(
+        name="output",
+        values=arrays[f"outputs_{position}"],
+        limit=float(fields["limit"]),
+        reference_max_abs_error=float(fields["reference_max_abs_error"]),
+    )
+    images = arrays[f"images_{position}"]
+    return GoldenSet(str(fields["name"]), int(fields["batch_size"]), (images,), (output,))
 
 
 def _golden(fields: dict[str, Any], arrays: Any, position: int) -> GoldenSet:
     return GoldenSet(
         name=str(fields["name"]),
         batch_size=int(fields["batch_size"]),
+        arrays=tuple(arrays[f"input_{position}_{j}"] for j, _ in enumerate(fields["inputs"])),
+        outputs=tuple(
+            _golden_output(one, arrays, f"{position}_{j}")
+            for j, one in enumerate(fields["outputs"])
+        ),
+    )
+
+
+def _golden_output(fields: dict[str, Any], arrays: Any, place: str) -> GoldenOutput:
+    values = arrays[f"output_{place}"]
+    return GoldenOutput(
+        name=str(fields["name"]),
+        values=values,
+        float32_values=None if values.dtype.kind == "f" else arrays[f"float32_{place}"],
         limit=float(fields["limit"]),
         reference_max_abs_error=float(fields["reference_max_abs_error"]),
-        images=arrays[f"images_{position}"],
-        outputs=arrays[f"outputs_{position}"],
     )
 
 

@@ -67,9 +67,9 @@ def diagnose(
         return OUTSIDE_NOTE, f"only ONNX Runtime {onnxruntime.__version__}'s optimizer errs here"
     else:
         symptom = OUTSIDE_NOTE
-        # With several runtimes the sets repeat, runtime by runtime.
+        # Each set has one for each output, and with several runtimes the sets repeat.
         bad = next(i for i, one in enumerate(agreements.values()) if not one.passed)
-        bad %= len(pair.inputs)
+        bad = bad // len(pair.references[0].outputs) % len(pair.inputs)
         is_right = network_check(pair.inputs[bad], pair.references[bad], pair.opened.growth)
     return symptom, *_describe_cause(pair, network, is_right)
 

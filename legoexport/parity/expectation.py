@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
-from torch import Tensor
 
 from legoexport.compile.emit import emit
+from legoexport.compile.example import Example
 from legoexport.compile.export import EXPORTER_OPSET
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.errors import UsageError
@@ -59,9 +59,9 @@ class ExpectedLayer:
 
 
 def emitted_layers(
-    network: FrozenNetwork, example: Tensor, emitted: onnx.ModelProto | None = None
+    network: FrozenNetwork, example: Example, emitted: onnx.ModelProto | None = None
 ) -> dict[str, EmittedLayer]:
-    """Emit ``network`` for inputs like ``example (b, c, h, w)`` and return its layers by name.
+    """Emit ``network`` for inputs like those of ``example`` and return its layers by name.
 
     ``emitted`` is what ``emit`` gave for inputs of that size already, if it did.
     """

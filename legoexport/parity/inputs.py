@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
+from legoexport.ort.session import InputSpec
 
 SEED = 2019
 MOST_IMAGES = 8
@@ -21,23 +23,31 @@ FEWEST_IMAGES = 2
 VALUES_BUDGET = 8 * 3 * 32 * 32
 SPARSE_SCALE = 16.0
 SPARSE_DENSITY = 0.1
+# Of floats; integers are drawn evenly from their range each time.
+DRAWS = ("standard normal", "uniform in [0, 1)", "sparse and large")
+WHOLE_RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
 @dataclass(frozen=True)
 class InputSet:
-    """Images that are judged together.
+    """Inputs that are judged together.
 
     Attributes:
         name: What they are.
-        images: ``(N, c, h, w)`` float32.
+        arrays: ``(N, ...)`` for each input of the model; images are ``(N, c, h, w)`` float32.
         batch_size: Images per run of the model.
         labels: ``(N,)`` int64 class of each image, or None.
     """
 
     name: str
-    images: NDArray[np.float32]
+    arrays: tuple[NDArray[Any], ...]
     batch_size: int
     labels: NDArray[np.int64] | None = None
+
+    @property
+    def images(self) -> NDArray[Any]:
+        """The first input, which mostly is the only one."""
+        return self.arrays[0]
 
 
 def random_inputs(
@@ -49,21 +59,48 @@ def random_inputs(
         input_shape: ``(c, h, w)``; the larger the images, the fewer are drawn.
         fixed_batch_size: The batch of the model, or None if it is open.
     """
-    count = max(FEWEST_IMAGES, min(MOST_IMAGES, VALUES_BUDGET // int(np.prod(input_shape))))
+    spec = InputSpec("input", "float32", tuple(input_shape))
+    return draw_inputs((spec,), fixed_batch_size, {})
+
+
+def draw_inputs(
+    specs: Sequence[InputSpec],
+    fixed_batch_size: int | None,
+    integer_ranges: Mapping[str, tuple[int, int]],
+) -> tuple[InputSet, ...]:
+    """Draw three sets for a model of any inputs, as ``random_inputs`` does for images.
+
+    Args:
+        specs: The inputs.
+        fixed_batch_size: The batch of the model, or None if it is open.
+        integer_ranges: The smallest and the largest value for integer inputs, by name. If it is
+            not there, 8 bits are drawn over their whole range and wider integers are 0 or 1.
+    """
+    values = sum(int(np.prod(one.shape)) for one in specs)
+    count = max(FEWEST_IMAGES, min(MOST_IMAGES, VALUES_BUDGET // values))
     batch_sizes = [1, min(3, count), count]
     if fixed_batch_size is not None:
         count = -(-count // fixed_batch_size) * fixed_batch_size
         batch_sizes = [fixed_batch_size] * 3
     rng = np.random.default_rng(SEED)
-    shape = (count, *input_shape)
+    drawn = [_draw(rng, one, count, integer_ranges.get(one.name)) for one in specs]
+    return tuple(
+        InputSet(name, tuple(draws[i] for draws in drawn), batch_size)
+        for i, (name, batch_size) in enumerate(zip(DRAWS, batch_sizes, strict=True))
+    )
+
+
+def _draw(
+    rng: np.random.Generator, spec: InputSpec, count: int, given: tuple[int, int] | None
+) -> list[NDArray[Any]]:
+    shape, dtype = (count, *spec.shape), np.dtype(spec.dtype)
+    if dtype.kind != "f":
+        low, high = given or WHOLE_RANGES.get(spec.dtype, (0, 1))
+        return [rng.integers(low, high + 1, shape).astype(dtype) for _ in DRAWS]
     normal = rng.standard_normal(shape)
     uniform = rng.random(shape)
     sparse = SPARSE_SCALE * rng.standard_normal(shape) * (rng.random(shape) < SPARSE_DENSITY)
-    draws = {"standard normal": normal, "uniform in [0, 1)": uniform, "sparse and large": sparse}
-    return tuple(
-        InputSet(name, images.astype(np.float32), batch_size)
-        for (name, images), batch_size in zip(draws.items(), batch_sizes, strict=True)
-    )
+    return [one.astype(dtype) for one in (normal, uniform, sparse)]
 
 
 def real_inputs(
@@ -106,7 +143,7 @@ def _batched(
     count = len(images) // batch_size * batch_size if fixed_batch_size else len(images)
     if count == 0:
         raise UsageError(f"{name} do not fill one batch", received=len(images), legal=batch_size)
-    return InputSet(name, images[:count], batch_size, None if labels is None else labels[:count])
+    return InputSet(name, (images[:count],), batch_size, None if labels is None else labels[:count])
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:

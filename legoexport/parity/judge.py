@@ -96,10 +96,11 @@ def measure(
 def combine(by_set: Mapping[str, Agreement]) -> Agreement:
     """Return one agreement that passes exactly if those of all sets do."""
     agreements = list(by_set.values())
-    worst = max(agreements, key=lambda agreement: agreement.limit_ratio)
+    worst = max(agreements, key=lambda agreement: (not agreement.passed, agreement.limit_ratio))
+    first_output = [one for one in agreements if one.output == agreements[0].output]
     accuracies = [agreement.accuracy for agreement in agreements if agreement.accuracy]
     return Agreement(
-        images_count=sum(agreement.images_count for agreement in agreements),
+        images_count=sum(agreement.images_count for agreement in first_output),
         max_abs_error=worst.max_abs_error,
         limit=worst.limit,
         output_range=worst.output_range,
@@ -109,6 +110,8 @@ def combine(by_set: Mapping[str, Agreement]) -> Agreement:
         top1_agreement_count=sum(agreement.top1_agreement_count for agreement in agreements),
         top1_errors_count=sum(agreement.top1_errors_count for agreement in agreements),
         accuracy=accuracies[0] if accuracies else None,
+        output=worst.output,
+        unsettled_count=sum(agreement.unsettled_count for agreement in agreements),
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,45 +14,56 @@ from torch import nn
 from legoexport.errors import UsageError
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.inputs import InputSet, random_inputs
+from legoexport.parity.inputs import InputSet, draw_inputs
 from legoexport.parity.judge import combine, judge
-from legoexport.parity.reference import Reference, ReferenceNetwork
+from legoexport.parity.judge_exact import judge_exact
+from legoexport.parity.reference import Reference, ReferenceNetwork, ReferenceOutput
+
+# Only scores of classes can be counted against labels.
+SCORES_RANK = 2
 
 
 def check_model(
     module: nn.Module,
     model_bytes: bytes,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, int, int] | None,
     *,
     growth: float,
     data: InputSet | None = None,
     threads: int = 1,
+    integer_ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> Agreement:
     """Judge an ONNX model against the network it came from, by the rule of ``agreement``.
 
     Args:
         module: The network in training form, in any mode; it is left as it is.
         model_bytes: The ONNX file.
-        input_shape: ``(c, h, w)`` that the network takes.
+        input_shape: ``(c, h, w)`` that the network takes; None if it takes other than one image.
         growth: The largest ``rounding_growth`` among the lowerings of the model.
         data: Real images, judged beside the random ones.
         threads: Threads of ONNX Runtime.
+        integer_ranges: As ``draw_inputs`` takes them.
 
     Raises:
         UsageError: The model does not load, or takes or gives other shapes than the network.
         CheckFailed: PyTorch itself gives NaN or infinite values.
     """
     model = RuntimeModel(model_bytes, threads)
-    check_input_shape(model, input_shape)
-    inputs = input_sets(model, data)
+    if input_shape is not None:
+        check_input_shape(model, input_shape)
+    inputs = input_sets(model, data, integer_ranges)
     network = ReferenceNetwork(module)
-    references = [network.run(one.images) for one in inputs]
+    references = [network.run(*one.arrays) for one in inputs]
     return combine(judge_sets(model, inputs, references, growth=growth))
 
 
-def input_sets(model: RuntimeModel, data: InputSet | None) -> tuple[InputSet, ...]:
-    """Return the random images for ``model`` and, if there are any, the real ones."""
-    drawn = random_inputs(model.input_shape, model.fixed_batch_size)
+def input_sets(
+    model: RuntimeModel,
+    data: InputSet | None,
+    integer_ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+) -> tuple[InputSet, ...]:
+    """Return the random inputs for ``model`` and, if there are any, the real images."""
+    drawn = draw_inputs(model.inputs, model.fixed_batch_size, integer_ranges)
     return drawn if data is None else (*drawn, data)
 
 
@@ -61,35 +75,79 @@ def judge_sets(
     growth: float,
 ) -> dict[str, Agreement]:
     """Run and judge each set of inputs by itself, as ``judge_outputs`` says."""
-    outputs = [model.run(one.images, one.batch_size) for one in inputs]
-    return judge_outputs(inputs, references, outputs, growth=growth)
+    outputs = [tuple(model.run_all(one.arrays, one.batch_size).values()) for one in inputs]
+    names = model.output_names
+    return judge_outputs(inputs, references, outputs, growth=growth, names=names)
 
 
 def judge_outputs(
     inputs: Sequence[InputSet],
     references: Sequence[Reference],
-    outputs: Sequence[NDArray[np.float32]],
+    outputs: Sequence[Sequence[NDArray[Any]]],
     *,
     growth: float,
+    names: Sequence[str] = ("output",),
 ) -> dict[str, Agreement]:
-    """Judge what a model gave for each set; return the agreements by the names of the sets.
+    """Judge what a model gave for each set.
+
+    Args:
+        inputs: The sets.
+        references: What PyTorch gives for each of them.
+        outputs: What the model gave for each of them, output by output.
+        growth: The ``rounding_growth`` of the model and its runtime.
+        names: Of the outputs.
+
+    Returns:
+        The agreements set by set and, if there are several outputs, one after the other; by the
+        name of the set, with that of the output if there are several.
 
     Raises:
-        UsageError: The model's outputs have another shape than the network's.
+        UsageError: The model gives another number of outputs than the network, or one of another
+            shape or type.
     """
     agreements = {}
-    for one, reference, actual in zip(inputs, references, outputs, strict=True):
-        if actual.shape != reference.float64.shape:
-            raise UsageError(
-                "the model gives outputs of another shape than the network",
-                received=actual.shape,
-                legal=reference.float64.shape,
-                next_step="name the checkpoint that the model was converted from",
-            )
-        agreements[one.name] = judge(
-            reference.float64, reference.float32, actual, growth=growth, labels=one.labels
-        )
+    for one, reference, actuals in zip(inputs, references, outputs, strict=True):
+        if not len(reference.outputs) == len(actuals) == len(names):
+            raise _differs("number of outputs", len(actuals), len(reference.outputs))
+        for name, expected, actual in zip(names, reference.outputs, actuals, strict=True):
+            if len(names) == 1:
+                agreements[one.name] = judge_output(expected, actual, growth, one.labels, name)
+                continue
+            agreement = judge_output(expected, actual, growth, None, name)
+            agreements[f"{one.name}, {name}"] = replace(agreement, output=name)
     return agreements
+
+
+def judge_output(
+    expected: ReferenceOutput,
+    actual: NDArray[Any],
+    growth: float,
+    labels: NDArray[np.int64] | None,
+    name: str,
+) -> Agreement:
+    """Judge one output, floats by their error and all else by equality.
+
+    Raises:
+        UsageError: It has another shape or type than PyTorch's.
+        CheckFailed: PyTorch itself gives NaN or infinite values.
+    """
+    if actual.shape != expected.float64.shape:
+        raise _differs(f"shape of {name}", actual.shape, expected.float64.shape)
+    if actual.dtype != expected.float32.dtype:
+        raise _differs(f"type of {name}", actual.dtype, expected.float32.dtype)
+    if expected.is_exact:
+        return judge_exact(expected.float64, expected.float32, actual)
+    scores = labels if actual.ndim == SCORES_RANK else None
+    return judge(expected.float64, expected.float32, actual, growth=growth, labels=scores)
+
+
+def _differs(what: str, received: object, legal: object) -> UsageError:
+    return UsageError(
+        f"the model gives outputs of another shape than the network: {what}",
+        received=received,
+        legal=legal,
+        next_step="name the checkpoint that the model was converted from",
+    )
 
 
 def check_input_shape(model: RuntimeModel, input_shape: tuple[int, int, int]) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
+import torch
+from torch import Tensor
 
+from legoexport.compile.stamp import read_integer_ranges
 from legoexport.errors import UsageError
 from legoexport.lego.layer_records import LayerRecord
 from legoexport.ort.session import RuntimeModel, parse_model
@@ -38,9 +43,29 @@ class OpenedModel:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """``(h, w)`` of an image, in pixels."""
+        """``(h, w)`` of an image, in pixels.
+
+        Raises:
+            UsageError: The model takes other than one image.
+        """
         _, height, width = self.runtime.input_shape
         return height, width
+
+    @property
+    def integer_ranges(self) -> Mapping[str, tuple[int, int]]:
+        """As ``draw_inputs`` takes them."""
+        return read_integer_ranges(self.model)
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Return one batch of every input, with the ends of its range for integers."""
+        batch_size, ranges = self.runtime.fixed_batch_size or 1, self.integer_ranges
+        inputs = []
+        for one in self.runtime.inputs:
+            zeros = np.zeros((batch_size, *one.shape), one.dtype)
+            low, high = ranges.get(one.name, (0, 0))
+            zeros.flat[0], zeros.flat[-1] = low, high
+            inputs.append(torch.from_numpy(zeros))
+        return tuple(inputs)
 
 
 def open_model(source: Path | str | bytes, threads: int = 1) -> OpenedModel:
@@ -51,8 +76,8 @@ def open_model(source: Path | str | bytes, threads: int = 1) -> OpenedModel:
         threads: Threads of ONNX Runtime.
 
     Raises:
-        UsageError: The file is unreadable, ONNX Runtime does not load it, it does not take one
-            image tensor, or its metadata is damaged.
+        UsageError: The file is unreadable, ONNX Runtime does not load it, an input
+            leaves more open than its batch, or its metadata is damaged.
     """
     if isinstance(source, bytes):
         model_bytes, name = source, "the model"

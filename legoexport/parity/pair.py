@@ -14,12 +14,12 @@ from legoexport.compile.stamp import read_stamp
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.bundle import GoldenSet
+from legoexport.parity.bundle import GoldenOutput, GoldenSet
 from legoexport.parity.inputs import InputSet, given_inputs, real_inputs
 from legoexport.parity.judge import reference_limit
 from legoexport.parity.judge_outputs import input_sets, judge_outputs, judge_sets
 from legoexport.parity.opened import OpenedModel
-from legoexport.parity.reference import Reference, ReferenceNetwork
+from legoexport.parity.reference import Reference, ReferenceNetwork, ReferenceOutput
 from legoexport.runtimes.base import Replay
 
 
@@ -63,22 +63,24 @@ class ModelPair:
     def judge(self, replay: Replay) -> dict[str, Agreement]:
         """Judge what another runtime computed; return the agreements by the names of the sets."""
         growth = self.opened.growth * replay.rounding_growth
-        return judge_outputs(self.inputs, self.references, replay.outputs, growth=growth)
+        outputs = [(output,) for output in replay.outputs]
+        return judge_outputs(self.inputs, self.references, outputs, growth=growth)
 
     def golden(self) -> tuple[GoldenSet, ...]:
         """Return what a bundle holds: the limits come from PyTorch and the lowerings alone."""
         return tuple(map(self._golden, self.inputs, self.references))
 
     def _golden(self, inputs: InputSet, reference: Reference) -> GoldenSet:
-        error, limit = reference_limit(reference.float64, reference.float32, self.opened.growth)
-        return GoldenSet(
-            name=inputs.name,
-            batch_size=inputs.batch_size,
-            limit=limit,
-            reference_max_abs_error=error,
-            images=inputs.images,
-            outputs=reference.float64.astype(np.float32),
-        )
+        names = self.opened.runtime.output_names
+        outputs = map(self._golden_output, names, reference.outputs)
+        return GoldenSet(inputs.name, inputs.batch_size, inputs.arrays, tuple(outputs))
+
+    def _golden_output(self, name: str, one: ReferenceOutput) -> GoldenOutput:
+        if one.is_exact:
+            return GoldenOutput(name, one.float64, one.float32)
+        error, limit = reference_limit(one.float64, one.float32, self.opened.growth)
+        values = one.float64.astype(np.float32)
+        return GoldenOutput(name, values, limit=limit, reference_max_abs_error=error)
 
 
 def pair_up(
@@ -93,15 +95,18 @@ def pair_up(
             ``(N, c, h, w)`` prepared as for training.
 
     Raises:
-        UsageError: ``data`` does not fit, or the network does not take images of the model's size.
+        UsageError: ``data`` does not fit or the model takes other than one image, or the network
+            does not take inputs of the model's sizes.
     """
-    shape, batch_size = opened.runtime.input_shape, opened.runtime.fixed_batch_size
+    batch_size = opened.runtime.fixed_batch_size
     real = None
+    if data is not None:
+        shape = opened.runtime.input_shape
     if isinstance(data, (Path, str)):
         real = real_inputs(Path(data), shape, batch_size)
     elif data is not None:
         real = given_inputs(data, shape, batch_size)
-    inputs = input_sets(opened.runtime, real)
+    inputs = input_sets(opened.runtime, real, opened.integer_ranges)
     if isinstance(network, Checkpoint):
         module, sha256 = network.module, network.sha256
     else:
@@ -112,6 +117,6 @@ def pair_up(
         checkpoint_sha256=sha256,
         opened=opened,
         inputs=inputs,
-        references=tuple(reference.run(one.images) for one in inputs),
+        references=tuple(reference.run(*one.arrays) for one in inputs),
         normalization=network.normalization if isinstance(network, Checkpoint) else None,
     )

@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 
 import onnx
-import torch
 
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.compile.pipeline import compile_network
@@ -22,6 +21,7 @@ from legoexport.compile.stages import CompileOptions, Observer
 from legoexport.compile.stamp import (
     PREFIX,
     installed_versions,
+    read_integer_ranges,
     read_normalization,
     read_stamp,
     stamp,
@@ -45,16 +45,15 @@ def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs
     Raises:
         UsageError: The plan or the target in its metadata is damaged or unknown.
     """
-    facts, batch_size = read_stamp(opened.model), opened.runtime.fixed_batch_size
+    facts = read_stamp(opened.model)
     opsets = {entry.domain: entry.version for entry in opened.model.opset_import}
     options = CompileOptions(
         target=find_target(facts.get("target", "")),
         opset=next(opsets[domain] for domain in DEFAULT_DOMAINS if domain in opsets),
-        dynamic_batch=batch_size is None,
+        dynamic_batch=opened.runtime.fixed_batch_size is None,
         plan=Plan.from_json(facts.get("plan", ""), source="legoexport.plan in the model"),
     )
-    example = torch.zeros(batch_size or 1, *opened.runtime.input_shape)
-    return CompileInputs(network, example, options)
+    return CompileInputs(network, opened.example(), options)
 
 
 def rebuild(
@@ -87,6 +86,7 @@ def rebuild(
         relative_error=_relative_error(facts),
         normalization=normalization or _normalization(recorded),
         cost_model_sha256=digest if DIGEST.fullmatch(digest) else None,
+        integer_ranges=read_integer_ranges(recorded),
     )
     entry = next(one for one in model.metadata_props if one.key == f"{PREFIX}versions")
     versions, installed = recorded_versions(recorded), installed_versions()

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -37,6 +36,7 @@ from legoexport.parity.judge import combine
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.opened import OpenedModel, open_model
 from legoexport.parity.pair import ModelPair, pair_up
+from legoexport.parity.single import check_single
 from legoexport.parity.walk import walk
 from legoexport.runtimes.base import Feed, Replay, Runtime
 from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
@@ -137,6 +137,8 @@ def verify_opened(
     elsewhere: Sequence[Runtime] = (),
 ) -> Verification:
     """Do what ``verify`` does with a model that is open already."""
+    if elsewhere:
+        check_single(opened.runtime)
     progress("running PyTorch")
     pair = pair_up(network, opened, data)
     again = None
@@ -161,8 +163,7 @@ class _Again:
 
     @classmethod
     def of(cls, pair: ModelPair) -> _Again:
-        runtime = pair.opened.runtime
-        example = torch.zeros(runtime.fixed_batch_size or 1, *runtime.input_shape)
+        example = pair.opened.example()
         frozen = freeze(pair.module, example)
         first: list[onnx.ModelProto] = []
 
@@ -185,7 +186,7 @@ def _judge(
 ) -> Verification:
     opened = pair.opened
     progress("judging the outputs")
-    feeds = [Feed(one.images, one.batch_size) for one in pair.inputs]
+    feeds = [Feed(one.images, one.batch_size) for one in pair.inputs] if elsewhere else []
     replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
     judged = [pair.judge(replay) for replay in replays]
     agreements = by_set_and_runtime(elsewhere, judged) if judged else pair.judge_here()

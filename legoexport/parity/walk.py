@@ -34,8 +34,9 @@ def walk(
     names = [name for one in layers for name in (one.record.input, one.record.output)]
     runtime = RuntimeModel(expose(model, names).SerializeToString(), threads)
     batch_size = runtime.fixed_batch_size or IMAGES_COUNT
-    images = inputs.images[:batch_size]
-    values = {model.graph.input[0].name: images, **runtime.run_all(images, batch_size)}
+    arrays = [array[:batch_size] for array in inputs.arrays]
+    given = {one.name: array for one, array in zip(runtime.inputs, arrays, strict=True)}
+    values = {**given, **runtime.run_all(arrays, batch_size)}
     return tuple(
         worst(
             [

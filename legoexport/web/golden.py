@@ -32,20 +32,21 @@ def pack(sets: Sequence[GoldenSet], file: str) -> GoldenData:
     """Lay out the sets of a bundle.
 
     Args:
-        sets: What the bundle holds.
+        sets: What the bundle holds: one image tensor and one output of floats each.
         file: The name under which the page finds the content.
     """
     parts: list[bytes] = []
     described = []
     for one in sets:
         images = _append(parts, one.images)
-        outputs = _append(parts, one.outputs)
+        (output,) = one.outputs
+        outputs = _append(parts, output.values)
         described.append(
             {
                 "name": one.name,
                 "batch_size": one.batch_size,
-                "limit": one.limit,
-                "reference_max_abs_error": one.reference_max_abs_error,
+                "limit": output.limit,
+                "reference_max_abs_error": output.reference_max_abs_error,
                 "images": images,
                 "outputs": outputs,
             }

@@ -12,6 +12,7 @@ from legoexport.compile.stamp import read_normalization
 from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.ort.session import RuntimeModel, parse_model
+from legoexport.parity.single import check_single
 
 GREY_OR_COLOUR = (1, 3)
 SCORES_RANK = 2
@@ -59,6 +60,7 @@ def read_model(path: Path) -> PageModel:
     model_bytes = _read(path)
     model = parse_model(model_bytes, str(path))
     runtime = RuntimeModel(model_bytes, 1)
+    check_single(runtime)
     batch_size = runtime.fixed_batch_size or 1
     blank = np.zeros((batch_size, *runtime.input_shape), np.float32)
     scores = runtime.run(blank, batch_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -85,10 +86,17 @@ def test_any_float_and_any_batch_serve_as_an_example(dtype: torch.dtype, batch: 
 
 @pytest.mark.parametrize(
     "example",
-    [torch.zeros(8, 8, 8), torch.zeros(0, 8, 8, 8), torch.zeros(1, 8, 8, 8, dtype=torch.uint8)],
-    ids=["no batch", "no image", "integers"],
+    [
+        torch.zeros(()),
+        torch.zeros(0, 8, 8, 8),
+        torch.zeros(1, 8, 8, 8, dtype=torch.complex64),
+        (torch.zeros(1, 8, 8, 8), torch.zeros(2, 3)),
+        (torch.zeros(1, 8, 8, 8), 3.0),
+        (),
+    ],
+    ids=["no batch", "no image", "complex", "two batches", "a number", "nothing"],
 )
-def test_an_example_is_a_batch_of_images(example: torch.Tensor) -> None:
+def test_an_example_is_a_batch_of_each_input(example: Any) -> None:
     with pytest.raises(UsageError, match="the example must"):
         convert_module(before(), example)
 

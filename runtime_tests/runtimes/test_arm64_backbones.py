@@ -39,7 +39,7 @@ def network(arch: str) -> tuple[torch.nn.Module, Prepared, InputSet, Reference]:
     images = random_inputs(shape, 1)[0].images[:1]
     reference = ReferenceNetwork(module).run(images)
     prepared = prepare(freeze(module, example), example, CompileOptions())
-    return module, prepared, InputSet("one image", images, 1), reference
+    return module, prepared, InputSet("one image", (images,), 1), reference
 
 
 def judge(arch: str, lowering: str, processor: str, version: str | None = None) -> Agreement:
@@ -49,7 +49,8 @@ def judge(arch: str, lowering: str, processor: str, version: str | None = None) 
     (runtime,) = find_runtimes(f"arm64:{processor}", 1, version)
     replay = runtime.run(compiled.model.SerializeToString(), [Feed(inputs.images, 1)])
     growth = rounding_growth(compiled)
-    (agreement,) = judge_outputs([inputs], [reference], replay.outputs, growth=growth).values()
+    outputs = [(one,) for one in replay.outputs]
+    (agreement,) = judge_outputs([inputs], [reference], outputs, growth=growth).values()
     return agreement
 
 

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from legoexport.errors import UsageError
 from legoexport.ort.session import RuntimeModel
-from legoexport.parity.bundle import GoldenSet, save_bundle
+from legoexport.parity.bundle import GoldenOutput, GoldenSet, save_bundle
 from legoexport.web import site
 from legoexport.web.packages import RUNTIME_FILES, runtime_folder
 from legoexport.web.site import SiteOptions, build_site
@@ -53,7 +53,8 @@ def golden_sets(model_bytes: bytes) -> list[GoldenSet]:
     for name, count, batch_size in (("seven", 7, 3), ("two", 2, 1)):
         images = rng.standard_normal((count, 3, 4, 6)).astype(np.float32)
         outputs = RuntimeModel(model_bytes, 1).run(images, batch_size)
-        sets.append(GoldenSet(name, batch_size, LIMIT, LIMIT / 4, images, outputs))
+        output = GoldenOutput("output", outputs, None, LIMIT, LIMIT / 4)
+        sets.append(GoldenSet(name, batch_size, (images,), (output,)))
     return sets
 
 

@@ -69,7 +69,7 @@ def test_golden_data_is_that_of_the_bundle(built: Path, bundle: Path, model: Pat
         assert (one["name"], one["batch_size"]) == (expected.name, expected.batch_size)
         assert one["limit"] == expected.limit
         np.testing.assert_array_equal(array(built, one["images"]), expected.images)
-        np.testing.assert_array_equal(array(built, one["outputs"]), expected.outputs)
+        np.testing.assert_array_equal(array(built, one["outputs"]), expected.outputs[0].values)
 
 
 @pytest.mark.usefixtures("runtime")
@@ -165,7 +165,7 @@ def test_a_bundle_of_another_model_is_refused(tmp_path: Path, bundle: Path) -> N
 @pytest.mark.usefixtures("runtime")
 def test_a_model_that_computes_wrong_here_gets_no_page(tmp_path: Path, model: Path) -> None:
     sets = golden_sets(model.read_bytes())
-    sets[1].outputs[0, 0] += 10
+    sets[1].outputs[0].values[0, 0] += 10
     save_bundle(tmp_path / "wrong", model.read_bytes(), sets)
     with pytest.raises(ParityFailed, match="golden outputs"):
         build_site(tmp_path / "site", SiteOptions(model, tmp_path / "wrong"))
