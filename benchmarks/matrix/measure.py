@@ -80,7 +80,9 @@ def load(name: str) -> Backbone:
     shape = input_shape(arch, HYPERPARAMETERS)
     example = torch.zeros(BATCH, *shape)
     options = CompileOptions(dynamic_batch=False)
-    inputs = tuple(replace(one, arrays=(one.images[:BATCH],)) for one in random_inputs(shape, BATCH))
+    inputs = tuple(
+        replace(one, arrays=(one.images[:BATCH],)) for one in random_inputs(shape, BATCH)
+    )
     network = ReferenceNetwork(module)
     references = tuple(network.run(one.images) for one in inputs)
     return Backbone(name, prepare(freeze(module, example), example, options), inputs, references)
