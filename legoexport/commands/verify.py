@@ -15,9 +15,10 @@ from legoexport.host.report import print_json, print_table, print_text, step_pro
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity import view
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.bundle import GoldenSet, check_vacant, judge_golden, read_bundle
+from legoexport.parity.bundle import check_vacant, read_bundle
 from legoexport.parity.bundle import replay as replay_bundle
 from legoexport.parity.bundle import save_bundle as write_bundle
+from legoexport.parity.golden import GoldenSet, judge_golden
 from legoexport.parity.judge import combine
 from legoexport.parity.single import check_single
 from legoexport.runtimes import HERE, MODULES, find_runtimes

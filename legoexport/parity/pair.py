@@ -14,7 +14,7 @@ from legoexport.compile.stamp import read_stamp
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.bundle import GoldenOutput, GoldenSet
+from legoexport.parity.golden import GoldenOutput, GoldenSet
 from legoexport.parity.inputs import InputSet, given_inputs, real_inputs
 from legoexport.parity.judge import reference_limit
 from legoexport.parity.judge_outputs import input_sets, judge_outputs, judge_sets

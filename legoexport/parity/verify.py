@@ -23,7 +23,6 @@ from legoexport.compile.stamp import read_stamp
 from legoexport.errors import LegoExportError, ParityFailed
 from legoexport.host.progress import Progress
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.bundle import GoldenSet
 from legoexport.parity.diagnosis import diagnose
 from legoexport.parity.exact import NOT_COMPARED, ExactCheck, check_exactly
 from legoexport.parity.expectation import (
@@ -32,6 +31,7 @@ from legoexport.parity.expectation import (
     emitted_layers,
     expected_layers,
 )
+from legoexport.parity.golden import GoldenSet
 from legoexport.parity.judge import combine
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.opened import OpenedModel, open_model

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legoexport.parity.bundle import GoldenSet
+from legoexport.parity.golden import GoldenSet
 
 LITTLE_ENDIAN_FLOAT32 = "<f4"
 

@@ -12,7 +12,8 @@ from onnx import helper, numpy_helper
 
 from legoexport.errors import UsageError
 from legoexport.ort.session import RuntimeModel
-from legoexport.parity.bundle import GoldenOutput, GoldenSet, save_bundle
+from legoexport.parity.bundle import save_bundle
+from legoexport.parity.golden import GoldenOutput, GoldenSet
 from legoexport.web import site
 from legoexport.web.packages import RUNTIME_FILES, runtime_folder
 from legoexport.web.site import SiteOptions, build_site
