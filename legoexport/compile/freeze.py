@@ -171,20 +171,26 @@ def _float32(tensor: Tensor) -> np.ndarray:
 
 def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Example) -> float:
     inputs = [random_like(one) for one in inputs_of(example)]
-    expected, actual = (
-        output_tensors(
-            run_network(copy.deepcopy(form).double(), inputs, torch.float64), len(inputs[0])
-        )
-        for form in (training_form, frozen_form)
-    )
+    expected, actual = _outputs(training_form, inputs), _outputs(frozen_form, inputs)
     difference = max(map(_difference, expected, actual))
-    if not difference <= AGREEMENT_TOLERANCE:
-        raise CheckFailed(
-            "the frozen network does not compute what the training form computes",
-            received=f"difference of {difference:.1e} of the output's range",
-            legal=f"at most {AGREEMENT_TOLERANCE:.0e}",
+    if difference <= AGREEMENT_TOLERANCE:
+        return difference
+    if not all(map(torch.equal, expected, _outputs(training_form, inputs))):
+        raise UsageError(
+            f"network {type(training_form).__name__} computes something else each time it is run",
+            received="two different outputs for one input, in eval mode",
+            next_step="take random numbers out of its forward, or give them as an input",
         )
-    return difference
+    raise CheckFailed(
+        "the frozen network does not compute what the training form computes",
+        received=f"difference of {difference:.1e} of the output's range",
+        legal=f"at most {AGREEMENT_TOLERANCE:.0e}",
+    )
+
+
+def _outputs(form: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
+    given = run_network(copy.deepcopy(form).double(), inputs, torch.float64)
+    return list(output_tensors(given, len(inputs[0])))
 
 
 def _difference(expected: Tensor, actual: Tensor) -> float:

@@ -141,6 +141,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "scripted": (lambda: torch.jit.script(before()), "scripted network has lost its layers"),
     "traced by fx": (lambda: torch.fx.symbolic_trace(before()), "before torch.fx traced it"),
+    "random numbers": (
+        lambda: After(lambda y: y + torch.rand_like(y)),
+        "network After computes something else each time",
+    ),
+    "no tensor": (lambda: After(lambda _: "scores"), r"(?s)cannot be an output of an ONNX file.*received: str"),
     "if on values": (
         lambda: nn.Sequential(After(lambda y: y if y.sum() > 0 else -y)),
         r"cannot trace module 0 \(After\)",
