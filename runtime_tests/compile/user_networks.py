@@ -145,7 +145,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: After(lambda y: y + torch.rand_like(y)),
         "network After computes something else each time",
     ),
-    "no tensor": (lambda: After(lambda _: "scores"), r"(?s)cannot be an output of an ONNX file.*received: str"),
+    "no tensor": (lambda: After(lambda _: "scores"), r"(?s)cannot be an output.*received: str"),
     "if on values": (
         lambda: nn.Sequential(After(lambda y: y if y.sum() > 0 else -y)),
         r"cannot trace module 0 \(After\)",
