@@ -6,9 +6,11 @@ it came from a secure context (HTTPS, or localhost), with the two headers COOP a
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
 
 from legoexport.errors import UsageError
 from legoexport.web.folder import read_record
@@ -16,6 +18,8 @@ from legoexport.web.folder import read_record
 LOOPBACK = "127.0.0.1"
 LOOPBACK_HOSTS = (LOOPBACK, "localhost")
 DEFAULT_PORT = 8000
+# A client that says nothing for so long loses its thread.
+CLIENT_TIMEOUT_S = 30.0
 # index.html states the same for servers that send none; frame-ancestors works only as a header.
 CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob:;"
@@ -48,12 +52,20 @@ class SiteHandler(SimpleHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     extensions_map = MIME_TYPES
+    timeout = CLIENT_TIMEOUT_S
 
     def end_headers(self) -> None:
         """Send the headers of every answer, errors included."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        """Answer that there is no such file where a link leads out of the folder."""
+        if not Path(self.translate_path(self.path)).resolve().is_relative_to(self.directory):
+            self.send_error(404)
+            return None
+        return super().send_head()
 
     def list_directory(self, path: object) -> None:
         """Answer that there is no such file."""

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from legoexport.errors import UsageError
-from legoexport.web.server import HEADERS, LOOPBACK, address, make_server
+from legoexport.web.server import HEADERS, LOOPBACK, SiteHandler, address, make_server
 
 START_TIMEOUT_S = 60
 
@@ -86,6 +87,52 @@ def test_what_lies_beside_the_site_is_out_of_reach(server: tuple[str, int], buil
 
 def test_nothing_can_be_sent(server: tuple[str, int]) -> None:
     assert get(server, "/site.json", "POST")[0] == 501
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+def test_only_get_and_head_are_answered(method: str, server: tuple[str, int]) -> None:
+    status, headers = get(server, "/model.onnx", method)
+    assert status == 501
+    assert headers.items() >= {(name.title(), value) for name, value in HEADERS.items()}
+
+
+@pytest.mark.parametrize("path", ["/out/secret.txt", "/out.txt", "/./out.txt", "/out%2Etxt"])
+def test_links_out_of_the_folder_lead_nowhere(
+    path: str, server: tuple[str, int], built: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    links = {built / "out": tmp_path, built / "out.txt": tmp_path / "secret.txt"}
+    for link, target in links.items():
+        link.symlink_to(target)
+    try:
+        assert get(server, path)[0] == 404
+    finally:
+        for link in links:
+            link.unlink()
+
+
+def test_a_range_is_answered_by_the_whole_file(server: tuple[str, int], built: Path) -> None:
+    connection = http.client.HTTPConnection(*server, timeout=30)
+    connection.request("GET", "/model.onnx", headers={"Range": "bytes=0-3"})
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert answer.read() == (built / "model.onnx").read_bytes()
+    connection.close()
+
+
+def test_clients_that_say_nothing_keep_nobody_waiting(
+    server: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SiteHandler, "timeout", 0.5)
+    silent = [socket.create_connection(server, timeout=30) for _ in range(40)]
+    for one in silent:
+        one.sendall(b"GET /model.onnx HTTP/1.1\r\n")
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda _: get(server, "/site.json")[0], range(60)))
+    assert statuses == [200] * 60
+    for one in silent:
+        assert one.recv(1) == b"", "the server hangs up on a request that does not end"
+        one.close()
 
 
 def test_a_folder_that_is_no_site_is_not_served(tmp_path: Path) -> None:
