@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from functools import cache
 from typing import NoReturn
 
 import pytest
@@ -26,6 +28,21 @@ def missing(problem: object) -> NoReturn:
     if os.environ.get(REQUIRE) == "1":
         pytest.fail(f"{REQUIRE}=1, but {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exporter_table() -> Iterator[None]:
+    """Let torch's exporter build its table of operators once, not for each of hundreds of exports.
+
+    It takes more than half of the time of a small export (torch 2.13), and nothing changes it: the
+    product gives the exporter no operators of its own.
+    """
+    from torch.onnx._internal.exporter._registration import ONNXRegistry  # noqa: PLC0415 - slow
+
+    build = cache(ONNXRegistry.from_torchlib)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(build))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -132,5 +132,5 @@ class DataDependent(nn.Module):
 
 def test_a_network_that_cannot_be_traced_is_explained() -> None:
     example = torch.zeros(1, 4, 5, 5)
-    with pytest.raises(UsageError, match="exporter cannot express"):
+    with pytest.raises(UsageError, match="cannot trace module DataDependent"):
         compile_network(freeze(DataDependent(), example), example, CompileOptions())
