@@ -76,6 +76,11 @@ def carry_out(request: TrainingRequest, ranks: Ranks = ALONE) -> Trained:
 def _hold_paths(request: TrainingRequest) -> None:
     """Check before hours of training what would fail after them."""
     path = state.state_path(request.out)
+    if path.exists() and not request.resumes:
+        raise UsageError(
+            f"{path} holds an unfinished training",
+            next_step="continue it with --resume, or delete the file to begin anew",
+        )
     outputs = [
         Output("--out", request.out, Kind.CHECKPOINT),
         Output("--log", request.csv_path, Kind.TEXT),
@@ -85,11 +90,6 @@ def _hold_paths(request: TrainingRequest) -> None:
         outputs.append(Output("--test-images", request.test_images, Kind.ARRAYS))
     inputs = {"--data": Path(request.source), "--start": request.start}
     check_outputs(outputs, inputs, force=request.force)
-    if path.exists() and not request.resumes:
-        raise UsageError(
-            f"{path} holds an unfinished training",
-            next_step="continue it with --resume, or delete the file to begin anew",
-        )
 
 
 class _Run:

@@ -208,13 +208,14 @@ def test_bad_usage_is_explained(folder: Path, arguments: list[str], named: str) 
 
 
 def test_a_failed_run_leaves_the_old_file(folder: Path) -> None:
-    (folder / "old.onnx").write_bytes(b"precious")
+    precious = b"\x08\x08\x12precious"  # begins as an ONNX file does
+    (folder / "old.onnx").write_bytes(precious)
     before = sorted(folder.iterdir())
     done = convert(folder, "--out", "old.onnx", "--max-size", "10KB")
     assert done.returncode == 1
     assert "--max-size" in done.stderr
     assert "Traceback" not in done.stderr
-    assert (folder / "old.onnx").read_bytes() == b"precious"
+    assert (folder / "old.onnx").read_bytes() == precious
     assert sorted(folder.iterdir()) == before
 
 

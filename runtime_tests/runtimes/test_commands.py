@@ -162,7 +162,7 @@ def test_a_runtime_that_adds_in_its_own_order_gets_its_limit_and_no_more(
         assert exit_code("verify", files.checkpoint, files.model, *options) == 0
         sets[growth] = json.loads((bundle / "bundle.json").read_text())["sets"]
     assert sets[1.0] == sets[4.0], "the limits of a bundle are for any runtime"
-    limit = min(one["limit"] for one in sets[1.0])
+    limit = min(output["limit"] for one in sets[1.0] for output in one["outputs"])
     for growth, error, code in ((4.0, 2.5, 0), (1.0, 2.5, 1), (4.0, 20.0, 1)):
         runtimes = (ErringRuntime(error=error * limit, rounding_growth=growth),)
         monkeypatch.setattr(verify, "find_runtimes", lambda *_, found=runtimes: found)
