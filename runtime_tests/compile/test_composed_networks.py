@@ -19,7 +19,7 @@ from legoexport.errors import UsageError
 from legoexport.target import TARGETS
 from runtime_tests.compile.user_networks import lego
 
-EXAMPLES_COUNT = 20
+EXAMPLES_COUNT = 12
 LONGEST_MESSAGE_LINES = 10
 CHANNELS = 8
 
