@@ -7,7 +7,7 @@ from pathlib import Path
 
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import Conversion
-from legoexport.deliver.ort_format import CONFIG_SUFFIX
+from legoexport.deliver.ort_format import config_path
 from legoexport.deliver.packaging import Package
 from legoexport.host.report import format_bytes, format_ratio
 from legoexport.measure.timing import Memory
@@ -102,5 +102,5 @@ def _folded(package: Package, out: Path) -> list[str]:
         f"{out}: {after} in ORT format, {format_ratio(package.growth_ratio)} the {before} of ONNX:"
         " weights are folded for good",
         f"{package.smallest_lowering} grows least here (--prefer {package.smallest_lowering})",
-        f"{out.with_suffix(CONFIG_SUFFIX)}: the operators for a reduced build",
+        f"{config_path(out)}: the operators for a reduced build",
     ]

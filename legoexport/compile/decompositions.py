@@ -64,7 +64,8 @@ def attention(  # noqa: PLR0917 - the signature of the operator
     """softmax(Q K^T * scale + mask) V, of any rank; the exporter's own takes rank 4 only."""
     if enable_gqa or dropout_p:
         raise NotImplementedError("grouped queries and dropout are not decomposed")
-    scores = query @ key.transpose(-2, -1) * (scale or query.shape[-1] ** -0.5)
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = query @ key.transpose(-2, -1) * factor
     if is_causal:
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:
