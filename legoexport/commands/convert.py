@@ -14,6 +14,7 @@ from legoexport.commands.output_options import force_option
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import check_outputs
 from legoexport.host.report import step_progress
+from legoexport.lego.storage import STORES, Store
 from legoexport.runtimes import HERE
 from legoexport.target import OBJECTIVES, TARGETS
 
@@ -77,6 +78,17 @@ from legoexport.target import OBJECTIVES, TARGETS
     show_default="as measured on this processor, else built-in",
     help="Constants of the cost model that chooses the plan, from legoexport calibrate.",
 )
+@click.option(
+    "--store",
+    default="fp32",
+    type=click.Choice(STORES),
+    help="What the file holds of banks and dense weights; they are computed in fp32 always.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Real images (.npy, .npz) to tell what --store costs on.",
+)
 @click.option("--tune", is_flag=True, help="Measure plans here and take the fastest.")
 @click.option(
     "--threads", default="1", metavar="N[,N]", help="Thread counts to choose the plan for."
@@ -109,6 +121,8 @@ def command(
     dense_twin: Path | None,
     objective: str,
     machine: str | None,
+    store: Store,
+    data: Path | None,
     threads: str,
     budget: float,
     runtime: str,
@@ -123,15 +137,17 @@ def command(
     and safetensors files. Nothing in them is executed.
     """
     as_ort = parse.is_ort(out, file_format)
+    parse.check_store(store, data, as_ort=as_ort)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)
     wish = parse.preference(objective, threads, ort_format=as_ort)
     tuning = parse.tuning(wish, budget, runtime, plan_file or prefer) if tune else None
     options = parse.with_constants(
-        parse.compile_options(target_name, opset, batch, plan_file, prefer, wish), machine
+        parse.compile_options(target_name, opset, batch, plan_file, prefer, wish, store), machine
     )
     inputs = {
         "CHECKPOINT": checkpoint,
         "--plan": plan_file,
+        "--data": data,
         "--machine": machine_file(machine),
     }
     written = planned_outputs(out, save_plan, dense_twin, save_stages, as_ort=as_ort)
@@ -160,6 +176,7 @@ def command(
             normalization=loaded.normalization,
             max_size_bytes=None if as_ort else max_size_bytes,
             tuning=tuning,
+            data=parse.cost_images(data, loaded.input_shape),
             observe=stage_writer(save_stages) if save_stages else None,
             progress=progress,
         )

@@ -12,6 +12,8 @@ from legoexport.target import Target, find_target
 
 if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
+    from legoexport.lego.storage import Store
+    from legoexport.parity.inputs import InputSet
     from legoexport.passes.preference import Preference
     from legoexport.tune import TuneOptions
 
@@ -27,8 +29,9 @@ def compile_options(
     plan_file: Path | None,
     prefer: str | None,
     preference: Preference,
+    store: Store = "fp32",
 ) -> CompileOptions:
-    """Return what ``--target``, ``--opset``, ``--batch``, ``--plan`` and ``--prefer`` ask for.
+    """Return what ``--target``, ``--opset``, ``--batch``, ``--plan`` and so on ask for.
 
     Raises:
         UsageError: A value is not legal, or two contradict each other.
@@ -43,7 +46,7 @@ def compile_options(
     if plan_file is not None:
         plan = Plan.from_json(_read_text(plan_file), source=str(plan_file))
     dynamic_batch = None if batch is None else batch_size(batch) is None
-    return CompileOptions(target, opset, dynamic_batch, plan, preference)
+    return CompileOptions(target, opset, dynamic_batch, plan, preference, store)
 
 
 def preference(objective: str, threads: str, *, ort_format: bool) -> Preference:
@@ -86,6 +89,37 @@ def with_constants(options: CompileOptions, machine: str | None) -> CompileOptio
     else:
         return options
     return replace(options, preference=replace(options.preference, constants=constants))
+
+
+def check_store(store: Store, data: Path | None, *, as_ort: bool) -> None:
+    """Hold ``--store`` and ``--data`` against each other and against the format of the file.
+
+    Raises:
+        UsageError: The file would hold whole weights after all, or the images would serve nothing.
+    """
+    if as_ort and store != "fp32":
+        raise UsageError(
+            "ORT format folds codes back into whole weights: the file would not get smaller",
+            received=f"--store {store}",
+            legal="--store fp32 for .ort, or --out with .onnx",
+            next_step="write .onnx, or leave --store out",
+        )
+    if store == "fp32" and data is not None:
+        raise UsageError(
+            "--data tells what --store costs; fp32 costs nothing",
+            next_step="leave --data out, or choose --store fp16 or int8",
+        )
+
+
+def cost_images(data: Path | None, input_shape: tuple[int, int, int]) -> InputSet | None:
+    """Read the images of ``--data``, which tell what ``--store`` costs.
+
+    Raises:
+        UsageError: The file is unreadable or does not fit the network.
+    """
+    from legoexport.parity.inputs import real_inputs
+
+    return None if data is None else real_inputs(data, input_shape, None)
 
 
 def tuning(preference: Preference, budget: float, runtime: str, plan: object) -> TuneOptions:

@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 
+from legoexport.commands import cost_view
 from legoexport.commands import inventory_view as view
 from legoexport.commands.outcome_view import (
     Outcome,
@@ -49,6 +50,8 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
         print_text(f"runs     {line}")
     print_text("")
     print_table("What it costs", view.TOTAL_COLUMNS, view.total_rows(inventory))
+    if conversion.cost:
+        cost_view.print_cost(conversion.cost, outcome.options.store)
     print_text("")
     print_text(f"memory   {memory_line(outcome)}")
     for line in written_lines(outcome):
@@ -114,6 +117,8 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "dense_twin_memory": outcome.dense_twin_memory and asdict(outcome.dense_twin_memory),
         "plan": dict(conversion.compiled.plan.lowerings),
         "cost_model": _cost_model(options),
+        "store": options.store,
+        "store_cost": conversion.cost and conversion.cost.to_json(),
         "tuned": None if conversion.tuned is None else conversion.tuned.to_json(),
         "passes": list(conversion.compiled.stages),
         "audit": [vars(audit) for audit in conversion.network.audits],

@@ -20,6 +20,7 @@ from legoexport.compile.stages import (
     Stage,
 )
 from legoexport.lego.names import output_name
+from legoexport.lego.storage import Store, recover
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
@@ -30,6 +31,7 @@ from legoexport.passes.preference import preferred_plan
 from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
 from legoexport.passes.set_opset import OpsetTooLow, SetOpset
 from legoexport.passes.simplify_graph import SimplifyGraph
+from legoexport.passes.store_weights import StoreWeights
 
 # onnx-ir leaves tensors of more than 1024 elements alone unless told otherwise. Its faster pass,
 # which compares hashes, takes no tensor that lies out of order, such as channels_last weights.
@@ -96,12 +98,14 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     run.model = prepared.model.clone()
     nodes = list(lego_op.find(run.model.graph))
     layers = tuple(_lowered(node, plan, prepared.trained_m[node.layer]) for node in nodes)
-    dense_bytes = _dense_bytes(run.model.graph)
+    dense_bytes = _dense_bytes(run.model.graph, options.store)
     run.apply("lower_lego", LowerLego(plan))
     run.set_opset(options)
     run.apply("simplify_graph", SimplifyGraph())
+    if options.store != "fp32":
+        run.apply("store_weights", StoreWeights(options.store))
     stages = (*prepared.stages, *run.names)
-    return Compiled(ir.to_proto(run.model), stages, plan, layers, dense_bytes)
+    return Compiled(ir.to_proto(run.model), stages, plan, layers, dense_bytes, options.store)
 
 
 class _Run:
@@ -158,9 +162,17 @@ def _final_name(value: ir.Value) -> str:
     return output_name(producer.attributes["layer"].as_string())
 
 
-def _dense_bytes(graph: ir.Graph) -> int:
+def _dense_bytes(graph: ir.Graph, store: Store) -> int:
     lego = {value.name for node in lego_op.find(graph) for value in node.node.inputs[1:] if value}
     tensors = {
         name: value.const_value for name, value in graph.initializers.items() if name not in lego
     }
-    return sum(tensor.nbytes for tensor in tensors.values() if tensor is not None)
+    return sum(_stored_bytes(tensor, store) for tensor in tensors.values() if tensor is not None)
+
+
+def _stored_bytes(tensor: ir.TensorProtocol, store: Store) -> int:
+    if store == "fp32" or tensor.dtype != ir.DataType.FLOAT:
+        return tensor.nbytes
+    array = tensor.numpy()
+    encoded = recover(array, store) or (recover(array.T, store) if array.ndim > 1 else None)
+    return tensor.nbytes if encoded is None else encoded.nbytes

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from legoexport.errors import UsageError
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.storage import Store
 from legoexport.passes import lego_op
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan
@@ -31,6 +32,7 @@ class CompileOptions:
         dynamic_batch: Overrides the target: leave the batch open, or fix it to the example's.
         plan: A lowering for each layer; None lets ``preference`` choose.
         preference: What the plan saves: latency, memory or file size.
+        store: How the file holds banks and dense weights; they are computed in float32 always.
     """
 
     target: Target = CPU
@@ -38,6 +40,7 @@ class CompileOptions:
     dynamic_batch: bool | None = None
     plan: Plan | None = None
     preference: Preference = FASTEST
+    store: Store = "fp32"
 
     def __post_init__(self) -> None:
         lowest, highest = onnx_opset_range()
@@ -147,7 +150,8 @@ class Compiled:
         stages: Names of the stages in the order they ran.
         plan: The lowering of each layer.
         layers: The Lego layers in graph order.
-        dense_bytes: Bytes of all initializers that belong to no Lego layer.
+        dense_bytes: Bytes of all initializers that belong to no Lego layer, as they are stored.
+        store: How banks and dense weights are stored.
     """
 
     model: onnx.ModelProto
@@ -155,6 +159,7 @@ class Compiled:
     plan: Plan
     layers: tuple[LoweredLayer, ...]
     dense_bytes: int
+    store: Store = "fp32"
 
     @property
     def opset(self) -> int:

@@ -15,6 +15,7 @@ from legoexport.errors import UsageError
 from legoexport.lego.counts import LegoShape
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
 from legoexport.lego.normalization import Normalization
+from legoexport.lego.storage import Store, find_store
 from legoexport.version import __version__
 
 PREFIX = "legoexport."
@@ -56,6 +57,8 @@ def stamp(
         facts["normalization"] = normalization.to_json()
     if cost_model_sha256 is not None:
         facts["cost_model_sha256"] = cost_model_sha256
+    if compiled.store != "fp32":
+        facts["store"] = compiled.store
     if integer_ranges:
         facts["integer_ranges"] = json.dumps(dict(integer_ranges))
     del model.metadata_props[:]
@@ -96,6 +99,20 @@ def read_normalization(model: onnx.ModelProto) -> Normalization | None:
     text = read_stamp(model).get("normalization")
     source = f"{PREFIX}normalization in the model's metadata"
     return None if text is None else Normalization.from_json(text, source)
+
+
+def read_store(model: onnx.ModelProto) -> Store:
+    """Return how the file holds banks and dense weights.
+
+    Raises:
+        UsageError: What the file says is damaged.
+    """
+    text = read_stamp(model).get("store", "fp32")
+    try:
+        return find_store(text)
+    except UsageError as error:
+        source = f"{PREFIX}store in the model's metadata"
+        raise UsageError(f"{source} is damaged", received=error) from None
 
 
 def mask_digest(layers: tuple[LoweredLayer, ...]) -> str:

@@ -20,8 +20,12 @@ from legoexport.host.progress import Progress
 from legoexport.host.staging import make_folder
 from legoexport.lego.normalization import Normalization
 from legoexport.models.dense_twin import expand_lego
+from legoexport.models.round_weights import round_weights
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.judge_outputs import check_model
+from legoexport.parity.inputs import InputSet
+from legoexport.parity.judge_outputs import check_model, input_sets
+from legoexport.parity.store_cost import StoreCost, store_cost
 from legoexport.passes.lowerings import find_lowering
 from legoexport.tune import Tuned, TuneOptions, tune
 
@@ -36,6 +40,7 @@ class Conversion:
         network: The frozen network and its audit.
         agreement: Parity of the file with PyTorch.
         tuned: How the plan was found, if it was measured.
+        cost: What rounding the weights costs, if the file stores them in fewer bits.
     """
 
     model_bytes: bytes
@@ -43,6 +48,7 @@ class Conversion:
     network: FrozenNetwork
     agreement: Agreement
     tuned: Tuned | None = None
+    cost: StoreCost | None = None
 
     def save(self, path: Path | str) -> Path:
         """Write the file in one step and return its path.
@@ -65,6 +71,7 @@ def convert_module(
     normalization: Normalization | None = None,
     max_size_bytes: int | None = None,
     tuning: TuneOptions | None = None,
+    data: InputSet | None = None,
     observe: Observer | None = None,
     progress: Progress = lambda _: None,
 ) -> Conversion:
@@ -82,6 +89,7 @@ def convert_module(
         normalization: Of the pictures in training, for the file to tell. None if it is not known.
         max_size_bytes: Largest file that is accepted.
         tuning: If given, the plan is found by measuring on this machine.
+        data: Real images to tell what ``options.store`` costs on, beside random ones.
         observe: Called with a snapshot of the model after each stage.
         progress: Called with the name of each step before it starts.
 
@@ -92,6 +100,7 @@ def convert_module(
     """
     options = options or CompileOptions()
     inputs = checked_example(example)
+    trained, module = module, round_weights(module, options.store)
     progress("freezing masks")
     network = freeze(module, inputs)
     announce = _announce(observe, progress)
@@ -121,7 +130,12 @@ def convert_module(
         integer_ranges=ranges,
     ).SerializeToString(deterministic=True)
     invariants.check_size(len(stamped), compiled, max_size_bytes)
-    return Conversion(stamped, compiled, network, agreement, tuned)
+    cost = None
+    if options.store != "fp32":
+        progress("telling what rounding costs")
+        sets = input_sets(RuntimeModel(unstamped, 1), data, ranges)
+        cost = store_cost(trained, module, sets)
+    return Conversion(stamped, compiled, network, agreement, tuned, cost)
 
 
 def convert_dense_twin(module: nn.Module, example: Example, options: CompileOptions) -> bytes:
@@ -129,9 +143,10 @@ def convert_dense_twin(module: nn.Module, example: Example, options: CompileOpti
 
     Every Lego layer becomes an ordinary convolution with the assembled weight; the same passes run.
     """
-    dense = expand_lego(module).eval()
+    dense = expand_lego(round_weights(module, options.store)).eval()
     network = FrozenNetwork(dense, layers={}, audits=(), agreement=0.0)
-    compiled = compile_network(network, checked_example(example), replace(options, plan=None))
+    fp32 = replace(options, plan=None, store="fp32")
+    compiled = compile_network(network, checked_example(example), fp32)
     return bytes(compiled.model.SerializeToString(deterministic=True))
 
 

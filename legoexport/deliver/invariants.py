@@ -16,7 +16,8 @@ from legoexport.errors import InvariantBroken, UsageError
 from legoexport.inspect.inventory import StoredBytes
 from legoexport.lego.counts import FLOAT_BYTES, INDEX_BYTES
 from legoexport.lego.frozen import FrozenLego
-from legoexport.lego.names import owner
+from legoexport.lego.names import codes_name, owner, scale_name
+from legoexport.lego.storage import Encoded, is_encoded, stored_bytes
 from legoexport.operators import FOLDED_OPS
 from legoexport.target import CPU, Target
 
@@ -33,7 +34,9 @@ def size_budget(compiled: Compiled) -> StoredBytes:
     layers = [layer.frozen for layer in compiled.layers]
     entry_bytes = INDEX_BYTES + FLOAT_BYTES
     return StoredBytes(
-        bank_bytes=sum(bank.size * FLOAT_BYTES for bank in _distinct_banks(layers)),
+        bank_bytes=sum(
+            stored_bytes(bank.shape, compiled.store) for bank in _distinct_banks(layers)
+        ),
         table_bytes=sum(f.index.size * entry_bytes + f.n * FLOAT_BYTES for f in layers),
         dense_bytes=compiled.dense_bytes,
         graph_bytes=BYTES_PER_NODE * len(compiled.model.graph.node) + PROVENANCE_BYTES,
@@ -90,12 +93,11 @@ def check_banks_stored_once(compiled: Compiled) -> None:
     """No Lego filter is stored a second time, whole or inside an expanded weight.
 
     Raises:
-        InvariantBroken: One is stored twice; the layer and the initializer are named.
+        InvariantBroken: One is stored twice, or not in the way that was asked for; the layer and
+            the initializer are named.
     """
-    stored = {
-        tensor.name: _filters(numpy_helper.to_array(tensor))
-        for tensor in compiled.model.graph.initializer
-    }
+    stored = {name: _filters(array) for name, array in _weights(compiled.model.graph).items()}
+    plain = {tensor.name for tensor in compiled.model.graph.initializer}
     for layer in compiled.layers:
         own = _filters(layer.frozen.lego)
         holders = {name: count for name, rows in stored.items() if (count := _common(own, rows))}
@@ -104,6 +106,13 @@ def check_banks_stored_once(compiled: Compiled) -> None:
                 f"layer {layer.layer}: its Lego bank is stored more than once",
                 received=", ".join(f"{name} ({count} filters)" for name, count in holders.items()),
                 legal=f"{len(own)} filters in one initializer",
+            )
+        unencoded = sorted(plain.intersection(holders))
+        if unencoded and is_encoded(layer.frozen.lego.shape, compiled.store):
+            raise InvariantBroken(
+                f"layer {layer.layer}: its Lego bank is stored as fp32",
+                received=", ".join(unencoded),
+                legal=compiled.store,
             )
 
 
@@ -144,6 +153,17 @@ def check_loads(model_bytes: bytes) -> None:
         raise InvariantBroken(
             "onnxruntime does not load the converted model", received=error
         ) from error
+
+
+def _weights(graph: onnx.GraphProto) -> dict[str, NDArray[np.generic]]:
+    """Return what the file holds by name, codes decoded to the weights that they stand for."""
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for name in [one for one in held if one.endswith(codes_name(""))]:
+        weight = name.removesuffix(codes_name(""))
+        scale = held.get(scale_name(weight))
+        if scale is not None and scale.shape[0] == scale.size:
+            held[weight] = Encoded(held[name], scale.reshape(-1).astype(np.float32)).decode()
+    return held
 
 
 def _distinct_banks(layers: Sequence[FrozenLego]) -> list[NDArray[np.floating]]:

@@ -20,7 +20,7 @@ def dense_macs(model: onnx.ModelProto) -> int:
     Raises:
         UsageError: The size of a map is not a fixed number.
     """
-    weights = {tensor.name: prod(tensor.dims) for tensor in model.graph.initializer}
+    weights = _weights(model.graph)
     shapes = _shapes(shape_inference.infer_shapes(model, data_prop=True).graph)
     return sum(
         weights[node.input[1]] * _positions(node, shapes)
@@ -29,6 +29,15 @@ def dense_macs(model: onnx.ModelProto) -> int:
         and node.input[1] in weights
         and owner(node.name) is None
     )
+
+
+def _weights(graph: onnx.GraphProto) -> dict[str, int]:
+    """Count the numbers of each stored tensor, and of each that is decoded from codes."""
+    counts = {tensor.name: prod(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type in ("Cast", "Mul") and all(name in counts for name in node.input):
+            counts[node.output[0]] = max(counts[name] for name in node.input)
+    return counts
 
 
 def _positions(node: onnx.NodeProto, shapes: Shapes) -> int:

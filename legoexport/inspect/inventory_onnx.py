@@ -12,7 +12,7 @@ from legoexport.errors import UsageError
 from legoexport.inspect.dense_macs import dense_macs
 from legoexport.inspect.inventory import DensePart, Inventory, LayerRow, StoredBytes
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, read_layers
-from legoexport.lego.names import owner
+from legoexport.lego.names import codes_name, owner, scale_name
 
 FLOAT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 
@@ -42,7 +42,7 @@ def summarize_model(model: onnx.ModelProto) -> Inventory:
     size_bytes = {kind: sum(map(_size_bytes, found)) for kind, found in tensors.items()}
     graph_bytes = model.ByteSize() - sum(size_bytes.values())
     stored = StoredBytes(size_bytes["bank"], size_bytes["table"], size_bytes["dense"], graph_bytes)
-    weights = sum(prod(t.dims) for t in tensors["dense"] if t.data_type in FLOAT_TYPES)
+    weights = sum(map(_weights_count, _without_scales(tensors["dense"])))
     return Inventory(rows, DensePart(weights, dense_macs(model)), stored)
 
 
@@ -66,6 +66,19 @@ def _by_kind(graph: onnx.GraphProto) -> dict[str, list[onnx.TensorProto]]:
         else:
             tensors["bank" if tensor.name in read_by_lego else "dense"].append(tensor)
     return tensors
+
+
+def _without_scales(tensors: list[onnx.TensorProto]) -> list[onnx.TensorProto]:
+    """Leave out the scales of codes: they are part of how a weight is written."""
+    names = {tensor.name for tensor in tensors}
+    ends = codes_name(""), scale_name("")
+    scales = {one.removesuffix(ends[0]) + ends[1] for one in names if one.endswith(ends[0])}
+    return [tensor for tensor in tensors if tensor.name not in scales]
+
+
+def _weights_count(tensor: onnx.TensorProto) -> int:
+    is_weight = tensor.data_type in FLOAT_TYPES or tensor.name.endswith(codes_name(""))
+    return prod(tensor.dims) if is_weight else 0
 
 
 def _size_bytes(tensor: onnx.TensorProto) -> int:

@@ -37,6 +37,16 @@ def table_name(layer: str, table: str) -> str:
     return f"{layer}/{table}"
 
 
+def codes_name(weight: str) -> str:
+    """Name the codes that a file holds in the place of ``weight``."""
+    return f"{weight}_codes"
+
+
+def scale_name(weight: str) -> str:
+    """Name the scales of the codes of ``weight``."""
+    return f"{weight}_scale"
+
+
 def owner(name: str) -> Owner | None:
     """Return whose node or initializer ``name`` is; None if it belongs to no Lego layer."""
     found = _OWNED.match(name)

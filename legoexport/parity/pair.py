@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from legoexport.compile.stamp import read_stamp
+from legoexport.compile.stamp import read_stamp, read_store
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import Checkpoint
+from legoexport.models.round_weights import round_weights
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.golden import GoldenOutput, GoldenSet
 from legoexport.parity.inputs import InputSet, given_inputs, real_inputs
@@ -28,7 +29,7 @@ class ModelPair:
     """A model beside its network, with what both were given.
 
     Attributes:
-        module: The network in training form.
+        module: The network in training form, its weights rounded to what the model holds of them.
         checkpoint_sha256: Digest of the file it came from, or None.
         opened: The ONNX model.
         inputs: Images, set by set.
@@ -111,6 +112,7 @@ def pair_up(
         module, sha256 = network.module, network.sha256
     else:
         module, sha256 = network, None
+    module = round_weights(module, read_store(opened.model))
     reference = ReferenceNetwork(module)
     return ModelPair(
         module=module,

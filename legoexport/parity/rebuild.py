@@ -24,6 +24,7 @@ from legoexport.compile.stamp import (
     read_integer_ranges,
     read_normalization,
     read_stamp,
+    read_store,
     stamp,
 )
 from legoexport.errors import UsageError
@@ -52,6 +53,7 @@ def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs
         opset=next(opsets[domain] for domain in DEFAULT_DOMAINS if domain in opsets),
         dynamic_batch=opened.runtime.fixed_batch_size is None,
         plan=Plan.from_json(facts.get("plan", ""), source="legoexport.plan in the model"),
+        store=read_store(opened.model),
     )
     return CompileInputs(network, opened.example(), options)
 
