@@ -56,6 +56,14 @@ class ModelPair:
             f" this one is {sha256[:12]}...)"
         )
 
+    @property
+    def store_note(self) -> str | None:
+        """Whether the model is held to rounded weights, not to those of the training."""
+        store = read_store(self.opened.model)
+        if store == "fp32":
+            return None
+        return f"the file stores {store}: PyTorch ran with the weights rounded to that"
+
     def judge_here(self) -> dict[str, Agreement]:
         """Run the model in this process; return the agreements by the names of the sets."""
         opened = self.opened

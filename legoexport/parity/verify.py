@@ -190,7 +190,7 @@ def _judge(
     replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
     judged = [pair.judge(replay) for replay in replays]
     agreements = by_set_and_runtime(elsewhere, judged) if judged else pair.judge_here()
-    notes = tuple(note for note in (pair.checkpoint_note,) if note)
+    notes = tuple(note for note in (pair.store_note, pair.checkpoint_note) if note)
     whole = Verification(agreements, (), notes, (), replays=replays, golden=pair.golden())
     if again is None:
         return replace(whole, notes=(NO_LAYERS_NOTE, *notes))

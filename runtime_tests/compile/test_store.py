@@ -62,6 +62,7 @@ def test_the_file_is_proved_and_found_equal(store: Store) -> None:
     assert found.passed
     assert found.exact.differences == ()
     assert found.exact.reason is None
+    assert found.notes[0].startswith(f"the file stores {store}")
 
 
 @pytest.mark.parametrize("store", SHORT)
