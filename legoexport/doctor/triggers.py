@@ -72,11 +72,13 @@ def half_convolutions(model: FoldedModel) -> list[str]:
 
 
 def half_values(model: FoldedModel) -> list[str]:
-    """Inputs, outputs and weights in half precision."""
+    """Inputs, outputs and weights in half precision; codes that are cast at load are no weights."""
     half, graph = onnx.TensorProto.FLOAT16, model.stamped.graph
     ends = (*graph.input, *graph.output)
     named = [value.name for value in ends if value.type.tensor_type.elem_type == half]
-    return named + [tensor.name for tensor in graph.initializer if tensor.data_type == half]
+    computed = {name for node in graph.node if node.op_type != "Cast" for name in node.input}
+    halves = [tensor.name for tensor in graph.initializer if tensor.data_type == half]
+    return named + [name for name in halves if name in computed]
 
 
 def matrix_products(model: FoldedModel) -> list[str]:

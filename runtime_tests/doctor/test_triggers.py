@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from legoexport.doctor.model import FoldedModel
 from legoexport.doctor.triggers import TRIGGERS
@@ -138,6 +138,18 @@ def test_half_precision() -> None:
     assert found("half_values", half)
     assert not found("half_convolutions", single)
     assert not found("half_values", single)
+
+
+def test_codes_in_half_precision_are_cast_before_anything_computes() -> None:
+    model = chain([Conv(weight(4, 3, 3, 3))])
+    stored, conv = model.graph.initializer[0], model.graph.node[0]
+    codes = numpy_helper.to_array(stored).astype(np.float16)
+    cast = helper.make_node("Cast", ["codes"], [stored.name], to=onnx.TensorProto.FLOAT)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(codes, "codes"))
+    model.graph.node.insert(0, cast)
+    assert conv.input[1] == cast.output[0]
+    assert not found("half_values", model)
+    assert not found("half_convolutions", model)
 
 
 def test_only_gathers_of_maps_are_found() -> None:
