@@ -14,9 +14,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from legoexport.lego.names import codes_name, owner, part_name, scale_name
-from legoexport.lego.storage import Encoded, Store, recover
+from legoexport.lego.storage import Encoded, Store, recover_weight
 
-MATRIX_RANK = 2
 WEIGHT_OPS = ("Conv", "Gemm", "MatMul")
 
 
@@ -45,12 +44,9 @@ class StoreWeights(ir.passes.InPlacePass):
         tensor = value.const_value
         if self.store == "fp32" or tensor is None or tensor.dtype != ir.DataType.FLOAT:
             return False
-        array = tensor.numpy()
-        found, axis = recover(array, self.store), 0
-        if found is None and array.ndim == MATRIX_RANK:  # MatMul reads a linear layer transposed
-            found, axis = recover(array.T, self.store), 1
+        found = recover_weight(tensor.numpy(), self.store)
         if found is not None:
-            _replace(value, found, axis, graph)
+            _replace(value, *found, graph)
         return found is not None
 
 
@@ -85,10 +81,7 @@ def _replace(value: ir.Value, encoded: Encoded, axis: int, graph: ir.Graph) -> N
 
 
 def _initializer(name: str, array: NDArray[np.generic], graph: ir.Graph) -> ir.Value:
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(
-        name=name, const_value=tensor, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype)
-    )
+    value = ir.val(name, const_value=ir.tensor(array, name=name))
     graph.register_initializer(value)
     return value
 

@@ -20,7 +20,7 @@ from legoexport.compile.stages import (
     Stage,
 )
 from legoexport.lego.names import output_name
-from legoexport.lego.storage import Store, recover
+from legoexport.lego.storage import Store, recover_weight
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
@@ -173,6 +173,5 @@ def _dense_bytes(graph: ir.Graph, store: Store) -> int:
 def _stored_bytes(tensor: ir.TensorProtocol, store: Store) -> int:
     if store == "fp32" or tensor.dtype != ir.DataType.FLOAT:
         return tensor.nbytes
-    array = tensor.numpy()
-    encoded = recover(array, store) or (recover(array.T, store) if array.ndim > 1 else None)
-    return tensor.nbytes if encoded is None else encoded.nbytes
+    found = recover_weight(tensor.numpy(), store)
+    return tensor.nbytes if found is None else found[0].nbytes

@@ -32,6 +32,7 @@ LEAST_SCALE = 2.0**-90
 SHORTEST_ROW = 8
 # Folding a batch norm into the weights rounds each product once, and so does the scale found anew.
 FOLDED_TOLERANCE = 2.0**-21
+MATRIX_RANK = 2
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,20 @@ def recover(weights: NDArray[np.floating], store: Store) -> Encoded | None:
     found = _with_scale(weights, scale.astype(np.float64), store)
     error = np.abs(found.decode().astype(np.float64) - weights)
     return found if (error <= FOLDED_TOLERANCE * np.abs(weights)).all() else None
+
+
+def recover_weight(weight: NDArray[np.floating], store: Store) -> tuple[Encoded, int] | None:
+    """Find the codes of a weight as it lies in a graph, where MatMul reads a matrix transposed.
+
+    Returns:
+        The codes, row by row, and the axis of the weight that its rows lie along; None if it has
+        no codes.
+    """
+    if found := recover(weight, store):
+        return found, 0
+    if weight.ndim == MATRIX_RANK and (found := recover(weight.T, store)):
+        return found, 1
+    return None
 
 
 def _largest(weights: NDArray[np.floating]) -> NDArray[np.float64]:

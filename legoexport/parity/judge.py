@@ -86,7 +86,7 @@ def measure(
         limit=limit,
         output_range=_range(truth),
         reference_max_abs_error=reference_max_abs_error,
-        snr_db=_snr_db(truth, actual - truth) if finite else float("-inf"),
+        snr_db=snr_db(truth, actual - truth) if finite else float("-inf"),
         top1_count=decisions,
         top1_agreement_count=equal,
         top1_errors_count=wrong,
@@ -120,7 +120,8 @@ def _range(reference: NDArray[Any]) -> float:
     return float(np.ptp(reference)) or float(np.abs(reference).max()) or 1.0
 
 
-def _snr_db(signal: NDArray[Any], noise: NDArray[Any]) -> float:
+def snr_db(signal: NDArray[Any], noise: NDArray[Any]) -> float:
+    """Return the power of ``signal`` over that of ``noise`` in dB; infinite without noise."""
     signal_power, noise_power = float(np.square(signal).sum()), float(np.square(noise).sum())
     if noise_power == 0:
         return float("inf")

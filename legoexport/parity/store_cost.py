@@ -6,6 +6,7 @@ Both networks run in PyTorch here, in float64, so nothing but the rounding shows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,9 +18,9 @@ from torch import nn
 from legoexport.models.plain_copy import plain_copy
 from legoexport.models.round_weights import weights_of
 from legoexport.parity.inputs import InputSet
+from legoexport.parity.judge import snr_db
+from legoexport.parity.judge_outputs import SCORES_RANK
 from legoexport.parity.reference import ReferenceNetwork
-
-SCORES_RANK = 2
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,8 @@ def store_cost(trained: nn.Module, stored: nn.Module, sets: Sequence[InputSet]) 
 def sqnr_db(signal: NDArray[Any], changed: NDArray[Any]) -> float | None:
     """Return the power of ``signal`` over that of the change, in dB; None if nothing changed."""
     wide = signal.astype(np.float64)
-    noise = float(np.square(wide - changed).sum())
-    power = float(np.square(wide).sum())
-    return None if noise == 0 or power == 0 else 10 * float(np.log10(power / noise))
+    ratio = snr_db(wide, changed - wide)
+    return ratio if math.isfinite(ratio) else None
 
 
 def _scores_cost(one: InputSet, trained: ReferenceNetwork, stored: ReferenceNetwork) -> ScoresCost:
