@@ -47,6 +47,21 @@ def scale_name(weight: str) -> str:
     return f"{weight}_scale"
 
 
+def quantized_name(value: str) -> str:
+    """Name the integers that stand for activation ``value``."""
+    return f"{value}_quantized"
+
+
+def dequantized_name(value: str) -> str:
+    """Name the numbers that the integers of activation ``value`` stand for."""
+    return f"{value}_dequantized"
+
+
+def zero_point_name(value: str) -> str:
+    """Name the zero point of ``value``."""
+    return f"{value}_zero_point"
+
+
 def owner(name: str) -> Owner | None:
     """Return whose node or initializer ``name`` is; None if it belongs to no Lego layer."""
     found = _OWNED.match(name)
