@@ -28,6 +28,7 @@ FLOORS = (
     ("passes", "models", "runtimes", "doctor"),
     ("compile", "measure", "training"),
     ("parity", "tune", "inspect"),
+    ("quantize",),
     ("deliver", "web"),
     ("sweep",),
     ("commands",),

@@ -1,0 +1,1 @@
+"""Calibration of int8 networks, and what int8 costs."""
