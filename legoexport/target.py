@@ -13,9 +13,14 @@ from legoexport.operators import COREML_OPS, KERNEL_OPS, NNAPI_OPS
 STACKED = ("winograd_rows_4_stack", "fragment_stack")
 # Nothing but convolutions: what a provider that lacks Gather takes whole.
 CONVOLUTIONS = ("grouped_dense_merge", "dense")
+# In integers, by rank: see passes/integer_plan.py.
+INTEGERS = ("int8_per_fragment", "int8_grouped", "int8_dense")
 
 Choice = Literal["time", "work", "order"]
 Rest = Literal["automatic", "on request", "refused"]
+# As legoexport.lego.scales and legoexport.lego.storage have them, which stand on the same floor.
+Activations = Literal["uint8", "int8"]
+Codes = Literal["int8", "int7"]
 # What a plan that was not measured is to save.
 OBJECTIVES = ("latency", "memory", "size")
 
@@ -43,6 +48,10 @@ class Target:
             becomes of the rest.
         fuses_offline: Whether a file in ORT format may hold ONNX Runtime's own fused operators.
         dilates_groups: Whether a convolution in groups may be dilated.
+        int8_lowerings: Lowerings that compute in integers; none where the runtime has no kernels
+            for them.
+        activations: Type of the integers that stand for activations.
+        codes: How large the integers of weights may be where it computes in integers.
     """
 
     name: str
@@ -58,6 +67,9 @@ class Target:
     on_request: tuple[str, ...] = ()
     fuses_offline: bool = True
     dilates_groups: bool = True
+    int8_lowerings: tuple[str, ...] = INTEGERS
+    activations: Activations = "uint8"
+    codes: Codes = "int8"
 
     @property
     def batch(self) -> str:
@@ -80,6 +92,8 @@ CPU = Target(
     choice="time",
     providers=("CPUExecutionProvider",),
     on_request=STACKED,
+    # x86 without VNNI adds pairs of products in 16 bits and gives wrong sums beyond them, silently.
+    codes="int7",
 )
 ARM64 = Target(
     name="arm64",
@@ -108,6 +122,7 @@ XNNPACK = Target(
     choice="work",
     providers=("XnnpackExecutionProvider", "CPUExecutionProvider"),
     fuses_offline=False,
+    activations="int8",
 )
 NNAPI = Target(
     name="nnapi",
@@ -122,6 +137,8 @@ NNAPI = Target(
     providers=("NnapiExecutionProvider", "CPUExecutionProvider"),
     fuses_offline=False,
     dilates_groups=False,
+    # It takes integers only between DequantizeLinear and QuantizeLinear, so nothing is split.
+    int8_lowerings=("int8_grouped", "int8_dense"),
 )
 COREML = Target(
     name="coreml",
@@ -135,6 +152,7 @@ COREML = Target(
     choice="work",
     providers=("CoreMLExecutionProvider", "CPUExecutionProvider"),
     fuses_offline=False,
+    int8_lowerings=(),
 )
 WEB = Target(
     name="web",

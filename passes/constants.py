@@ -37,7 +37,7 @@ def set_constant(node: ir.Node, position: int, name: str, array: NDArray[Any]) -
     )
     node.replace_input_with(position, value)
     drop_unused_initializers([old])
-    value.name = _unique(name, graph)
+    value.name = unique_name(name, graph)
     graph.initializers[value.name] = value
 
 
@@ -50,9 +50,17 @@ def drop_unused_initializers(values: Sequence[ir.Value | None]) -> None:
             value.graph.initializers.pop(str(value.name))
 
 
-def _unique(name: str, graph: ir.Graph) -> str:
+def unique_name(name: str, graph: ir.Graph) -> str:
+    """Return ``name``, with a number behind it if an initializer is called so already."""
     candidate, count = name, 1
     while candidate in graph.initializers:
         count += 1
         candidate = f"{name}#{count}"
     return candidate
+
+
+def add_constant(name: str, array: NDArray[Any], graph: ir.Graph) -> ir.Value:
+    """Add an initializer; ``name`` is made unique."""
+    value = ir.val(unique_name(name, graph), const_value=ir.tensor(array))
+    graph.register_initializer(value)
+    return value

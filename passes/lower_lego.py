@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import onnx_ir as ir
 from onnx_ir.passes import common as common_passes
 
-from legoexport.lego.names import output_name
+from legoexport.lego.names import codes_name, output_name
+from legoexport.lego.storage import Encoded
 from legoexport.passes import lego_op
 from legoexport.passes.conditions import (
     ensure,
@@ -21,7 +22,8 @@ from legoexport.passes.conditions import (
     require,
 )
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.passes.integers import Integers
+from legoexport.passes.lowerings import INT8_LOWERINGS, Site, find_lowering
 from legoexport.passes.plan import Plan
 
 
@@ -31,11 +33,16 @@ class LowerLego(ir.passes.InPlacePass):
     The bank stays one initializer; the lowering computes what it needs from it. The layer's result
     is named ``<layer>/output`` unless it is an output of the model. Declines nothing: a plan is
     checked before the pass runs.
+
+    Args:
+        plan: The lowering of each layer.
+        integers: What lowerings in integers need; such a layer reads its bank's codes instead.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, integers: Integers | None = None) -> None:
         super().__init__()
         self.plan = plan
+        self.integers = integers
         # What the last call built; ``ensures`` holds it against the name contract.
         self._drafts: tuple[Draft, ...] = ()
 
@@ -47,10 +54,22 @@ class LowerLego(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Lower in place; report whether there was a Lego layer."""
         nodes = list(lego_op.find(model.graph))
-        self._drafts = tuple(_lower(node, self.plan, model.graph) for node in nodes)
+        self._drafts = tuple(self._lower(node, model.graph) for node in nodes)
         common_passes.RemoveUnusedNodesPass()(model)
         model.opset_imports.pop(lego_op.DOMAIN, None)
         return ir.passes.PassResult(model, modified=bool(nodes))
+
+    def _lower(self, lego_node: lego_op.LegoNode, graph: ir.Graph) -> Draft:
+        draft, bank = Draft(lego_node.layer), lego_node.bank
+        lowering = find_lowering(self.plan.lowerings[lego_node.layer])
+        scales = None
+        if self.integers is not None and lowering.name in INT8_LOWERINGS:
+            scales = self.integers.of(lego_node)
+            bank = _codes(bank, scales.bank, graph)
+        site = Site.of(lego_node, self.plan.sums, scales)
+        y = lowering.build(draft, lego_node.x, bank, site)
+        _replace(lego_node, draft, y, graph)
+        return draft
 
     def ensures(self, model: ir.Model) -> None:
         """Nothing of the Lego domain is left, and what came instead is named by the contract."""
@@ -72,10 +91,7 @@ class LowerLego(ir.passes.InPlacePass):
                 yield f"layer {layer!r}: the map that enters has no fixed size, but {shape}"
 
 
-def _lower(lego_node: lego_op.LegoNode, plan: Plan, graph: ir.Graph) -> Draft:
-    draft = Draft(lego_node.layer)
-    lowering = find_lowering(plan.lowerings[lego_node.layer])
-    y = lowering.build(draft, lego_node.x, lego_node.bank, Site.of(lego_node, plan.sums))
+def _replace(lego_node: lego_op.LegoNode, draft: Draft, y: ir.Value, graph: ir.Graph) -> None:
     for value in draft.initializers:
         graph.register_initializer(value)
     old = lego_node.y
@@ -87,4 +103,11 @@ def _lower(lego_node: lego_op.LegoNode, plan: Plan, graph: ir.Graph) -> Draft:
         graph, lego_node.node, [lego_node.node], draft.nodes, [old], [y]
     )
     y.name = name_kept
-    return draft
+
+
+def _codes(bank: ir.Value, encoded: Encoded, graph: ir.Graph) -> ir.Value:
+    """Return the codes of ``bank``, which all layers that share it share too."""
+    name = codes_name(str(bank.name))
+    if name not in graph.initializers:
+        graph.register_initializer(ir.val(name, const_value=ir.tensor(encoded.codes)))
+    return graph.initializers[name]

@@ -23,16 +23,19 @@ class Plan:
     Attributes:
         lowerings: Lowering name by dotted layer name, in the order of the graph.
         sums: How all merges add up.
+        floats: Names of nodes of dense layers that stay float in a network that computes in int8;
+            a Lego layer stays float by its lowering.
     """
 
     lowerings: Mapping[str, str]
     sums: Sums = "by blocks"
+    floats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lowerings", MappingProxyType(dict(self.lowerings)))
 
     def __hash__(self) -> int:
-        return hash((tuple(self.lowerings.items()), self.sums))
+        return hash((tuple(self.lowerings.items()), self.sums, self.floats))
 
     def to_json(self) -> str:
         """Return the plan as JSON text that ``from_json`` reads back.
@@ -42,6 +45,8 @@ class Plan:
         content: dict[str, object] = {"version": FORMAT_VERSION}
         if self.sums != "by blocks":
             content["sums"] = self.sums
+        if self.floats:
+            content["float"] = list(self.floats)
         return json.dumps(content | {"lowerings": dict(self.lowerings)}, indent=2)
 
     @classmethod
@@ -57,6 +62,7 @@ class Plan:
             version, lowerings = content["version"], content["lowerings"]
             sums = content.get("sums", "by blocks")
             entries = {str(layer): str(name) for layer, name in lowerings.items()}
+            floats = tuple(map(str, content.get("float", ())))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{source} is not a plan", received=repr(error), legal=legal) from None
         if version != FORMAT_VERSION:
@@ -65,7 +71,7 @@ class Plan:
             raise UsageError(
                 f"{source}: unknown sums", received=sums, legal=", ".join(get_args(Sums))
             )
-        return cls(entries, sums)
+        return cls(entries, sums, floats)
 
     def check(self, sites: Iterable[Site], target: Target) -> None:
         """Check the plan against the network it is meant for.

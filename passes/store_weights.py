@@ -81,9 +81,10 @@ def _replace(value: ir.Value, encoded: Encoded, axis: int, graph: ir.Graph) -> N
 
 
 def _initializer(name: str, array: NDArray[np.generic], graph: ir.Graph) -> ir.Value:
-    value = ir.val(name, const_value=ir.tensor(array, name=name))
-    graph.register_initializer(value)
-    return value
+    # A layer that computes in integers may read the codes of a bank already.
+    if name not in graph.initializers:
+        graph.register_initializer(ir.val(name, const_value=ir.tensor(array, name=name)))
+    return graph.initializers[name]
 
 
 def _node_name(weight: str, readers: list[ir.Node], what: str) -> str:

@@ -24,10 +24,13 @@ from legoexport.lego.storage import Store, recover_weight
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
+from legoexport.passes.integer_plan import integer_plan
 from legoexport.passes.lower_lego import LowerLego
-from legoexport.passes.lowerings import Site
+from legoexport.passes.lowerings import INT8_LOWERINGS, Site
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import preferred_plan
+from legoexport.passes.quantize_activations import QuantizeActivations
+from legoexport.passes.quantize_weights import QuantizeWeights
 from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
 from legoexport.passes.set_opset import OpsetTooLow, SetOpset
 from legoexport.passes.simplify_graph import SimplifyGraph
@@ -56,6 +59,8 @@ def compile_network(
         UsageError: The network or the plan does not fit the target.
     """
     prepared = prepare(network, example, options, observe)
+    if options.scales is not None:
+        prepared = prepared.with_scales(options.scales)
     return lower(prepared, choose_plan(prepared), observe)
 
 
@@ -83,7 +88,11 @@ def prepare(
 def choose_plan(prepared: Prepared) -> Plan:
     """Return the plan that was asked for, or else the one that the target prefers."""
     options = prepared.options
-    return options.plan or preferred_plan(prepared.sites, options.target, options.preference)
+    if options.plan is not None:
+        return options.plan
+    if options.precision == "int8":
+        return integer_plan(prepared.sites, options.target)
+    return preferred_plan(prepared.sites, options.target, options.preference)
 
 
 def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Compiled:
@@ -96,16 +105,37 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     plan.check(prepared.sites, options.target)
     run = _Run(observe)
     run.model = prepared.model.clone()
+    integers, store = prepared.integers, options.final_store
+    if integers is not None:
+        quantize = QuantizeActivations(integers.scales, floats(plan))
+        run.apply("quantize_activations", quantize)
     nodes = list(lego_op.find(run.model.graph))
     layers = tuple(_lowered(node, plan, prepared.trained_m[node.layer]) for node in nodes)
-    dense_bytes = _dense_bytes(run.model.graph, options.store)
-    run.apply("lower_lego", LowerLego(plan))
+    dense_bytes = _dense_bytes(run.model.graph, store)
+    run.apply("lower_lego", LowerLego(plan, integers))
+    if integers is not None:
+        run.apply("quantize_weights", QuantizeWeights(integers.store, plan.floats))
+        run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass(ANY_SIZE))
     run.set_opset(options)
-    run.apply("simplify_graph", SimplifyGraph())
-    if options.store != "fp32":
-        run.apply("store_weights", StoreWeights(options.store))
-    stages = (*prepared.stages, *run.names)
-    return Compiled(ir.to_proto(run.model), stages, plan, layers, dense_bytes, options.store)
+    if integers is None:  # onnxsim would expand what is to be folded only when a session is made
+        run.apply("simplify_graph", SimplifyGraph())
+    if store != "fp32":
+        run.apply("store_weights", StoreWeights(store))
+    return Compiled(
+        model=ir.to_proto(run.model),
+        stages=(*prepared.stages, *run.names),
+        plan=plan,
+        layers=layers,
+        dense_bytes=dense_bytes,
+        store=store,
+        scales=None if integers is None else integers.scales,
+    )
+
+
+def floats(plan: Plan) -> frozenset[str]:
+    """Return the dense nodes and the Lego layers that stay float in a network of integers."""
+    lego = (layer for layer, name in plan.lowerings.items() if name not in INT8_LOWERINGS)
+    return frozenset((*plan.floats, *lego))
 
 
 class _Run:

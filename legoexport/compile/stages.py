@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 import onnx_ir as ir
 
 from legoexport.errors import UsageError
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.scales import Precision, Scales
 from legoexport.lego.storage import Store
 from legoexport.passes import lego_op
+from legoexport.passes.integers import Integers
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import FASTEST, Preference
@@ -32,7 +34,9 @@ class CompileOptions:
         dynamic_batch: Overrides the target: leave the batch open, or fix it to the example's.
         plan: A lowering for each layer; None lets ``preference`` choose.
         preference: What the plan saves: latency, memory or file size.
-        store: How the file holds banks and dense weights; they are computed in float32 always.
+        store: How the file holds banks and dense weights, if it computes in float32.
+        precision: What the file computes in; with int8 it holds weights as the target wants them.
+        scales: The integers of a network that computes in int8; None to calibrate them.
     """
 
     target: Target = CPU
@@ -41,8 +45,11 @@ class CompileOptions:
     plan: Plan | None = None
     preference: Preference = FASTEST
     store: Store = "fp32"
+    precision: Precision = "fp32"
+    scales: Scales | None = None
 
     def __post_init__(self) -> None:
+        self._check_precision()
         lowest, highest = onnx_opset_range()
         if not lowest <= self.final_opset <= highest:
             raise UsageError(
@@ -53,6 +60,28 @@ class CompileOptions:
                 f"target {self.target.name} runs nothing with an open batch",
                 next_step="give the batch as a number, or take target cpu",
             )
+
+    def _check_precision(self) -> None:
+        if self.precision == "fp32":
+            return
+        if not self.target.int8_lowerings:
+            raise UsageError(
+                f"target {self.target.name} has no kernels for int8",
+                received=f"precision {self.precision}",
+                legal="fp32",
+                next_step="store weights in half the bytes: --store fp16",
+            )
+        if self.store not in ("fp32", "int8"):
+            raise UsageError(
+                "a network that computes in int8 stores int8",
+                received=f"store {self.store}",
+                next_step="leave --store out",
+            )
+
+    @property
+    def final_store(self) -> Store:
+        """How the file holds banks and dense weights."""
+        return self.store if self.precision == "fp32" else self.target.codes
 
     @property
     def final_dynamic_batch(self) -> bool:
@@ -67,7 +96,8 @@ class CompileOptions:
     @property
     def asks_the_cost_model(self) -> bool:
         """Whether the plan depends on the constants of a machine."""
-        return self.plan is None and self.preference.asks_the_cost_model(self.target)
+        chosen = self.plan is None and self.precision == "fp32"
+        return chosen and self.preference.asks_the_cost_model(self.target)
 
     @property
     def cost_model_sha256(self) -> str | None:
@@ -127,6 +157,7 @@ class Prepared:
         trained_m: Lego filters of each layer before unused ones were dropped.
         stages: Names of the stages so far.
         homes: The torch module that each emitted node comes from, by the node's name.
+        integers: How it computes in int8; None in a float network, and before it is calibrated.
     """
 
     model: ir.Model
@@ -134,11 +165,20 @@ class Prepared:
     trained_m: Mapping[str, int]
     stages: tuple[str, ...]
     homes: Mapping[str, str]
+    integers: Integers | None = None
 
     @property
     def sites(self) -> list[Site]:
         """The Lego layers, where they stand."""
-        return [Site.of(node) for node in lego_op.find(self.model.graph)]
+        nodes = lego_op.find(self.model.graph)
+        integers = self.integers
+        return [
+            Site.of(node, scales=None if integers is None else integers.of(node)) for node in nodes
+        ]
+
+    def with_scales(self, scales: Scales) -> Prepared:
+        """Return the same network with the integers that it is to compute in."""
+        return replace(self, integers=Integers(scales, self.options.target.codes))
 
 
 @dataclass(frozen=True)
@@ -152,6 +192,7 @@ class Compiled:
         layers: The Lego layers in graph order.
         dense_bytes: Bytes of all initializers that belong to no Lego layer, as they are stored.
         store: How banks and dense weights are stored.
+        scales: The integers that it computes in, if it does.
     """
 
     model: onnx.ModelProto
@@ -160,6 +201,7 @@ class Compiled:
     layers: tuple[LoweredLayer, ...]
     dense_bytes: int
     store: Store = "fp32"
+    scales: Scales | None = None
 
     @property
     def opset(self) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
+from legoexport.lego.storage import Encoded
 
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -126,3 +127,25 @@ class Scales:
         for layer, scale in sorted(self.maps.items()):
             digest.update(f"{layer}=".encode() + scale.astype("<f4").tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class LayerScales:
+    """What a Lego layer needs to compute in integers.
+
+    Attributes:
+        input: The integers that enter.
+        bank: Codes ``(m, c/o, kh, kw)`` and scales ``(m,)`` of its Lego filters.
+        maps: As in ``Scales``; None where the layer was not calibrated.
+        largest_code: The largest magnitude of a weight's code.
+    """
+
+    input: Affine
+    bank: Encoded
+    maps: NDArray[np.float32] | None
+    largest_code: int
+
+    @property
+    def map(self) -> Affine:
+        """The integers of all intermediate maps, each of which reaches from -1 to 1."""
+        return Affine.of_range(-1, 1, self.input.dtype)

@@ -18,14 +18,18 @@ from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
 
-Store = Literal["fp32", "fp16", "int8"]
-STORES: tuple[Store, ...] = get_args(Store)
+# int7 are int8 codes up to 64 in magnitude, which files that compute in int8 may have to keep to.
+Store = Literal["fp32", "fp16", "int8", "int7"]
+STORES: tuple[Store, ...] = ("fp32", "fp16", "int8")
+# What a file holds that computes in int8.
+IntegerStore = Literal["int8", "int7"]
 
-# The code of the largest weight in a row.
-LARGEST_CODE = {"fp16": 1.0, "int8": 127.0}
-CODE_BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
+# The code of the largest weight in a row. x86 without VNNI adds two products of uint8 and int8 in
+# 16 bits, which hold 2 * 255 * 64 but not 2 * 255 * 127.
+LARGEST_CODE = {"fp16": 1.0, "int8": 127.0, "int7": 64.0}
+CODE_BYTES = {"fp32": 4, "fp16": 2, "int8": 1, "int7": 1}
 # Of float32's 24 bits, a code takes 11 or 7.
-SCALE_BITS = {"fp16": 13, "int8": 17}
+SCALE_BITS = {"fp16": 13, "int8": 17, "int7": 17}
 # Codes times a smaller scale would leave the normal numbers; such a row is zero for every purpose.
 LEAST_SCALE = 2.0**-90
 # A scale of four bytes saves nothing in a shorter row.
@@ -72,7 +76,7 @@ def find_store(name: str) -> Store:
     Raises:
         UsageError: There is none.
     """
-    for store in STORES:
+    for store in get_args(Store):
         if store == name:
             return store
     raise UsageError("weights cannot be stored so", received=name, legal=", ".join(STORES))

@@ -1,6 +1,7 @@
 """Lowerings: strategies that turn a Lego layer into standard ONNX operators.
 
-A new one is a file beside this one and a line in ``_REGISTERED``.
+A new one is a file beside this one and a line in ``_REGISTERED``; those that compute in integers
+are in ``int8``.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from legoexport.passes.lowerings.fragment_batch import FragmentBatch
 from legoexport.passes.lowerings.fragment_stack import FragmentStack
 from legoexport.passes.lowerings.grouped import Grouped
 from legoexport.passes.lowerings.grouped_dense_merge import GroupedDenseMerge
+from legoexport.passes.lowerings.int8 import INT8_LOWERINGS
 from legoexport.passes.lowerings.per_fragment import PerFragment
 from legoexport.passes.lowerings.winograd_rows import WINOGRAD_ROWS
 from legoexport.passes.lowerings.winograd_tiles import WINOGRAD_TILES
 
-__all__ = ["LOWERINGS", "Footprint", "Lowering", "Site", "Sums", "find_lowering"]
+__all__ = ["INT8_LOWERINGS", "LOWERINGS", "Footprint", "Lowering", "Site", "Sums", "find_lowering"]
 
 _REGISTERED: tuple[Lowering, ...] = (
     Grouped(),
@@ -38,6 +40,7 @@ def find_lowering(name: str) -> Lowering:
     Raises:
         UsageError: No lowering has that name.
     """
-    if name not in LOWERINGS:
-        raise UsageError.unknown("lowering", name, LOWERINGS)
-    return LOWERINGS[name]
+    known = {**LOWERINGS, **INT8_LOWERINGS}
+    if name not in known:
+        raise UsageError.unknown("lowering", name, known)
+    return known[name]

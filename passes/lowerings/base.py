@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.scales import LayerScales
 from legoexport.passes.draft import Draft
 from legoexport.passes.lego_op import LegoNode
 
@@ -28,15 +29,19 @@ class Site:
         frozen: Its tables and geometry.
         input_size: ``(height, width)`` of the map that enters, in pixels.
         sums: How its merge adds up.
+        scales: What it takes to compute the layer in integers; None in a float network.
     """
 
     layer: str
     frozen: FrozenLego
     input_size: tuple[int, int]
     sums: Sums = "by blocks"
+    scales: LayerScales | None = None
 
     @classmethod
-    def of(cls, node: LegoNode, sums: Sums = "by blocks") -> Site:
+    def of(
+        cls, node: LegoNode, sums: Sums = "by blocks", scales: LayerScales | None = None
+    ) -> Site:
         """Read the site of ``node`` from its graph.
 
         Raises:
@@ -50,7 +55,7 @@ class Site:
                 received=shape,
                 next_step="convert with --input-size H W",
             )
-        return cls(node.layer, node.frozen, (size[0], size[1]), sums)
+        return cls(node.layer, node.frozen, (size[0], size[1]), sums, scales)
 
     @property
     def output_size(self) -> tuple[int, int]:

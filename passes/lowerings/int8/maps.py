@@ -1,0 +1,102 @@
+"""The two halves of a Lego layer in integers: scaled maps, and one dense 1x1 merge of them.
+
+    I[i, j] = conv(X_i, w[i, j] * B[j])                           B: codes; each map fills [-1, 1]
+    Y[n]    = sum_i k[i, n] * I[i, j] + bias[n]                   j = index[i, n]
+    k[i, n] = coefficient[i, n] * s[j] / w[i, j]                  s: scales of the bank
+
+Calibration chooses w[i, j] = s[j] / (range of the map), so one scale of integers serves all maps
+and each uses all 8 bits; the merge takes the range back. The weight of the merge is n*o codes of 8
+bits, put into rows of zeros when a session is made: kernels for integers take no sparse weight.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from legoexport.lego.frozen import FrozenLego, IndexArray
+from legoexport.lego.integers import encode_rows
+from legoexport.passes.draft import Draft
+from legoexport.passes.lowerings.base import Site, stored_bias
+from legoexport.passes.lowerings.int8.integers import bias, cast, scales_of, weight
+
+# Kernels for integers compute this many channels at a time.
+BLOCK = 16
+
+
+def width(frozen: FrozenLego) -> int:
+    """Maps of each fragment: the most that any fragment uses, in whole blocks if there are any."""
+    most = max(len(used) for used in frozen.selection.filters)
+    return max(most, min(-(-most // BLOCK) * BLOCK, frozen.m))
+
+
+def map_scales(draft: Draft, site: Site) -> ir.Value:
+    """Add the scale of the weights of each pair in use, ``(pairs,)``: what calibration gave."""
+    scales = scales_of(site).maps
+    assert scales is not None  # declined otherwise
+    return draft.constant("weights", "map_scale", scales)
+
+
+def filled_up(frozen: FrozenLego) -> tuple[IndexArray, IndexArray]:
+    """Filters ``(o, width)`` of the maps, and the pairs that they are; a fragment's last fills up."""
+    first, filters, pairs = 0, [], []
+    for used in frozen.selection.filters:
+        place = np.minimum(np.arange(width(frozen)), len(used) - 1)
+        filters.append(used[place])
+        pairs.append(first + place)
+        first += len(used)
+    return np.stack(filters), np.stack(pairs)
+
+
+def map_weight(
+    draft: Draft, bank: ir.Value, scale: ir.Value, name: str, rows: IndexArray, pairs: IndexArray
+) -> ir.Value:
+    """Return the weight of the maps of ``rows``, from the codes ``bank`` and the map scales."""
+    chosen = [
+        draft.node("weights", f"{what}{name}", "Gather", [source, index], {"axis": 0})
+        for what, source, index in (
+            ("codes", bank, draft.constant("weights", f"rows{name}", rows.astype(np.int32))),
+            ("scale", scale, draft.constant("weights", f"pairs{name}", pairs.astype(np.int32))),
+        )
+    ]
+    return weight(draft, "transform", f"weight{name}", chosen[0], chosen[1], len(rows))
+
+
+def merge(draft: Draft, maps: ir.Value, site: Site) -> ir.Value:
+    """Add the dense 1x1 Conv that sums ``maps (b, o * width, h', w')``, numbers behind integers."""
+    frozen, scales = site.frozen, scales_of(site)
+    codes, scale = _merge_codes(site)
+    table = draft.constant("weights", "merge_codes", codes[:, :, None])
+    position = frozen.selection.position.T.astype(np.int32)[:, :, None]
+    places = [
+        draft.constant("weights", "merge_position", position),
+        draft.constant("weights", "places", np.arange(width(frozen), dtype=np.int32)),
+    ]
+    chosen = draft.node("weights", "is_chosen", "Equal", places)
+    one_hot = cast(draft, "one_hot", chosen, ir.DataType.FLOAT)
+    numbers = cast(draft, "merge_numbers", table, ir.DataType.FLOAT)
+    placed = draft.node("weights", "placed", "Mul", [one_hot, numbers])
+    shape = draft.integers("weights", "merge_shape", [frozen.n, frozen.o * width(frozen), 1, 1])
+    row = draft.node("weights", "merge_rows", "Reshape", [placed, shape])
+    whole = cast(draft, "merge", row, ir.DataType.INT8)
+    row_scales = draft.constant("weights", "merge_scale", scale)
+    inputs = [
+        maps,
+        weight(draft, "merge", "weight", whole, row_scales, frozen.n),
+        bias(draft, "merge", site, scales.map.scale, scale),
+    ]
+    return draft.node("merge", "sum", "Conv", inputs, {"kernel_shape": [1, 1]})
+
+
+def _merge_codes(site: Site) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """The codes ``(n, o)`` of k, and the scale of each row."""
+    frozen, scales = site.frozen, scales_of(site)
+    assert scales.maps is not None
+    widths = [len(used) for used in frozen.selection.filters]
+    first = np.cumsum([0, *widths[:-1]])[:, None]
+    per_map = scales.maps.astype(np.float64)[frozen.selection.position + first]
+    unit = scales.bank.scale.astype(np.float64)[frozen.index] / per_map
+    k = (frozen.coefficient.astype(np.float64) * unit).T
+    found = encode_rows(k, scales.largest_code, stored_bias(frozen), scales.map.scale)
+    return found.codes.astype(np.int8), found.scale

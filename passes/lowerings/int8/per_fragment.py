@@ -1,0 +1,78 @@
+"""In integers, one convolution per fragment over the filters that it uses, then the dense merge.
+
+    X_0 .. X_{o-1} = split(X)
+    maps = concat_i quantize(conv(X_i, w[i] * B[used[i]]))
+    Y    = conv_1x1(maps, k) + bias                                    maps.py has the scales
+
+A convolution in one group takes the fast kernels for integers, which a grouped one does not: this
+is the fastest form of most layers with kernels larger than 1x1.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from legoexport.passes.draft import Draft
+from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes
+from legoexport.passes.lowerings.int8.footprint import maps_footprint
+from legoexport.passes.lowerings.int8.integers import (
+    NOT_CALIBRATED,
+    affine_constants,
+    dequantize,
+    integers_of,
+    quantize,
+    scales_of,
+)
+from legoexport.passes.lowerings.int8.maps import filled_up, map_scales, map_weight, merge
+
+
+class Int8PerFragment:
+    """Lower to Split, a Conv per fragment, Concat, and a 1x1 Conv, all on integers."""
+
+    name = "int8_per_fragment"
+    rounding_growth = 1.0
+    dilates_groups = False
+
+    def declines(self, site: Site) -> str | None:
+        """Decline layers without scales of their maps."""
+        return NOT_CALIBRATED if site.scales is None or site.scales.maps is None else None
+
+    def footprint(self, site: Site) -> Footprint:
+        """Count the maps, padding included, and the zeros of the merge."""
+        return maps_footprint(site, nodes=4 + site.frozen.o)
+
+    def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
+        """Add Split, o times (Conv, QuantizeLinear), Concat, and Conv, with their weights."""
+        frozen, scales = site.frozen, scales_of(site)
+        scale = map_scales(draft, site)
+        constants = affine_constants(draft, "transform", "map", scales.map)
+        attributes = convolution_attributes(frozen, group=1)
+        pieces = []
+        for i, (piece, rows, pairs) in enumerate(
+            zip(_split(draft, x, site), *filled_up(frozen), strict=True)
+        ):
+            weight = map_weight(draft, bank, scale, f"_{i}", rows, pairs)
+            made = draft.node("transform", f"conv_{i}", "Conv", [piece, weight], attributes)
+            pieces.append(quantize(draft, "transform", f"maps_{i}", made, constants))
+        integers = (
+            draft.node("transform", "concat", "Concat", pieces, {"axis": 1})
+            if frozen.o > 1
+            else pieces[0]
+        )
+        return merge(draft, dequantize(draft, "merge", "maps", integers, constants), site)
+
+
+def _split(draft: Draft, x: ir.Value, site: Site) -> list[ir.Value]:
+    frozen = site.frozen
+    if frozen.o == 1:
+        return [x]
+    sizes = draft.integers("transform", "fragment_sizes", [frozen.c // frozen.o] * frozen.o)
+    names = [f"fragment_{i}" for i in range(frozen.o)]
+    parts = draft.node_with_outputs(
+        "transform", names, "Split", [integers_of(x), sizes], {"axis": 1}
+    )
+    constants = affine_constants(draft, "transform", "fragment", scales_of(site).input)
+    return [
+        dequantize(draft, "transform", f"{name}_numbers", part, constants)
+        for name, part in zip(names, parts, strict=True)
+    ]
