@@ -17,6 +17,30 @@ def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
     return None if tensor is None else tensor.numpy()
 
 
+def known_array(value: ir.Value | None) -> NDArray[Any]:
+    """Return what ``value`` holds.
+
+    Raises:
+        UsageError: It is computed.
+    """
+    array = constant_array(value)
+    if array is None:
+        raise UsageError(f"value {value and value.name} must be a constant")
+    return array
+
+
+def input_of(node: ir.Node, position: int) -> ir.Value:
+    """Return input ``position`` of ``node``.
+
+    Raises:
+        UsageError: It has none there.
+    """
+    value = node.inputs[position] if position < len(node.inputs) else None
+    if value is None:
+        raise UsageError(f"node {node.name} has no input {position}")
+    return value
+
+
 def set_constant(node: ir.Node, position: int, name: str, array: NDArray[Any]) -> None:
     """Make input ``position`` of ``node`` an initializer holding ``array``.
 

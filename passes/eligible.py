@@ -21,5 +21,4 @@ def eligible(target: Target) -> tuple[str, ...]:
     """Return all lowerings that a plan may name; those that a layer may get by itself first."""
     first = automatic(target)
     others = target.on_request if target.rest != "on request" else tuple(LOWERINGS)
-    integers = target.int8_lowerings
-    return first + tuple(name for name in (*others, *integers) if name not in first)
+    return first + tuple(name for name in others if name not in first)

@@ -36,7 +36,7 @@ def stays_float(node: ir.Node) -> str | None:
     if node.op_type == "Conv":
         return None if weight.ndim == IMAGE_WEIGHT_RANK else "it is no convolution of images"
     plain = node.attributes.get_float("alpha", 1.0) == node.attributes.get_float("beta", 1.0) == 1.0
-    if not plain or node.attributes.get_int("transA", 0) or weight.ndim != MATRIX_RANK:
+    if not plain or node.attributes.get_int("transA") or weight.ndim != MATRIX_RANK:
         return "it scales or transposes what it multiplies"
     return None
 

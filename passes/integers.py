@@ -1,4 +1,4 @@
-"""What lowerings in integers are told of a layer: its scales, from calibration and from the graph."""
+"""What lowerings in integers are told of a layer: its scales, by calibration and in the graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from legoexport.errors import UsageError
 from legoexport.lego.integers import encode_rows
 from legoexport.lego.scales import Affine, LayerScales, Scales
 from legoexport.lego.storage import LARGEST_CODE, Encoded, IntegerStore, recover
-from legoexport.passes.constants import constant_array
+from legoexport.passes.constants import known_array
 from legoexport.passes.lego_op import LegoNode
 
 
@@ -57,8 +57,5 @@ def _affine(x: ir.Value) -> Affine | None:
     producer = x.producer()
     if producer is None or producer.op_type != "DequantizeLinear":
         return None
-    scale, zero = (constant_array(producer.inputs[i]) for i in (1, 2))
-    if scale is None or zero is None:
-        return None
-    dtype = "uint8" if zero.dtype == np.uint8 else "int8"
-    return Affine(float(scale), int(zero), dtype)
+    scale, zero = (known_array(producer.inputs[i]) for i in (1, 2))
+    return Affine(float(scale), int(zero), "uint8" if zero.dtype == np.uint8 else "int8")

@@ -98,8 +98,9 @@ class Plan:
 def why_not(name: str, site: Site, target: Target) -> str | None:
     """Return why lowering ``name`` cannot serve ``site`` on ``target``, or None if it can."""
     lowering = find_lowering(name)
-    if name not in eligible(target):
-        return f"target {target.name} takes {', '.join(eligible(target))}"
+    legal = (*eligible(target), *target.int8_lowerings)
+    if name not in legal:
+        return f"target {target.name} takes {', '.join(legal)}"
     dilated_groups = site.frozen.o > 1 and site.frozen.dilation != (1, 1)
     if lowering.dilates_groups and dilated_groups and not target.dilates_groups:
         return f"target {target.name} takes no dilated convolution in groups"

@@ -22,7 +22,7 @@ from legoexport.lego.names import (
 )
 from legoexport.lego.scales import LIMITS, Affine, Scales
 from legoexport.passes import lego_op
-from legoexport.passes.constants import add_constant
+from legoexport.passes.constants import add_constant, input_of
 from legoexport.passes.int8_nodes import (
     COMBINES,
     MOVES,
@@ -64,14 +64,14 @@ class QuantizeActivations(ir.passes.InPlacePass):
 
     def _visit(self, node: ir.Node, graph: ir.Graph) -> None:
         if node.op_type in MOVES and is_dequantized(node.inputs[0]):
-            source = node.inputs[0].producer()
-            assert source is not None
-            _insert(node.outputs[0], node.outputs[0], source.inputs[1:], graph)
+            source = input_of(node, 0).producer()
+            constants = [] if source is None else source.inputs[1:]
+            _insert(node.outputs[0], node.outputs[0], constants, graph)
         elif node.op_type in COMBINES and all(map(is_dequantized, node.inputs)):
             self._quantize_result(node, graph)
         elif sums_in_int8(node) and not self._is_float(node):
             if not is_dequantized(node.inputs[0]):
-                self._quantize(node.inputs[0], node.inputs[0], graph)
+                self._quantize(input_of(node, 0), input_of(node, 0), graph)
             if node.op_type != "Gemm" or _feeds_integers(node.outputs[0]):
                 self._quantize_result(node, graph)
 
@@ -87,17 +87,14 @@ class QuantizeActivations(ir.passes.InPlacePass):
             self._quantize(made, made, graph)
             return
         clamped = clamp.outputs[0]
-        affine, limit = self._affine(clamped), upper_limit(clamp)
-        assert limit is not None
-        contained = affine.zero_point == LIMITS[affine.dtype][0]
-        if contained and affine.high <= limit * (1 + LIMIT_TOLERANCE):
+        if _contains(self._affine(clamped), clamp):
             self._quantize(clamped, made, graph)
             graph.remove(clamp, safe=True)
         else:
             self._quantize(clamped, clamped, graph)
 
-    def _quantize(self, value: ir.Value | None, made: ir.Value | None, graph: ir.Graph) -> None:
-        assert value is not None and made is not None
+    def _quantize(self, value: ir.Value, made: ir.Value, graph: ir.Graph) -> None:
+        """Insert integers for ``value``, rounded from ``made``."""
         affine, name = self._affine(value), str(value.name)
         constants = [
             add_constant(scale_name(name), affine.scale_array, graph),
@@ -116,6 +113,13 @@ class QuantizeActivations(ir.passes.InPlacePass):
         return found
 
 
+def _contains(affine: Affine, clamp: ir.Node) -> bool:
+    """Whether the integers reach no further than what ``clamp`` lets pass."""
+    limit = upper_limit(clamp)
+    from_zero = affine.zero_point == LIMITS[affine.dtype][0]
+    return from_zero and limit is not None and affine.high <= limit * (1 + LIMIT_TOLERANCE)
+
+
 def is_dequantized(value: ir.Value | None) -> bool:
     """Whether ``value`` stands for integers."""
     producer = None if value is None else value.producer()
@@ -130,6 +134,7 @@ def _insert(
     quantize = ir.node("QuantizeLinear", [made, *constants], name=quantized_name(name))
     integers = quantize.outputs[0]
     integers.name, integers.shape = quantized_name(name), value.shape
+    integers.type = None if constants[1] is None else constants[1].type
     dequantize = ir.node("DequantizeLinear", [integers, *constants], name=dequantized_name(name))
     numbers = dequantize.outputs[0]
     numbers.name, numbers.shape, numbers.type = dequantize.name, value.shape, value.type

@@ -1,22 +1,28 @@
 """Hold the weights of dense layers as integers, where what they are multiplied by is integers too.
 
-    W    ->  DequantizeLinear(codes, scale, 0)                    W[n] = scale[n] * codes[n]
-    bias ->  DequantizeLinear(round(bias / s), s, 0), int32       s[n] = scale of the input * scale[n]
+    W    ->  DequantizeLinear(codes, scale, 0)              W[n] = scale[n] * codes[n]
+    bias ->  DequantizeLinear(round(bias / s), s, 0)        s[n] = scale of the input * scale[n]
+
+The codes of a weight are int8, those of a bias int32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from legoexport.errors import UsageError
 from legoexport.lego.integers import bias_codes, encoded
 from legoexport.lego.names import codes_name, dequantized_name, scale_name, zero_point_name
-from legoexport.lego.storage import IntegerStore
-from legoexport.passes.constants import add_constant, constant_array, drop_unused_initializers
+from legoexport.lego.storage import Encoded, IntegerStore
+from legoexport.passes.constants import (
+    add_constant,
+    drop_unused_initializers,
+    input_of,
+    known_array,
+)
 from legoexport.passes.int8_nodes import sums_in_int8
 from legoexport.passes.quantize_activations import is_dequantized
 
@@ -54,55 +60,43 @@ class QuantizeWeights(ir.passes.InPlacePass):
         )
 
     def _rewrite(self, node: ir.Node, graph: ir.Graph) -> None:
-        transposed = node.op_type == "Gemm" and not node.attributes.get_int("transB", 0)
-        weight, bias = node.inputs[1], _bias(node)
-        offset = None if bias is None else _array(bias).reshape(-1)
-        step = _input_scale(node)
-        found = encoded(_array(weight).T if transposed else _array(weight), offset, step, self.store)
-        codes = np.ascontiguousarray(found.codes.T) if transposed else found.codes
-        axis = 1 if transposed else 0
-        node.replace_input_with(1, _dequantize(weight, codes, found.scale, axis, node, graph))
-        if bias is not None and offset is not None:
-            whole, scale = bias_codes(offset, step, found.scale)
-            node.replace_input_with(BIAS_INPUT, _dequantize(bias, whole, scale, 0, node, graph))
-        drop_unused_initializers([weight, bias])
+        transposed = node.op_type == "Gemm" and not node.attributes.get_int("transB")
+        weight, step = known_array(node.inputs[1]), float(known_array(_scale_of(node)))
+        offset = known_array(node.inputs[BIAS_INPUT]).reshape(-1) if _has_bias(node) else None
+        found = encoded(weight.T if transposed else weight, offset, step, self.store)
+        _replace(node, 1, found, graph)
+        if transposed:
+            node.attributes.add(ir.AttrInt64("transB", 1))
+        if offset is not None:
+            codes, unit = bias_codes(offset, step, found.scale)
+            _replace(node, BIAS_INPUT, Encoded(codes, unit), graph)
 
 
-def _bias(node: ir.Node) -> ir.Value | None:
-    return node.inputs[BIAS_INPUT] if len(node.inputs) > BIAS_INPUT else None
+def _has_bias(node: ir.Node) -> bool:
+    return len(node.inputs) > BIAS_INPUT and node.inputs[BIAS_INPUT] is not None
 
 
-def _array(value: ir.Value | None) -> NDArray[Any]:
-    array = constant_array(value)
-    assert array is not None  # sums_in_int8 says so
-    return array
+def _scale_of(node: ir.Node) -> ir.Value:
+    """Return the scale of the integers that ``node`` reads."""
+    producer = input_of(node, 0).producer()
+    if producer is None:
+        raise UsageError(f"node {node.name} reads no integers")
+    return input_of(producer, 1)
 
 
-def _input_scale(node: ir.Node) -> float:
-    numbers = node.inputs[0]
-    producer = None if numbers is None else numbers.producer()
-    assert producer is not None  # is_dequantized says so
-    return float(_array(producer.inputs[1]))
-
-
-def _dequantize(
-    old: ir.Value | None,
-    codes: NDArray[np.generic],
-    scale: NDArray[np.float32],
-    axis: int,
-    reader: ir.Node,
-    graph: ir.Graph,
-) -> ir.Value:
-    assert old is not None
+def _replace(reader: ir.Node, position: int, rows: Encoded, graph: ir.Graph) -> None:
+    """Let ``reader`` read numbers that integers stand for, in the place of an initializer."""
+    old = input_of(reader, position)
     name = str(old.name)
     constants = {
-        codes_name(name): codes,
-        scale_name(name): scale,
-        zero_point_name(name): np.zeros(len(scale), codes.dtype),
+        codes_name(name): rows.codes,
+        scale_name(name): rows.scale,
+        zero_point_name(name): np.zeros(len(rows.scale), rows.codes.dtype),
     }
     values = [add_constant(one, array, graph) for one, array in constants.items()]
     made = f"{reader.name}/{dequantized_name(name)}"
-    node = ir.node("DequantizeLinear", values, {"axis": axis}, name=made)
+    node = ir.node("DequantizeLinear", values, {"axis": 0}, name=made)
     node.outputs[0].name = made
     graph.insert_before(reader, node)
-    return node.outputs[0]
+    reader.replace_input_with(position, node.outputs[0])
+    drop_unused_initializers([old])

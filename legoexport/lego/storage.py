@@ -76,7 +76,8 @@ def find_store(name: str) -> Store:
     Raises:
         UsageError: There is none.
     """
-    for store in get_args(Store):
+    stores: tuple[Store, ...] = get_args(Store)
+    for store in stores:
         if store == name:
             return store
     raise UsageError("weights cannot be stored so", received=name, legal=", ".join(STORES))

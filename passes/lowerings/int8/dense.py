@@ -20,6 +20,7 @@ from legoexport.passes.lowerings.base import Footprint, Site, convolution_attrib
 from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.lowerings.int8.integers import (
     NOT_CALIBRATED,
+    Coded,
     bias,
     cast,
     scales_of,
@@ -58,7 +59,7 @@ class Int8Dense:
         row_scales = draft.constant("weights", "scale", scale)
         inputs = [
             x,
-            weight(draft, "transform", "weight", codes, row_scales, frozen.n),
+            weight(draft, "transform", "weight", Coded(codes, row_scales, frozen.n)),
             bias(draft, "transform", site, scales.input.scale, scale),
         ]
         attributes = convolution_attributes(frozen, group=1)
@@ -68,7 +69,8 @@ class Int8Dense:
 def _factors(site: Site) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What the codes of a filter are multiplied by ``(o, n)``, and the scale of each row."""
     frozen, scales = site.frozen, scales_of(site)
-    unit = frozen.coefficient.astype(np.float64) * scales.bank.scale.astype(np.float64)[frozen.index]
+    bank_scale = scales.bank.scale.astype(np.float64)
+    unit = frozen.coefficient.astype(np.float64) * bank_scale[frozen.index]
     largest = np.abs(scales.bank.codes.astype(np.float64)).reshape(frozen.m, -1).max(axis=1)
     magnitude = (np.abs(unit) * largest[frozen.index]).max(axis=0)
     scale = row_scale(magnitude, scales.largest_code, stored_bias(frozen), scales.input.scale)

@@ -43,7 +43,7 @@ class Int8Grouped:
         frozen, scales = site.frozen, scales_of(site)
         rows, pairs = filled_up(frozen)
         scale = map_scales(draft, site)
-        weight = map_weight(draft, bank, scale, "", rows.reshape(-1), pairs.reshape(-1))
+        weight = map_weight(draft, bank, scale, (rows.reshape(-1), pairs.reshape(-1)), "")
         attributes = convolution_attributes(frozen, group=frozen.o)
         made = draft.node("transform", "conv", "Conv", [x, weight], attributes)
         constants = affine_constants(draft, "transform", "map", scales.map)

@@ -7,6 +7,8 @@ session is made.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -19,6 +21,18 @@ from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site, stored_bias
 
 NOT_CALIBRATED = "the layer was not calibrated: convert with --precision int8"
+
+
+def maps_of(site: Site) -> NDArray[np.float32]:
+    """Return the scales of the maps of a layer that was calibrated, ``(pairs,)``.
+
+    Raises:
+        UsageError: It was not.
+    """
+    maps = scales_of(site).maps
+    if maps is None:
+        raise UsageError(f"layer {site.layer}: {NOT_CALIBRATED}")
+    return maps
 
 
 def scales_of(site: Site) -> LayerScales:
@@ -62,17 +76,28 @@ def dequantize(
     return draft.node(part, name, "DequantizeLinear", [x, *constants])
 
 
-def weight(
-    draft: Draft, part: Part, name: str, codes: ir.Value, scale: ir.Value, rows: int
-) -> ir.Value:
-    """Return the weight that ``codes (rows, ...)`` and ``scale (rows,)`` stand for."""
-    zero = draft.constant("weights", f"{name}_zero_point", np.zeros(rows, np.int8))
-    return draft.node(part, name, "DequantizeLinear", [codes, scale, zero], {"axis": 0})
+@dataclass(frozen=True)
+class Coded:
+    """A weight as a graph computes it.
+
+    Attributes:
+        codes: ``(rows, ...)`` int8.
+        scale: ``(rows,)`` float32.
+        rows: How many there are.
+    """
+
+    codes: ir.Value
+    scale: ir.Value
+    rows: int
 
 
-def bias(
-    draft: Draft, part: Part, site: Site, step: float, scale: NDArray[np.float32]
-) -> ir.Value:
+def weight(draft: Draft, part: Part, name: str, coded: Coded) -> ir.Value:
+    """Return the weight that codes and scales stand for."""
+    zero = draft.constant(part, f"{name}_zero_point", np.zeros(coded.rows, np.int8))
+    return draft.node(part, name, "DequantizeLinear", [coded.codes, coded.scale, zero], {"axis": 0})
+
+
+def bias(draft: Draft, part: Part, site: Site, step: float, scale: NDArray[np.float32]) -> ir.Value:
     """Return the bias of the layer as integers in units of ``step * scale``."""
     codes, unit = bias_codes(stored_bias(site.frozen), step, scale)
     values = [

@@ -19,7 +19,14 @@ from legoexport.lego.frozen import FrozenLego, IndexArray
 from legoexport.lego.integers import encode_rows
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site, stored_bias
-from legoexport.passes.lowerings.int8.integers import bias, cast, scales_of, weight
+from legoexport.passes.lowerings.int8.integers import (
+    Coded,
+    bias,
+    cast,
+    maps_of,
+    scales_of,
+    weight,
+)
 
 # Kernels for integers compute this many channels at a time.
 BLOCK = 16
@@ -33,13 +40,11 @@ def width(frozen: FrozenLego) -> int:
 
 def map_scales(draft: Draft, site: Site) -> ir.Value:
     """Add the scale of the weights of each pair in use, ``(pairs,)``: what calibration gave."""
-    scales = scales_of(site).maps
-    assert scales is not None  # declined otherwise
-    return draft.constant("weights", "map_scale", scales)
+    return draft.constant("weights", "map_scale", maps_of(site))
 
 
 def filled_up(frozen: FrozenLego) -> tuple[IndexArray, IndexArray]:
-    """Filters ``(o, width)`` of the maps, and the pairs that they are; a fragment's last fills up."""
+    """Filters and pairs of the maps, ``(o, width)`` each; the last of a fragment fills it up."""
     first, filters, pairs = 0, [], []
     for used in frozen.selection.filters:
         place = np.minimum(np.arange(width(frozen)), len(used) - 1)
@@ -50,17 +55,15 @@ def filled_up(frozen: FrozenLego) -> tuple[IndexArray, IndexArray]:
 
 
 def map_weight(
-    draft: Draft, bank: ir.Value, scale: ir.Value, name: str, rows: IndexArray, pairs: IndexArray
+    draft: Draft, bank: ir.Value, scale: ir.Value, rows: tuple[IndexArray, IndexArray], name: str
 ) -> ir.Value:
-    """Return the weight of the maps of ``rows``, from the codes ``bank`` and the map scales."""
-    chosen = [
-        draft.node("weights", f"{what}{name}", "Gather", [source, index], {"axis": 0})
-        for what, source, index in (
-            ("codes", bank, draft.constant("weights", f"rows{name}", rows.astype(np.int32))),
-            ("scale", scale, draft.constant("weights", f"pairs{name}", pairs.astype(np.int32))),
-        )
-    ]
-    return weight(draft, "transform", f"weight{name}", chosen[0], chosen[1], len(rows))
+    """Return the weight of maps: their filters of the codes ``bank``, their pairs of ``scale``."""
+    chosen = []
+    for what, source, index in zip(("codes", "scale"), (bank, scale), rows, strict=True):
+        place = draft.constant("weights", f"{what}_rows{name}", index.astype(np.int32))
+        gather = f"{what}{name}"
+        chosen.append(draft.node("weights", gather, "Gather", [source, place], {"axis": 0}))
+    return weight(draft, "transform", f"weight{name}", Coded(chosen[0], chosen[1], len(rows[0])))
 
 
 def merge(draft: Draft, maps: ir.Value, site: Site) -> ir.Value:
@@ -83,7 +86,7 @@ def merge(draft: Draft, maps: ir.Value, site: Site) -> ir.Value:
     row_scales = draft.constant("weights", "merge_scale", scale)
     inputs = [
         maps,
-        weight(draft, "merge", "weight", whole, row_scales, frozen.n),
+        weight(draft, "merge", "weight", Coded(whole, row_scales, frozen.n)),
         bias(draft, "merge", site, scales.map.scale, scale),
     ]
     return draft.node("merge", "sum", "Conv", inputs, {"kernel_shape": [1, 1]})
@@ -92,10 +95,9 @@ def merge(draft: Draft, maps: ir.Value, site: Site) -> ir.Value:
 def _merge_codes(site: Site) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """The codes ``(n, o)`` of k, and the scale of each row."""
     frozen, scales = site.frozen, scales_of(site)
-    assert scales.maps is not None
     widths = [len(used) for used in frozen.selection.filters]
     first = np.cumsum([0, *widths[:-1]])[:, None]
-    per_map = scales.maps.astype(np.float64)[frozen.selection.position + first]
+    per_map = maps_of(site).astype(np.float64)[frozen.selection.position + first]
     unit = scales.bank.scale.astype(np.float64)[frozen.index] / per_map
     k = (frozen.coefficient.astype(np.float64) * unit).T
     found = encode_rows(k, scales.largest_code, stored_bias(frozen), scales.map.scale)

@@ -48,10 +48,10 @@ class Int8PerFragment:
         constants = affine_constants(draft, "transform", "map", scales.map)
         attributes = convolution_attributes(frozen, group=1)
         pieces = []
-        for i, (piece, rows, pairs) in enumerate(
+        for i, (piece, *rows) in enumerate(
             zip(_split(draft, x, site), *filled_up(frozen), strict=True)
         ):
-            weight = map_weight(draft, bank, scale, f"_{i}", rows, pairs)
+            weight = map_weight(draft, bank, scale, (rows[0], rows[1]), f"_{i}")
             made = draft.node("transform", f"conv_{i}", "Conv", [piece, weight], attributes)
             pieces.append(quantize(draft, "transform", f"maps_{i}", made, constants))
         integers = (
