@@ -10,11 +10,13 @@ from types import MappingProxyType
 
 import onnx
 
+from legoexport.compile.read_scales import read_scales
 from legoexport.compile.stages import Compiled, LoweredLayer
 from legoexport.errors import UsageError
 from legoexport.lego.counts import LegoShape
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
 from legoexport.lego.normalization import Normalization
+from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.lego.storage import Store, find_store
 from legoexport.version import __version__
 
@@ -33,12 +35,13 @@ def stamp(
     normalization: Normalization | None = None,
     cost_model_sha256: str | None = None,
     integer_ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+    calibration: str | None = None,
 ) -> onnx.ModelProto:
     """Return a copy of the compiled model that carries its provenance in ``metadata_props``.
 
     Nothing in it depends on the time, the user or a path: the same checkpoint and the same
     constants give the same bytes. Only a plan that depends on measured constants names their
-    digest.
+    digest. A network that computes in int8 says how it was calibrated: ``calibration`` is JSON.
     """
     model = onnx.ModelProto()
     model.CopyFrom(compiled.model)
@@ -59,6 +62,11 @@ def stamp(
         facts["cost_model_sha256"] = cost_model_sha256
     if compiled.store != "fp32":
         facts["store"] = compiled.store
+    if compiled.scales is not None:
+        facts["precision"] = "int8"
+        facts["scales_sha256"] = read_scales(model).sha256()
+    if calibration is not None:
+        facts["calibration"] = calibration
     if integer_ranges:
         facts["integer_ranges"] = json.dumps(dict(integer_ranges))
     del model.metadata_props[:]
@@ -113,6 +121,20 @@ def read_store(model: onnx.ModelProto) -> Store:
     except UsageError as error:
         source = f"{PREFIX}store in the model's metadata"
         raise UsageError(f"{source} is damaged", received=error) from None
+
+
+def read_precision(model: onnx.ModelProto) -> Precision:
+    """Return what the file computes in.
+
+    Raises:
+        UsageError: What it says is damaged.
+    """
+    text = read_stamp(model).get("precision", "fp32")
+    for precision in PRECISIONS:
+        if precision == text:
+            return precision
+    source = f"{PREFIX}precision in the model's metadata"
+    raise UsageError(f"{source} is damaged", received=text, legal=", ".join(PRECISIONS))
 
 
 def mask_digest(layers: tuple[LoweredLayer, ...]) -> str:

@@ -35,7 +35,8 @@ def _weights(graph: onnx.GraphProto) -> dict[str, int]:
     """Count the numbers of each stored tensor, and of each that is decoded from codes."""
     counts = {tensor.name: prod(tensor.dims) for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type in ("Cast", "Mul") and all(name in counts for name in node.input):
+        decodes = node.op_type in ("Cast", "Mul", "DequantizeLinear")
+        if decodes and all(name in counts for name in node.input):
             counts[node.output[0]] = max(counts[name] for name in node.input)
     return counts
 

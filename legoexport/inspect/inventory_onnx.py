@@ -42,7 +42,9 @@ def summarize_model(model: onnx.ModelProto) -> Inventory:
     size_bytes = {kind: sum(map(_size_bytes, found)) for kind, found in tensors.items()}
     graph_bytes = model.ByteSize() - sum(size_bytes.values())
     stored = StoredBytes(size_bytes["bank"], size_bytes["table"], size_bytes["dense"], graph_bytes)
-    weights = sum(map(_weights_count, _without_scales(tensors["dense"])))
+    steps = {node.input[1] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    dense = [one for one in _without_scales(tensors["dense"]) if one.name not in steps]
+    weights = sum(map(_weights_count, dense))
     return Inventory(rows, DensePart(weights, dense_macs(model)), stored)
 
 

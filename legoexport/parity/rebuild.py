@@ -2,8 +2,9 @@
 
 The plan, the target and the versions are in the stamp; opset, batch and size of the input are in
 the model itself. What was measured at conversion, and not computed from the checkpoint, is taken
-from the file: the error against PyTorch, the digest of a machine's constants, and the versions of
-packages that only ran the file.
+from the file: the error against PyTorch, the digest of a machine's constants, the versions of
+packages that only ran the file, and the scales that calibration gave a network of integers, which
+their digest is held against.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import onnx
 
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.compile.pipeline import compile_network
+from legoexport.compile.read_scales import read_scales
 from legoexport.compile.stages import CompileOptions, Observer
 from legoexport.compile.stamp import (
     PREFIX,
     installed_versions,
     read_integer_ranges,
     read_normalization,
+    read_precision,
     read_stamp,
     read_store,
     stamp,
@@ -46,14 +49,16 @@ def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs
     Raises:
         UsageError: The plan or the target in its metadata is damaged or unknown.
     """
-    facts = read_stamp(opened.model)
+    facts, precision = read_stamp(opened.model), read_precision(opened.model)
     opsets = {entry.domain: entry.version for entry in opened.model.opset_import}
     options = CompileOptions(
         target=find_target(facts.get("target", "")),
         opset=next(opsets[domain] for domain in DEFAULT_DOMAINS if domain in opsets),
         dynamic_batch=opened.runtime.fixed_batch_size is None,
         plan=Plan.from_json(facts.get("plan", ""), source="legoexport.plan in the model"),
-        store=read_store(opened.model),
+        store="fp32" if precision == "int8" else read_store(opened.model),
+        precision=precision,
+        scales=read_scales(opened.model) if precision == "int8" else None,
     )
     return CompileInputs(network, opened.example(), options)
 
@@ -89,6 +94,7 @@ def rebuild(
         normalization=normalization or _normalization(recorded),
         cost_model_sha256=digest if DIGEST.fullmatch(digest) else None,
         integer_ranges=read_integer_ranges(recorded),
+        calibration=facts.get("calibration"),
     )
     entry = next(one for one in model.metadata_props if one.key == f"{PREFIX}versions")
     versions, installed = recorded_versions(recorded), installed_versions()
