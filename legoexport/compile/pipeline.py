@@ -175,8 +175,8 @@ class _Run:
 def _lowered(node: lego_op.LegoNode, plan: Plan, trained_m: int) -> LoweredLayer:
     return LoweredLayer(
         layer=node.layer,
-        input=_final_name(node.x),
-        output=_final_name(node.y),
+        input=final_name(node.x),
+        output=final_name(node.y),
         lowering=plan.lowerings[node.layer],
         frozen=node.frozen,
         input_size=Site.of(node).input_size,
@@ -184,7 +184,7 @@ def _lowered(node: lego_op.LegoNode, plan: Plan, trained_m: int) -> LoweredLayer
     )
 
 
-def _final_name(value: ir.Value) -> str:
+def final_name(value: ir.Value) -> str:
     """Return the name that ``value`` has once LowerLego has renamed what leaves Lego layers."""
     producer = value.producer()
     if producer is None or producer.domain != lego_op.DOMAIN or value.is_graph_output():

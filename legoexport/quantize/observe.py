@@ -1,0 +1,105 @@
+"""Watch a network in float32: the values that integers are to stand for, on any images.
+
+Every Lego layer is lowered to one convolution per fragment, whose results, joined, are exactly the
+maps of the pairs in use. They show between the layers the values that every lowering shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx_ir.passes import common as common_passes
+
+from legoexport.compile.pipeline import final_name
+from legoexport.compile.stages import Prepared
+from legoexport.lego.names import part_name
+from legoexport.ort.session import RuntimeModel, expose
+from legoexport.passes import lego_op
+from legoexport.passes.constants import constant_array
+from legoexport.passes.lower_lego import LowerLego
+from legoexport.passes.plan import Plan
+
+# Operators that compute on integers, or pass them on, in a quantized network.
+QUANTIZED_OPERATORS = frozenset(
+    {lego_op.OP_TYPE, "Conv", "Gemm", "MatMul", "Add", "Concat", "MaxPool", "AveragePool"}
+    | {"GlobalAveragePool", "Relu", "Clip"}
+)
+LOWERING = "per_fragment"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A network that shows what calibration needs.
+
+    Attributes:
+        model: Standard ONNX in float32; every value named below is an input or an output.
+        activations: Names of the activations around quantized operators, in the order of the graph.
+        maps: For each Lego layer the name of its intermediate maps ``(b, pairs, h', w')``, fragment
+            after fragment, in the order of ``FrozenLego.selection``.
+    """
+
+    model: onnx.ModelProto
+    activations: tuple[str, ...]
+    maps: Mapping[str, str]
+
+
+def observed_model(prepared: Prepared) -> Observed:
+    """Return the network of ``prepared`` with its activations and maps for outputs."""
+    model = prepared.model.clone()
+    common_passes.RemoveUnusedNodesPass()(model)
+    activations = tuple(dict.fromkeys(final_name(value) for value in _activations(model.graph)))
+    layers = [node.layer for node in lego_op.find(model.graph)]
+    LowerLego(Plan(dict.fromkeys(layers, LOWERING)))(model)
+    maps = {layer: part_name(layer, "transform", "concat") for layer in layers}
+    exposed = expose(ir.to_proto(model), [*activations, *maps.values()])
+    return Observed(exposed, activations, maps)
+
+
+def _activations(graph: ir.Graph) -> Iterator[ir.Value]:
+    for node in graph:
+        if node.op_type in QUANTIZED_OPERATORS and node.domain in {"", lego_op.DOMAIN}:
+            yield from filter(_is_activation, (*node.inputs, *node.outputs))
+
+
+def _is_activation(value: ir.Value | None) -> bool:
+    """Whether ``value`` is a tensor of floats that may depend on the image."""
+    if value is None or value.dtype != ir.DataType.FLOAT or constant_array(value) is not None:
+        return False
+    return value.shape is None or value.shape.rank() > 0
+
+
+class Observer:
+    """Runs images through a network and shows its values.
+
+    Args:
+        prepared: The network, which takes one batch of images.
+        threads: Threads of ONNX Runtime.
+
+    Raises:
+        UsageError: The network takes something else than one batch of images in float32.
+    """
+
+    def __init__(self, prepared: Prepared, threads: int) -> None:
+        self.observed = observed_model(prepared)
+        self._runtime = RuntimeModel(self.observed.model.SerializeToString(), threads)
+        self.image_shape = self._runtime.input_shape
+        self.fixed_batch_size = self._runtime.fixed_batch_size
+
+    def run(self, images: NDArray[np.float32]) -> Iterator[Mapping[str, NDArray[Any]]]:
+        """Yield the observed values by name, the image among them, for one run after the other.
+
+        Args:
+            images: ``(N, c, h, w)``, all in one run unless the batch of the network is fixed; then
+                the last run is filled up with images that it holds anyway.
+        """
+        size = self.fixed_batch_size or len(images)
+        for start in range(0, len(images), size):
+            batch = images[start : start + size]
+            full = np.ascontiguousarray(np.resize(batch, (size, *batch.shape[1:])), np.float32)
+            yield {self._runtime.inputs[0].name: full} | dict(self._runtime.run_all([full], size))

@@ -1,0 +1,131 @@
+"""Calibration sees the values that PyTorch computes, and the maps of the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from legoexport.compile.freeze import freeze
+from legoexport.compile.pipeline import choose_plan, lower, prepare
+from legoexport.compile.stages import CompileOptions, Prepared
+from legoexport.errors import UsageError
+from legoexport.lego.frozen import FrozenLego
+from legoexport.quantize.observe import Observer
+from runtime_tests.networks import small_net
+from runtime_tests.quantize.networks import IMAGE_SHAPE, NETWORKS, images, prepared_network
+from runtime_tests.reference import Array, convolve
+
+# Both sides sum a few hundred float32 products of numbers around one.
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def observer(request: pytest.FixtureRequest) -> tuple[Prepared, Observer]:
+    prepared = prepared_network(NETWORKS[request.param]())
+    return prepared, Observer(prepared, threads=1)
+
+
+def test_activations_are_those_of_pytorch() -> None:
+    network = small_net()
+    observer = Observer(prepared_network(network), threads=1)
+    (values,) = observer.run(images(4))
+    expected = torch_values(network.eval(), images(4))
+    assert expected.keys() <= set(observer.observed.activations)
+    for name, value in expected.items():
+        np.testing.assert_allclose(values[name], value, rtol=0, atol=TOLERANCE)
+
+
+def torch_values(network: nn.Module, batch: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """What leaves each Lego layer and its batch norm, with the names in a converted file."""
+    named = {"first_norm": "first/output", "second": "second/output", "third_norm": "third/output"}
+    seen: dict[str, NDArray[Any]] = {"input": batch}
+    for module, name in named.items():
+        network.get_submodule(module).register_forward_hook(
+            lambda _module, _inputs, y, name=name: seen.update({name: y.detach().numpy()})
+        )
+    with torch.no_grad():
+        seen["output"] = network(torch.from_numpy(batch)).numpy()
+    return seen
+
+
+def test_maps_are_those_of_the_definition(observer: tuple[Prepared, Observer]) -> None:
+    prepared, one = observer
+    (values,) = one.run(images(3))
+    layers = lower(prepared, choose_plan(prepared)).layers
+    assert {layer.layer for layer in layers} == set(one.observed.maps)
+    for layer in layers:
+        seen = values[one.observed.maps[layer.layer]]
+        expected = used_maps(layer.frozen, values[layer.input].astype(np.float64))
+        np.testing.assert_allclose(seen, expected, rtol=0, atol=TOLERANCE)
+
+
+def used_maps(frozen: FrozenLego, x: Array) -> Array:
+    """I[i, j] of the pairs in use, found from the index table itself."""
+    geometry = (frozen.stride, frozen.padding, frozen.dilation)
+    fragments = np.split(x, frozen.o, axis=1)
+    pairs = sorted({(i, int(j)) for i in range(frozen.o) for j in frozen.index[i]})
+    lego = frozen.lego.astype(np.float64)
+    return np.concatenate(
+        [convolve(fragments[i], lego[j : j + 1], *geometry) for i, j in pairs], axis=1
+    )
+
+
+def test_names_are_those_of_the_finished_graph(observer: tuple[Prepared, Observer]) -> None:
+    prepared, one = observer
+    compiled = lower(prepared, choose_plan(prepared))
+    graph = compiled.model.graph
+    ends = {value.name for value in (*graph.input, *graph.output)}
+    ends |= {name for layer in compiled.layers for name in (layer.input, layer.output)}
+    assert ends <= set(one.observed.activations)
+
+
+def test_weights_are_no_activations(observer: tuple[Prepared, Observer]) -> None:
+    _, one = observer
+    constants = {tensor.name for tensor in one.observed.model.graph.initializer}
+    assert not constants & set(one.observed.activations)
+
+
+def test_the_observed_model_is_standard_onnx(observer: tuple[Prepared, Observer]) -> None:
+    model = observer[1].observed.model
+    assert {node.domain for node in model.graph.node} == {""}
+    assert {one.domain for one in model.opset_import} == {""}
+    assert isinstance(model, onnx.ModelProto)
+
+
+def test_watching_leaves_the_network_alone(observer: tuple[Prepared, Observer]) -> None:
+    prepared, _ = observer
+    before = lower(prepared, choose_plan(prepared)).model.SerializeToString(deterministic=True)
+    Observer(prepared, threads=1)
+    after = lower(prepared, choose_plan(prepared)).model.SerializeToString(deterministic=True)
+    assert before == after
+
+
+def test_a_fixed_batch_is_filled_up_with_its_own_images() -> None:
+    network = small_net()
+    fixed = Observer(prepared_network(network, CompileOptions(dynamic_batch=False), 4), threads=1)
+    runs: list[Mapping[str, NDArray[Any]]] = list(fixed.run(images(6)))
+    assert [len(run["input"]) for run in runs] == [4, 4]
+    np.testing.assert_array_equal(runs[1]["input"], images(6)[[4, 5, 4, 5]])
+
+
+def test_two_images_at_a_time_are_refused() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = small_net()
+
+        def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.body(one + other)
+            return y
+
+    example = (torch.zeros(1, *IMAGE_SHAPE), torch.zeros(1, *IMAGE_SHAPE))
+    prepared = prepare(freeze(Two(), example), example, CompileOptions())
+    with pytest.raises(UsageError, match="must take one image tensor"):
+        Observer(prepared, threads=1)
