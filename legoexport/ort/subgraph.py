@@ -7,7 +7,11 @@ from onnx import TensorProto, helper
 
 
 def cut_layer(
-    model: onnx.ModelProto, input_name: str, output_name: str, input_shape: tuple[int | str, ...]
+    model: onnx.ModelProto,
+    input_name: str,
+    output_name: str,
+    input_shape: tuple[int | str, ...],
+    input_type: TensorProto.DataType = TensorProto.FLOAT,
 ) -> onnx.ModelProto:
     """Return the part of ``model`` that computes value ``output_name`` from ``input_name``.
 
@@ -16,6 +20,7 @@ def cut_layer(
         input_name: The value that becomes the only input.
         output_name: The value that becomes the only output.
         input_shape: Its shape; a string leaves a size open.
+        input_type: Type of its elements.
     """
     wanted, nodes = {output_name}, []
     for node in reversed(model.graph.node):
@@ -25,7 +30,7 @@ def cut_layer(
     graph = helper.make_graph(
         nodes[::-1],
         "layer",
-        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, input_shape)],
+        [helper.make_tensor_value_info(input_name, input_type, input_shape)],
         [onnx.ValueInfoProto(name=output_name)],
         [tensor for tensor in model.graph.initializer if tensor.name in wanted],
     )
