@@ -1,13 +1,20 @@
-"""What rounding the weights costs, as tables."""
+"""What rounding the weights costs, and what int8 does, as tables."""
 
 from __future__ import annotations
 
 from legoexport.host.report import print_table, print_text
 from legoexport.lego.storage import Store
 from legoexport.parity.store_cost import ScoresCost, StoreCost
+from legoexport.quantize.cost import Int8Cost, LayerCost
+from legoexport.quantize.scores_cost import FileScores
 
 SCORES_COLUMNS = ("", "images", "SQNR, dB", "same class", "right before", "right after")
 WEIGHTS_COLUMNS = ("weights", "SQNR, dB")
+FILES_COLUMNS = ("", "images", "network", "SQNR, dB", "same class", "right")
+LAYERS_COLUMNS = (
+    *("layer", "computes", "lowering", "weights, dB", "activations, dB", "both, dB"),
+    *("range", "clipped"),
+)
 
 
 def print_cost(cost: StoreCost, store: Store) -> None:
@@ -20,10 +27,46 @@ def print_cost(cost: StoreCost, store: Store) -> None:
     print_table("Weights", WEIGHTS_COLUMNS, rows)
 
 
+def print_int8_cost(cost: Int8Cost) -> None:
+    """Print a row for each network and set of images, then one for each layer."""
+    print_text("")
+    title = "What int8 costs: the trained network in PyTorch against files"
+    rows: list[tuple[str, ...]] = []
+    for one in cost.scores:
+        count = str(one.images_count)
+        rows.append((one.name, count, "trained", "-", "-", _count(one.right_count)))
+        rows.extend((one.name, count, *_file_cells(scores)) for scores in one.files)
+    print_table(title, FILES_COLUMNS, rows)
+    print_text("")
+    title = "Layers, each by itself: SQNR by its weights alone, its activations alone, and both"
+    print_table(title, LAYERS_COLUMNS, [_layer_row(one) for one in cost.layers])
+
+
+def _file_cells(scores: FileScores) -> tuple[str, ...]:
+    counts = (_count(scores.agreeing_count), _count(scores.right_count))
+    return (scores.file, _decibels(scores.sqnr_db), *counts)
+
+
+def _layer_row(one: LayerCost) -> tuple[str, ...]:
+    ratios = (one.sqnr_weights_db, one.sqnr_activations_db, one.sqnr_both_db)
+    is_dense = one.module and one.module != one.layer
+    return (
+        f"{one.module} ({one.layer})" if is_dense else one.layer,
+        one.computes,
+        one.lowering,
+        *map(_decibels, ratios),
+        "-" if one.low is None else f"{one.low:.3g}..{one.high:.3g}",
+        "-" if one.clipped_ratio is None else f"{one.clipped_ratio:.3%}",
+    )
+
+
+def _count(count: int | None) -> str:
+    return "-" if count is None else str(count)
+
+
 def _scores_row(one: ScoresCost) -> tuple[str, ...]:
     counts = (one.agreeing_count, one.right_before_count, one.right_after_count)
-    shown = ["-" if count is None else str(count) for count in counts]
-    return (one.name, str(one.images_count), _decibels(one.sqnr_db), *shown)
+    return (one.name, str(one.images_count), _decibels(one.sqnr_db), *map(_count, counts))
 
 
 def _decibels(value: float | None) -> str:
