@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 import click
 
-from legoexport.errors import INTERRUPTED_CODE, LegoExportError, closest
+from legoexport.errors import LegoExportError, closest
+from legoexport.signals import end_cleanly, exit_code
 from legoexport.version import __version__
 
 # A line each, so that listing them imports none of them: most need torch.
@@ -73,6 +75,7 @@ def group() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a check failed, 2 bad usage, 130 interrupted."""
+    end_cleanly()
     try:
         # Outside standalone mode click returns the code of ctx.exit() instead of exiting with it.
         code = group(arguments, prog_name="legoexport", standalone_mode=False)
@@ -83,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPTED_CODE)
+        _fail("interrupted", exit_code(signal.SIGINT))
     except BrokenPipeError:
         # The reader went away; say nothing, and keep the interpreter from flushing into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

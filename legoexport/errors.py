@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Self
 
-# Exit code of what Ctrl-C stopped, as shells have it: 128 and the number of SIGINT.
-INTERRUPTED_CODE = 130
-
 
 class LegoExportError(Exception):
     """Any failure that legoexport explains itself.

@@ -23,7 +23,7 @@ PASS_LIBRARIES = {"legoexport", "numpy", "onnx", "onnx_ir", "onnxsim"}
 # The house from the ground up, as docs/design.md draws it. A room is a folder, or a file that
 # stands by itself; it may import the rooms of lower floors, and none of its own floor.
 FLOORS = (
-    ("errors", "version", "operators"),
+    ("errors", "version", "operators", "signals"),
     ("lego", "host", "ort", "target"),
     ("passes", "models", "runtimes", "doctor"),
     ("compile", "measure", "training"),
@@ -38,7 +38,7 @@ FLOORS = (
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Whatever measures or reads a file on a machine without torch.
 NEVER_TORCH = {"errors", "version", "operators", "lego", "host", "ort", "target", "passes"}
-NEVER_TORCH |= {"runtimes", "doctor", "measure"}
+NEVER_TORCH |= {"signals", "runtimes", "doctor", "measure"}
 
 
 @dataclass(frozen=True)

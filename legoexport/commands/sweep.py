@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from legoexport.commands.checkpoint_options import parse_settings
-from legoexport.errors import INTERRUPTED_CODE, UsageError
+from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_table, print_text
 from legoexport.training.recipe import PRESETS, choose
 
@@ -111,9 +111,9 @@ def _sweep(request: SweepRequest, *, train_only: bool, as_json: bool) -> None:
 
     try:
         train_all(request, tell)
-    except Interrupted:
+    except Interrupted as stopped:
         click.echo("stopped and saved; the same command goes on", err=True)
-        raise click.exceptions.Exit(INTERRUPTED_CODE) from None
+        raise click.exceptions.Exit(stopped.exit_code) from None
     if train_only:
         return
     swept = measure_all(request, tell)

@@ -10,7 +10,6 @@ import click
 
 from legoexport.commands.checkpoint_options import parse_settings
 from legoexport.commands.output_options import force_option
-from legoexport.errors import INTERRUPTED_CODE
 from legoexport.host.report import print_json, print_text
 from legoexport.training.recipe import PRESETS, choose
 from legoexport.training.request import SAVE_SECONDS, TrainingRequest
@@ -158,9 +157,9 @@ def _train(request: TrainingRequest, *, as_json: bool) -> None:
     try:
         with joined(request.device) as ranks:
             trained = carry_out(request, ranks)
-    except Interrupted:
+    except Interrupted as stopped:
         click.echo("stopped and saved; the same command with --resume goes on", err=True)
-        raise click.exceptions.Exit(INTERRUPTED_CODE) from None
+        raise click.exceptions.Exit(stopped.exit_code) from None
     if ranks.leads:
         _print(trained, request.out, as_json=as_json)
 

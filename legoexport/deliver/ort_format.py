@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from legoexport.errors import CheckFailed
+from legoexport.signals import temporary_folder
 
 CONFIG_SUFFIX = ".required_operators_and_types.config"
 
@@ -56,8 +56,7 @@ def to_ort_format(model_bytes: bytes, *, fuse: bool) -> OrtFormat:
     Raises:
         CheckFailed: The converter does not give a file.
     """
-    with tempfile.TemporaryDirectory(prefix="legoexport-ort-") as name:
-        folder = Path(name)
+    with temporary_folder("legoexport-ort-") as folder:
         (folder / "model.onnx").write_bytes(model_bytes)
         _convert(folder / "model.onnx", fuse=fuse)
         models, configs = list(folder.glob("*.ort")), list(folder.glob("*.config"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.tools.onnx_model_utils import optimize_model
 
 from legoexport.errors import UsageError
+from legoexport.signals import temporary_folder
 
 WEIGHT_INPUT, BIAS_INPUT = 1, 2
 IMAGE_PADS = 4
@@ -116,8 +115,8 @@ class FoldedModel:
 
 
 def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
-    with tempfile.TemporaryDirectory(prefix="legoexport-doctor-") as folder:
-        path, folded = Path(folder) / "model.onnx", Path(folder) / "folded.onnx"
+    with temporary_folder("legoexport-doctor-") as folder:
+        path, folded = folder / "model.onnx", folder / "folded.onnx"
         path.write_bytes(model.SerializeToString())
         try:
             optimize_model(path, folded)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import socket
 import stat
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from legoexport.errors import UsageError
 from legoexport.host.outputs import check_regular, real_path
+from legoexport.signals import held, undone
 
 SUFFIX = ".partial"
 # File systems end names at 255 bytes; what stands for the target leaves room for the rest.
 LONGEST_STEM = 48
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OWNER = re.compile(r"\.(?P<host>[^.]*)-(?P<pid>\d+)\.[^.]*" + re.escape(SUFFIX) + "$")
 
 
@@ -44,23 +48,16 @@ def writing(path: Path) -> Iterator[Path]:
     prefix = f".{target.name[:LONGEST_STEM]}."
     try:
         _remove_left_behind(target.parent, prefix)
-        handle, name = tempfile.mkstemp(SUFFIX, f"{prefix}{_host()}-{os.getpid()}.", target.parent)
+        with _temporary(target, prefix) as temporary:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(_mode(target))
+            temporary.replace(target)
     except OSError as error:
         raise UsageError(
-            f"cannot write {path}", received=error.strerror, next_step="choose a writable folder"
+            f"cannot write {path}", received=error.strerror, next_step=_next_step(error, target)
         ) from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(_mode(target))
-        temporary.replace(target)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}", received=error.strerror) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -71,6 +68,27 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     with writing(path) as temporary:
         temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def _temporary(target: Path, prefix: str) -> Iterator[Path]:
+    with contextlib.ExitStack() as stack:
+        with held():
+            handle, name = tempfile.mkstemp(
+                SUFFIX, f"{prefix}{_host()}-{os.getpid()}.", target.parent
+            )
+            temporary = Path(name)
+            remove = partial(temporary.unlink, missing_ok=True)
+            stack.enter_context(undone(remove))
+            stack.callback(remove)
+        os.close(handle)
+        yield temporary
+
+
+def _next_step(error: OSError, target: Path) -> str:
+    if error.errno in NO_ROOM:
+        return f"make room in {target.parent}, or choose another folder"
+    return f"choose a folder that can be written instead of {target.parent}"
 
 
 def _remove_left_behind(folder: Path, prefix: str) -> None:

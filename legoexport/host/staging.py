@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from legoexport.errors import UsageError
+from legoexport.signals import held, temporary_folder
 
 
 @contextmanager
@@ -32,14 +32,13 @@ def staged_folder(
     """
     target = folder.resolve()
     try:
-        with tempfile.TemporaryDirectory(
-            dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
-        ) as name:
-            new, old = Path(name, "new"), Path(name, "old")
+        with temporary_folder(f".{target.name}.", target.parent) as staged:
+            new, old = staged / "new", staged / "old"
             new.mkdir()
             yield new
             if not is_whole(target):
-                _swap(new, target, old, is_whole)
+                with held():  # in between, the old folder is among what is removed
+                    _swap(new, target, old, is_whole)
     except OSError as error:
         raise UsageError(
             f"cannot write {folder}", received=error.strerror, next_step=next_step

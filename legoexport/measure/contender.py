@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from legoexport.ort.model_file import file_size_bytes
 from legoexport.ort.nodes import NodeTime, place, read_nodes
 from legoexport.ort.providers import check_placement
 from legoexport.runtimes.base import Engine
+from legoexport.signals import temporary_folder
 
 WARM_UP_SHARE = 0.2
 LONGEST_WARM_UP_S = 1.0
@@ -83,8 +83,8 @@ class Contender:
         self, runs_count: int
     ) -> Iterator[tuple[Sequence[NodeTime], Callable[[], Profile]]]:
         """Give the nodes of a run, and what makes a profile of them: it reads two whole graphs."""
-        with tempfile.TemporaryDirectory() as folder:
-            files = self.client.ask("profile", folder=folder, runs_count=runs_count)
+        with temporary_folder() as folder:
+            files = self.client.ask("profile", folder=str(folder), runs_count=runs_count)
             nodes = read_nodes(Path(files["profile"]))
             yield nodes, partial(profile_of, nodes, self.client.path, files["graph"])
 

@@ -7,12 +7,10 @@ in places (docs/targets.md). Providers that are here are asked through a session
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -27,6 +25,7 @@ from onnxruntime.tools.onnx_model_utils import (
 
 from legoexport.ort.placement import node_providers
 from legoexport.ort.providers import short_name
+from legoexport.signals import temporary_folder
 
 Checker = Callable[[onnx.ModelProto, bool], Any]
 
@@ -87,8 +86,8 @@ def check_partitions(model_bytes: bytes) -> tuple[Partitions, ...]:
 
     The checker of onnxruntime 1.32 looks at operators, ranks and shapes, not at attributes.
     """
-    with tempfile.TemporaryDirectory(prefix="legoexport-partitions-") as folder:
-        path, folded = Path(folder) / "model.onnx", Path(folder) / "folded.onnx"
+    with temporary_folder("legoexport-partitions-") as folder:
+        path, folded = folder / "model.onnx", folder / "folded.onnx"
         path.write_bytes(model_bytes)
         optimize_model(path, folded)
         model = ModelProtoWithShapeInfo(folded).model_with_shape_info

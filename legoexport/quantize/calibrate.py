@@ -17,7 +17,6 @@ from legoexport.quantize.ranges import Ranges
 from legoexport.quantize.recording import Recording
 
 Images = NDArray[np.float32]
-IMAGES_AT_ONCE = 8
 # Where two halves of the images disagree by more, others would give yet another range.
 LARGEST_HALF_DIFFERENCE = 0.20
 
@@ -111,7 +110,7 @@ def calibrate_halves(
         raise UsageError("calibration needs two images or more", received=images.count)
     observer = Observer(prepared, threads)
     even, odd = (Recording(observer.observed, method) for _ in range(2))
-    for batch in images.batches(2 * (observer.fixed_batch_size or IMAGES_AT_ONCE)):
+    for batch in images.batches(2 * observer.batch_size):
         _record(observer, batch[0::2], even)
         _record(observer, batch[1::2], odd)
     worst_value, ratio = _worst_difference(even.ranges(), odd.ranges())

@@ -6,6 +6,7 @@ maps of the pairs in use. They show between the layers the values that every low
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,10 @@ QUANTIZED_OPERATORS = frozenset(
     | {"GlobalAveragePool", "Relu", "Clip"}
 )
 LOWERING = "per_fragment"
+FLOAT_BYTES = 4
+# Every value of a run is in memory at once.
+BYTES_AT_ONCE = 2**28
+MOST_IMAGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -42,23 +47,27 @@ class Observed:
         activations: Names of the activations around quantized operators, in the order of the graph.
         maps: For each Lego layer the name of its intermediate maps ``(b, pairs, h', w')``, fragment
             after fragment, in the order of ``FrozenLego.selection``.
+        image_bytes: What all of them take for one image.
     """
 
     model: onnx.ModelProto
     activations: tuple[str, ...]
     maps: Mapping[str, str]
+    image_bytes: int
 
 
 def observed_model(prepared: Prepared) -> Observed:
     """Return the network of ``prepared`` with its activations and maps for outputs."""
     model = prepared.model.clone()
     common_passes.RemoveUnusedNodesPass()(model)
-    activations = tuple(dict.fromkeys(final_name(value) for value in _activations(model.graph)))
+    values = {final_name(value): value for value in _activations(model.graph)}
+    floats = sum(_floats(value) for value in values.values())
+    floats += sum(site.output_pixels * site.frozen.selection.pair_count for site in prepared.sites)
     layers = [node.layer for node in lego_op.find(model.graph)]
     LowerLego(Plan(dict.fromkeys(layers, LOWERING)))(model)
     maps = {layer: part_name(layer, "transform", "concat") for layer in layers}
-    exposed = expose(ir.to_proto(model), [*activations, *maps.values()])
-    return Observed(exposed, activations, maps)
+    exposed = expose(ir.to_proto(model), [*values, *maps.values()])
+    return Observed(exposed, tuple(values), maps, FLOAT_BYTES * floats)
 
 
 def _activations(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -72,6 +81,12 @@ def _is_activation(value: ir.Value | None) -> bool:
     if value is None or value.dtype != ir.DataType.FLOAT or constant_array(value) is not None:
         return False
     return value.shape is None or value.shape.rank() > 0
+
+
+def _floats(value: ir.Value) -> int:
+    """How many numbers ``value (b, ...)`` holds for one image, as far as its shape is fixed."""
+    sizes = () if value.shape is None else tuple(value.shape)[1:]
+    return math.prod(size for size in sizes if isinstance(size, int))
 
 
 class Observer:
@@ -89,7 +104,13 @@ class Observer:
         self.observed = observed_model(prepared)
         self._runtime = RuntimeModel(self.observed.model.SerializeToString(), threads)
         self.image_shape = self._runtime.input_shape
-        self.fixed_batch_size = self._runtime.fixed_batch_size
+        self._fixed_batch_size = self._runtime.fixed_batch_size
+
+    @property
+    def batch_size(self) -> int:
+        """How many images to run at a time: what the network takes, or what memory suggests."""
+        fitting = BYTES_AT_ONCE // max(1, self.observed.image_bytes)
+        return self._fixed_batch_size or min(max(1, fitting), MOST_IMAGES_AT_ONCE)
 
     def run(self, images: NDArray[np.float32]) -> Iterator[Mapping[str, NDArray[Any]]]:
         """Yield the observed values by name, the image among them, for one run after the other.
@@ -98,7 +119,7 @@ class Observer:
             images: ``(N, c, h, w)``, all in one run unless the batch of the network is fixed; then
                 the last run is filled up with images that it holds anyway.
         """
-        size = self.fixed_batch_size or len(images)
+        size = self._fixed_batch_size or len(images)
         for start in range(0, len(images), size):
             batch = images[start : start + size]
             full = np.ascontiguousarray(np.resize(batch, (size, *batch.shape[1:])), np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from datetime import timedelta
@@ -40,6 +41,8 @@ def joined(device: str | None) -> Iterator[Ranks]:
         return
     # Weights of one input channel have strides that DDP and the convolution write differently.
     warnings.filterwarnings("ignore", message="Grad strides do not match")
+    # torchrun ends with it those that wait for one that died, in calls that no handler interrupts.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ranks = _join(device)
     try:
         yield ranks

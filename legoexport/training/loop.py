@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
 from legoexport.errors import CheckFailed
+from legoexport.signals import exit_code
 from legoexport.training import masks
 from legoexport.training.data.images import ImageData
 from legoexport.training.recipe import Recipe
@@ -16,7 +18,15 @@ from legoexport.training.session import Session, Setting
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
-    """The training stopped between two steps, as asked; its state is saved."""
+    """The training stopped between two steps, as asked; its state is saved.
+
+    Args:
+        exit_code: Of a process that stops so.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,7 @@ class Watch:
         save: Called to save the state, by all ranks at the same step.
         wants_save: Asked after each step; if one rank wants it, all save.
         wants_stop: Asked after each step; the state is saved, and the training stops.
+        exit_code: What the process ends with if it stops.
     """
 
     step: Callable[[Session], None] = lambda _: None
@@ -36,6 +47,7 @@ class Watch:
     save: Callable[[Session], None] = lambda _: None
     wants_save: Callable[[], bool] = lambda: False
     wants_stop: Callable[[], bool] = lambda: False
+    exit_code: Callable[[], int] = lambda: exit_code(signal.SIGINT)
 
 
 def train(
@@ -83,6 +95,7 @@ def run(session: Session, watch: Watch) -> None:
             hold_finite(session)
             watch.epoch(session, session.leave_epoch())
             watch.save(session)
+            _stop(session, watch)
 
 
 def _obey(session: Session, watch: Watch) -> None:
@@ -93,7 +106,14 @@ def _obey(session: Session, watch: Watch) -> None:
         hold_finite(session)
         watch.save(session)
     if stop:
-        raise Interrupted
+        raise Interrupted(watch.exit_code())
+
+
+def _stop(session: Session, watch: Watch) -> None:
+    """Stop after an epoch, whose state is saved, if any rank was asked to meanwhile."""
+    (stop,) = session.setting.ranks.any((watch.wants_stop(),), session.setting.device)
+    if stop:
+        raise Interrupted(watch.exit_code())
 
 
 def hold_finite(session: Session) -> None:

@@ -23,7 +23,7 @@ from legoexport.training.evaluate import count_correct
 from legoexport.training.fit import choose_device, fingerprint, fit_hyperparameters, hold_batches
 from legoexport.training.interrupt import Interrupt
 from legoexport.training.log import Progress, write_csv
-from legoexport.training.loop import Watch, run
+from legoexport.training.loop import Interrupted, Watch, run
 from legoexport.training.ranks import ALONE, Ranks
 from legoexport.training.request import TrainingRequest
 from legoexport.training.results import EpochResult
@@ -125,6 +125,8 @@ class _Run:
         trained = self._finish(session)
         if self.request.test_images and self.setting.ranks.leads:
             write_test_images(self.request.test_images, self.loaded.data)
+        if self.interrupt.was_asked():  # too late to stop; the state makes a second finish short
+            raise Interrupted(self.interrupt.exit_code)
         if self.setting.ranks.leads:
             state.state_path(self.request.out).unlink(missing_ok=True)
         return trained
@@ -167,6 +169,7 @@ class _Run:
             save=self._save,
             wants_save=self._wants_save,
             wants_stop=self.interrupt.was_asked,
+            exit_code=lambda: self.interrupt.exit_code,
         )
 
     def _step(self, session: Session) -> None:

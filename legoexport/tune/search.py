@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
-from pathlib import Path
 
 from legoexport.compile.stages import Prepared
 from legoexport.host.progress import Progress
 from legoexport.measure.statistics import RatioInterval
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import preferred_plan
+from legoexport.signals import temporary_folder
 from legoexport.tune.candidates import (
     YARDSTICK,
     LayerTimes,
@@ -40,8 +39,8 @@ def tune(prepared: Prepared, options: TuneOptions, progress: Progress = lambda _
             runtime is not installed.
     """
     uniform = uniform_plans(prepared)
-    with tempfile.TemporaryDirectory(prefix="legoexport-tune-") as folder:
-        workshop = Workshop(prepared, Path(folder), options, progress)
+    with temporary_folder("legoexport-tune-") as folder:
+        workshop = Workshop(prepared, folder, options, progress)
         times = workshop.screen(uniform, prepared.sites)
         finalists = _finalists(workshop, uniform, times)
         best = _champion(workshop, finalists)

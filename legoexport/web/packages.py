@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 from legoexport.host.cache import cached
 from legoexport.host.npm import install_locked
+from legoexport.signals import temporary_folder
 
 LOCKED = Path(__file__).with_name("npm")
 LOCK_FILES = ("package.json", "package-lock.json")
@@ -49,8 +49,7 @@ def runtime_folder() -> Path:
 
 def _fill(folder: Path) -> None:
     """Install what is locked, and keep the files of a page."""
-    with tempfile.TemporaryDirectory() as name:
-        workplace = Path(name)
+    with temporary_folder() as workplace:
         locked = [LOCKED / file for file in LOCK_FILES]
         install_locked(locked, workplace, f"{PACKAGE} {runtime_version()}")
         for file in RUNTIME_FILES:

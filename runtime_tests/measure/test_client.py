@@ -93,7 +93,11 @@ def test_a_worker_ends_when_its_parent_is_gone() -> None:
 
 @pytest.mark.parametrize(
     ("ending", "code", "message"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, -15, ""), (signal.SIGKILL, -9, "")],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGKILL, -9, ""),
+    ],
 )
 def test_however_the_command_ends_no_process_is_left(
     models: dict[str, Path], ending: signal.Signals, code: int, message: str

@@ -115,6 +115,22 @@ def test_a_fixed_batch_is_filled_up_with_its_own_images() -> None:
     np.testing.assert_array_equal(runs[1]["input"], images(6)[[4, 5, 4, 5]])
 
 
+def test_what_a_run_takes_is_known_before(observer: tuple[Prepared, Observer]) -> None:
+    _, one = observer
+    (values,) = one.run(images(2))
+    names = {*one.observed.activations, *one.observed.maps.values()}
+    assert one.observed.image_bytes == sum(values[name][0].nbytes for name in names)
+    assert one.batch_size == 64
+
+
+def test_few_large_images_are_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    observer = Observer(prepared_network(small_net()), threads=1)
+    for images_count, memory in ((1, 0.5), (3, 3.9)):
+        memory_bytes = int(memory * observer.observed.image_bytes)
+        monkeypatch.setattr("legoexport.quantize.observe.BYTES_AT_ONCE", memory_bytes)
+        assert observer.batch_size == images_count
+
+
 def test_two_images_at_a_time_are_refused() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from legoexport.measure.calibration.samples import SAMPLES
 from legoexport.measure.contender import start
 from legoexport.measure.options import BenchOptions
 from legoexport.passes.machine_constants import MachineConstants, Rates
+from legoexport.signals import temporary_folder
 
 LEAST_ROUNDS_COUNT = 4
 MOST_ROUNDS_COUNT = 12
@@ -57,9 +57,9 @@ def calibrate(threads: Sequence[int], progress: Progress = lambda _: None) -> Ca
         CheckFailed: Rounds do not agree, because something else keeps the machine busy.
     """
     rates, ratios = [], []
-    with tempfile.TemporaryDirectory(prefix="legoexport-calibrate-") as folder:
+    with temporary_folder("legoexport-calibrate-") as folder:
         progress("building layers to measure")
-        paths = [sample.write(Path(folder)) for sample in SAMPLES]
+        paths = [sample.write(folder) for sample in SAMPLES]
         for count in threads:
             rounds_s = _measure(paths, count, progress)
             ratios.append(check_agreement(rounds_s))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
-import tempfile
 from pathlib import Path
 
 from legoexport.errors import UsageError
 from legoexport.host.cache import cached, run_tool
+from legoexport.signals import temporary_folder
 
 ARCHITECTURE = "arm64"
 # The interpreter, the standard library that goes with it, and what compiled wheels link to.
@@ -56,8 +56,7 @@ def _release() -> str:
 
 
 def _make(root: Path) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         for package in _download(folder):
             run_tool(["dpkg-deb", "-x", str(package), str(root)], PROBLEM, NEXT_STEP)
     if not (root / "lib").exists():  # packages since Debian 13 hold usr/lib alone

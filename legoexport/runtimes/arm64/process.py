@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from legoexport.errors import CheckFailed, UsageError
 from legoexport.runtimes.base import Feed, Replay, join_batches
+from legoexport.signals import temporary_folder
 
 MESSAGE_LINES = 4
 # Variables of the interpreter that runs this, and of its machine's libraries.
@@ -44,8 +44,7 @@ def replay(place: Place, threads: int, model_bytes: bytes, feeds: Sequence[Feed]
         UsageError: ONNX Runtime does not load the model.
         CheckFailed: ONNX Runtime fails, or the process ends without an answer.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         _write(folder, threads, model_bytes, feeds)
         _run(place, folder)
         answer = json.loads((folder / "answer.json").read_text())

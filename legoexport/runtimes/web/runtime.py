@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from legoexport.runtimes.base import Engine, Feed, PlacedNode, Replay, join_batc
 from legoexport.runtimes.web.accept import check_model
 from legoexport.runtimes.web.install import VERSION, installed
 from legoexport.runtimes.web.node import find_node, node_version
+from legoexport.signals import temporary_folder
 
 DRIVER = Path(__file__).with_name("driver.mjs")
 LITTLE_ENDIAN_FLOAT32 = "<f4"
@@ -47,8 +47,7 @@ class WebRuntime:
         """
         check_model(model_bytes, "the model")
         command, words = self._command(), self._words()
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
+        with temporary_folder() as folder:
             path = folder / "model.onnx"
             path.write_bytes(model_bytes)
             with start_worker(path, command) as client:
