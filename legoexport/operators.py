@@ -34,11 +34,13 @@ KERNEL_OPS = frozenset(
 # what it takes, so no provider ever sees it.
 FOLDED_OPS = frozenset(
     {
-        "Add", "Cast", "Concat", "Constant", "Conv", "Div", "Expand", "Flatten", "Gather",
-        "Identity", "Mul", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose",
-        "Unsqueeze",
+        "Add", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Equal", "Expand", "Flatten",
+        "Gather", "Identity", "Mul", "Reshape", "Round", "Slice", "Split", "Squeeze", "Sub", "Tile",
+        "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
+# What stands around every node that computes in integers.
+INTEGER_OPS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 # What these two take, from the tables of onnxruntime 1.32's usability checker, quantized operators
 # left out; a test holds them against the tables of the onnxruntime that is installed.
 NNAPI_OPS = frozenset(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from legoexport.errors import UsageError
-from legoexport.operators import COREML_OPS, KERNEL_OPS, NNAPI_OPS
+from legoexport.operators import COREML_OPS, INTEGER_OPS, KERNEL_OPS, NNAPI_OPS
 
 # For kernels outside the blocked layout, which only x86 has: they divide a convolution among
 # threads by images and groups, but a single image without groups by its matrix product.
@@ -130,7 +130,7 @@ NNAPI = Target(
     opset=OPSET,
     ir_version=IR_VERSION,
     dynamic_batch=False,
-    allowed_ops=NNAPI_OPS,
+    allowed_ops=NNAPI_OPS | INTEGER_OPS,
     lowerings=CONVOLUTIONS,
     rest="refused",
     choice="work",

@@ -16,7 +16,7 @@ from benchmarks.matrix.records import Cell, FileRecord
 from legoexport.compile.freeze import freeze
 from legoexport.compile.pipeline import lower, prepare
 from legoexport.compile.stages import CompileOptions, Prepared
-from legoexport.deliver.convert import rounding_growth
+from legoexport.deliver.prove import rounding_growth
 from legoexport.errors import CheckFailed
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.models.registry import build, input_shape

@@ -27,6 +27,7 @@ from legoexport.passes.fold_batch_norm import FoldBatchNorm
 from legoexport.passes.integer_plan import integer_plan
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site
+from legoexport.passes.lowerings.int8.integers import integers_of
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import preferred_plan
 from legoexport.passes.quantize_activations import QuantizeActivations
@@ -173,11 +174,13 @@ class _Run:
 
 
 def _lowered(node: lego_op.LegoNode, plan: Plan, trained_m: int) -> LoweredLayer:
+    lowering = plan.lowerings[node.layer]
+    x = integers_of(node.x) if lowering in INT8_LOWERINGS else node.x
     return LoweredLayer(
         layer=node.layer,
-        input=final_name(node.x),
+        input=final_name(x),
         output=final_name(node.y),
-        lowering=plan.lowerings[node.layer],
+        lowering=lowering,
         frozen=node.frozen,
         input_size=Site.of(node).input_size,
         trained_m=trained_m,

@@ -125,7 +125,7 @@ class LoweredLayer:
 
     Attributes:
         layer: Dotted module name.
-        input: Name of the value that enters the layer.
+        input: Name of the value that enters the layer; of integers if it computes on those.
         output: Name of the value that leaves it.
         lowering: Name of the lowering that computes it.
         frozen: Its tables as they were lowered, batch norm folded in.

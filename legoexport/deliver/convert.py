@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from legoexport.compile.example import Example, checked_example, input_names, integer_ranges
 from legoexport.compile.freeze import FrozenNetwork, freeze
-from legoexport.compile.pipeline import choose_plan, compile_network, lower, prepare
-from legoexport.compile.stages import Compiled, CompileOptions, Observer, Stage
+from legoexport.compile.pipeline import choose_plan, lower, prepare
+from legoexport.compile.stages import Compiled, CompileOptions, Observer, Prepared, Stage
 from legoexport.compile.stamp import stamp
 from legoexport.deliver import invariants
-from legoexport.errors import ParityFailed
+from legoexport.deliver.integer_invariants import Computes, check_integers
+from legoexport.deliver.prove import measure_outputs, prove, rounding_growth
 from legoexport.host import atomic
 from legoexport.host.progress import Progress
 from legoexport.host.staging import make_folder
@@ -24,9 +25,10 @@ from legoexport.models.round_weights import round_weights
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.judge_outputs import check_model, input_sets
+from legoexport.parity.judge_outputs import input_sets
 from legoexport.parity.store_cost import StoreCost, store_cost
-from legoexport.passes.lowerings import find_lowering
+from legoexport.quantize.calibrate import Calibration
+from legoexport.quantize.settle import CalibrationOptions, calibration_record, settle_scales
 from legoexport.tune import Tuned, TuneOptions, tune
 
 
@@ -41,6 +43,8 @@ class Conversion:
         agreement: Parity of the file with PyTorch.
         tuned: How the plan was found, if it was measured.
         cost: What rounding the weights costs, if the file stores them in fewer bits.
+        calibration: Where its integers come from, if it computes in int8.
+        computes: What ONNX Runtime computes in integers, if it does.
     """
 
     model_bytes: bytes
@@ -49,6 +53,8 @@ class Conversion:
     agreement: Agreement
     tuned: Tuned | None = None
     cost: StoreCost | None = None
+    calibration: Calibration | None = None
+    computes: Computes | None = None
 
     def save(self, path: Path | str) -> Path:
         """Write the file in one step and return its path.
@@ -72,6 +78,7 @@ def convert_module(
     max_size_bytes: int | None = None,
     tuning: TuneOptions | None = None,
     data: InputSet | None = None,
+    calibrate: CalibrationOptions | None = None,
     observe: Observer | None = None,
     progress: Progress = lambda _: None,
 ) -> Conversion:
@@ -89,7 +96,8 @@ def convert_module(
         normalization: Of the pictures in training, for the file to tell. None if it is not known.
         max_size_bytes: Largest file that is accepted.
         tuning: If given, the plan is found by measuring on this machine.
-        data: Real images to tell what ``options.store`` costs on, beside random ones.
+        data: Real images to tell what fewer bits cost on, beside random ones.
+        calibrate: Real images to calibrate a network with that is to compute in int8.
         observe: Called with a snapshot of the model after each stage.
         progress: Called with the name of each step before it starts.
 
@@ -100,26 +108,26 @@ def convert_module(
     """
     options = options or CompileOptions()
     inputs = checked_example(example)
-    trained, module = module, round_weights(module, options.store)
+    trained, module = module, round_weights(module, options.final_store)
     progress("freezing masks")
     network = freeze(module, inputs)
     announce = _announce(observe, progress)
     prepared = prepare(network, inputs, options, announce)
+    calibration = None
+    if options.precision == "int8" and options.scales is None:
+        progress("calibrating")
+        prepared, calibration = settle_scales(prepared, calibrate)
     tuned = tune(prepared, tuning, progress) if tuning else None
     compiled = lower(prepared, tuned.plan if tuned else choose_plan(prepared), announce)
     progress("holding invariants")
     unstamped = compiled.model.SerializeToString(deterministic=True)
-    invariants.check_operators(compiled.model, options.target, prepared.homes)
-    invariants.check_banks_stored_once(compiled)
-    invariants.check_loads(unstamped)
+    computes = _hold_invariants(compiled, unstamped, prepared)
     progress("proving parity")
     ranges = integer_ranges(input_names(network.module, inputs), inputs)
-    growth = rounding_growth(compiled)
-    agreement = check_model(module, unstamped, None, growth=growth, integer_ranges=ranges)
-    if not agreement.passed:
-        raise ParityFailed(
-            "the converted model does not compute what PyTorch computes", received=agreement
-        )
+    if calibrate is None or compiled.scales is None:
+        agreement = prove(module, unstamped, ranges, rounding_growth(compiled))
+    else:
+        agreement = measure_outputs(module, unstamped, calibrate.images)
     stamped = stamp(
         compiled,
         checkpoint_sha256=checkpoint_sha256,
@@ -128,26 +136,54 @@ def convert_module(
         relative_error=agreement.relative_error,
         normalization=normalization,
         integer_ranges=ranges,
+        calibration=None if calibration is None else calibration_record(calibration),
     ).SerializeToString(deterministic=True)
     invariants.check_size(len(stamped), compiled, max_size_bytes)
     cost = None
-    if options.store != "fp32":
+    if options.precision == "fp32" and options.store != "fp32":
         progress("telling what rounding costs")
         sets = input_sets(RuntimeModel(unstamped, 1), data, ranges)
         cost = store_cost(trained, module, sets)
-    return Conversion(stamped, compiled, network, agreement, tuned, cost)
+    return Conversion(stamped, compiled, network, agreement, tuned, cost, calibration, computes)
 
 
-def convert_dense_twin(module: nn.Module, example: Example, options: CompileOptions) -> bytes:
+def _hold_invariants(compiled: Compiled, model_bytes: bytes, prepared: Prepared) -> Computes | None:
+    target = prepared.options.target
+    invariants.check_operators(compiled.model, target, prepared.homes)
+    invariants.check_banks_stored_once(compiled)
+    invariants.check_loads(model_bytes)
+    if compiled.scales is None:
+        return None
+    return check_integers(compiled, model_bytes, target.activations)
+
+
+def convert_dense_twin(
+    module: nn.Module,
+    example: Example,
+    options: CompileOptions,
+    calibrate: CalibrationOptions | None = None,
+) -> bytes:
     """Compile the dense network that computes the same function: the yardstick for speed and size.
 
     Every Lego layer becomes an ordinary convolution with the assembled weight; the same passes run.
+    If the file computes in int8, so does its twin, calibrated with the same images.
     """
-    dense = expand_lego(round_weights(module, options.store)).eval()
+    dense = _dense(module, options)
     network = FrozenNetwork(dense, layers={}, audits=(), agreement=0.0)
-    fp32 = replace(options, plan=None, store="fp32")
-    compiled = compile_network(network, checked_example(example), fp32)
+    # A twin in float computes with the weights that the file stores, and stores them whole.
+    whole = replace(options, plan=None, store="fp32", scales=None)
+    prepared = prepare(network, checked_example(example), whole)
+    if options.precision == "int8":
+        prepared, _ = settle_scales(prepared, calibrate)
+    compiled = lower(prepared, choose_plan(prepared))
     return bytes(compiled.model.SerializeToString(deterministic=True))
+
+
+def _dense(module: nn.Module, options: CompileOptions) -> nn.Module:
+    """Assemble the weights: those that the file stores or, for integers, those of the training."""
+    if options.precision == "fp32":
+        return expand_lego(round_weights(module, options.store)).eval()
+    return round_weights(expand_lego(module).eval(), options.final_store)
 
 
 def example_input(input_shape: tuple[int, int, int], batch: int = 1) -> Tensor:
@@ -167,14 +203,6 @@ def stage_writer(folder: Path) -> Observer:
         count += 1
 
     return observe
-
-
-def rounding_growth(compiled: Compiled) -> float:
-    """Return the largest rounding growth among the lowerings of the plan."""
-    return max(
-        (find_lowering(name).rounding_growth for name in compiled.plan.lowerings.values()),
-        default=1.0,
-    )
 
 
 def _announce(observe: Observer | None, progress: Progress) -> Observer:

@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from legoexport.deliver.convert import Conversion, rounding_growth
+from legoexport.deliver.convert import Conversion
 from legoexport.deliver.ort_format import OrtFormat, config_path, to_ort_format
+from legoexport.deliver.prove import rounding_growth
 from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.host import atomic
 from legoexport.parity.agreement import Agreement

@@ -27,7 +27,7 @@ class LayerRecord:
 
     Attributes:
         layer: Dotted module name; a second call of the module is ``name#2``.
-        input: Name of the value that enters.
+        input: Name of the value that enters; of integers if the layer computes on those.
         output: Name of the value that leaves.
         lowering: Name of the lowering that computes it.
         shape: Its sizes. A converted file stores a coefficient for every entry and a bias.

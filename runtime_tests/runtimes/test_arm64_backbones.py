@@ -10,7 +10,7 @@ import torch
 from legoexport.compile.freeze import freeze
 from legoexport.compile.pipeline import lower, prepare
 from legoexport.compile.stages import CompileOptions, Prepared
-from legoexport.deliver.convert import rounding_growth
+from legoexport.deliver.prove import rounding_growth
 from legoexport.models.registry import build, input_shape
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, random_inputs

@@ -11,7 +11,7 @@ from torch import nn
 from legoexport.compile.freeze import freeze
 from legoexport.compile.pipeline import lower, prepare
 from legoexport.compile.stages import CompileOptions, Prepared
-from legoexport.deliver.convert import rounding_growth
+from legoexport.deliver.prove import rounding_growth
 from legoexport.models.registry import build, input_shape
 from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.judge import combine

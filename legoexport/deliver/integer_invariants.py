@@ -1,0 +1,83 @@
+"""The promise of a file that computes in int8: what the plan calls int8 runs in integers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import onnx
+
+from legoexport.compile.stages import Compiled
+from legoexport.errors import InvariantBroken
+from legoexport.lego.scales import ActivationType
+from legoexport.ort.optimized import OptimizedNode, optimized_nodes
+
+FLOAT_SUMS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
+INTEGER_SUMS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")
+# On x86, ONNX Runtime fuses signed activations only when it is allowed to; arm64 always does.
+SIGNED = MappingProxyType({"session.qdqisint8allowed": "1"})
+UNSIGNED: MappingProxyType[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Computes:
+    """What ONNX Runtime computes in integers, and what in float.
+
+    Attributes:
+        integers: Number of nodes of each operator on integers that sums weights.
+        floats: Names of the nodes that sum weights in float.
+    """
+
+    integers: MappingProxyType[str, int]
+    floats: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counted = ", ".join(f"{count} {op}" for op, count in self.integers.items())
+        floats = f", {len(self.floats)} in float" if self.floats else ", none in float"
+        return f"{counted or 'nothing'} in integers{floats}"
+
+
+def check_integers(compiled: Compiled, model_bytes: bytes, activations: ActivationType) -> Computes:
+    """No sum of weights that is to run in integers is left in float once the file is optimized.
+
+    Args:
+        compiled: The graph and its plan.
+        model_bytes: The file.
+        activations: Type of the integers of its activations.
+
+    Raises:
+        InvariantBroken: One is; it is named.
+    """
+    nodes = optimized_nodes(model_bytes, SIGNED if activations == "int8" else UNSIGNED)
+    left = [node.name for node in nodes if node.op in FLOAT_SUMS]
+    planned = _planned_floats(compiled.model.graph)
+    unplanned = [name for name in left if name not in planned]
+    # The runtime may rename a node when it rearranges the graph.
+    renamed = [name for name in planned if name not in left]
+    if len(unplanned) > len(renamed):
+        raise InvariantBroken(
+            "onnxruntime computes in float what the plan calls int8",
+            received=", ".join(unplanned),
+            legal=", ".join(planned) or "nothing in float",
+            next_step="choose another lowering for the layer with --plan",
+        )
+    return Computes(_integer_counts(nodes), tuple(left))
+
+
+def _planned_floats(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """Return the names of nodes that sum weights but read no integers."""
+    numbers = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    constants = {tensor.name for tensor in graph.initializer}
+    return tuple(
+        node.name
+        for node in graph.node
+        if node.op_type in FLOAT_SUMS
+        and not (node.input[0] in numbers and node.input[1] in numbers)
+        and node.input[0] not in constants
+    )
+
+
+def _integer_counts(nodes: tuple[OptimizedNode, ...]) -> MappingProxyType[str, int]:
+    counts = Counter(node.op for node in nodes if node.op in INTEGER_SUMS)
+    return MappingProxyType(dict(counts.most_common()))

@@ -1,0 +1,81 @@
+"""Prove a compiled network: in float by its outputs, in integers layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch import nn
+
+from legoexport.compile.stages import Compiled
+from legoexport.errors import CheckFailed, ParityFailed
+from legoexport.ort.session import RuntimeModel
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.judge import measure
+from legoexport.parity.judge_outputs import check_model
+from legoexport.parity.reference import ReferenceNetwork
+from legoexport.passes.lowerings import find_lowering
+from legoexport.quantize.calibrate import ImageSet
+
+IMAGES_COUNT = 16
+
+
+def prove(
+    module: nn.Module,
+    model_bytes: bytes,
+    integer_ranges: Mapping[str, tuple[int, int]],
+    growth: float,
+) -> Agreement:
+    """Hold a float file to PyTorch by its outputs.
+
+    Args:
+        module: The network, its weights rounded to what the file holds of them.
+        model_bytes: The file.
+        integer_ranges: As ``draw_inputs`` takes them.
+        growth: The largest rounding growth among its lowerings.
+
+    Raises:
+        ParityFailed: The file does not compute what PyTorch computes.
+    """
+    agreement = check_model(module, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
+    if not agreement.passed:
+        raise ParityFailed(
+            "the converted model does not compute what PyTorch computes", received=agreement
+        )
+    return agreement
+
+
+def measure_outputs(module: nn.Module, model_bytes: bytes, images: ImageSet) -> Agreement:
+    """Measure how far the outputs of a file in integers are from PyTorch's.
+
+    There is no limit to hold them to: what integers cost depends on the network. Whether the file
+    computes what it should is for its layers to prove.
+
+    Args:
+        module: The network, its weights rounded to what the file holds of them.
+        model_bytes: The file.
+        images: Real images, some of which are run: others leave the range of the integers.
+
+    Raises:
+        CheckFailed: An output is not finite, or of another shape than PyTorch's.
+    """
+    model = RuntimeModel(model_bytes, 1)
+    size = model.fixed_batch_size or min(IMAGES_COUNT, images.count)
+    batch = next(images.batches(size))
+    truth = ReferenceNetwork(module).run(batch).outputs[0].float64
+    actual = model.run(np.resize(batch, (size, *batch.shape[1:])), size)[: len(batch)]
+    if truth.shape != actual.shape or not np.isfinite(actual).all():
+        raise CheckFailed(
+            "the file gives NaN, infinite values or another shape than PyTorch",
+            received=actual.shape,
+            legal=truth.shape,
+        )
+    return measure(truth, actual, limit=float("inf"), reference_max_abs_error=0.0)
+
+
+def rounding_growth(compiled: Compiled) -> float:
+    """Return the largest rounding growth among the lowerings of the plan."""
+    return max(
+        (find_lowering(name).rounding_growth for name in compiled.plan.lowerings.values()),
+        default=1.0,
+    )

@@ -1,0 +1,57 @@
+"""The graph that ONNX Runtime really runs: what is left of a file once it has been optimized."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import onnx
+import onnxruntime
+
+from legoexport.errors import UsageError
+
+PROVIDER = "CPUExecutionProvider"
+FATAL_ONLY = 4
+
+
+@dataclass(frozen=True)
+class OptimizedNode:
+    """A node of the optimized graph.
+
+    Attributes:
+        name: Its name; what was fused is mostly called after the node that computed most.
+        op: Its operator, such as ``QLinearConv`` or ``FusedConv``.
+    """
+
+    name: str
+    op: str
+
+
+def optimized_nodes(
+    model_bytes: bytes, entries: Mapping[str, str] = MappingProxyType({})
+) -> tuple[OptimizedNode, ...]:
+    """Return the nodes that the CPU provider of this machine runs.
+
+    Args:
+        model_bytes: The ONNX file.
+        entries: Configuration entries of the session.
+
+    Raises:
+        UsageError: ONNX Runtime does not load the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL_ONLY
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    with tempfile.TemporaryDirectory(prefix="legoexport-optimized-") as folder:
+        path = Path(folder) / "optimized.onnx"
+        options.optimized_model_filepath = str(path)
+        try:
+            onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])
+        except Exception as error:
+            raise UsageError("onnxruntime does not load the model", received=error) from None
+        graph = onnx.load(path).graph
+    return tuple(OptimizedNode(node.name, node.op_type) for node in graph.node)

@@ -1,0 +1,69 @@
+"""Settle the integers of a network: calibrate it, and hand it on with its scales."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from legoexport.compile.stages import Prepared
+from legoexport.errors import UsageError
+from legoexport.passes import lego_op
+from legoexport.passes.integers import bank_codes
+from legoexport.quantize.calibrate import Calibration, ImageSet, calibrate_halves
+from legoexport.quantize.calibrators import Method
+from legoexport.quantize.ranges import to_scales
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """What to calibrate with.
+
+    Attributes:
+        images: Real images, prepared as for training.
+        method: How ranges follow from the values that were seen.
+        threads: Threads of ONNX Runtime.
+    """
+
+    images: ImageSet
+    method: Method = "minmax"
+    threads: int = 1
+
+
+def settle_scales(
+    prepared: Prepared, options: CalibrationOptions | None
+) -> tuple[Prepared, Calibration]:
+    """Calibrate a network and return it with its scales.
+
+    Raises:
+        UsageError: There are no images, or they do not fit the network.
+    """
+    if options is None:
+        raise UsageError(
+            "int8 needs real images to calibrate with; random ones would give wrong ranges",
+            received="no images",
+            legal="--data with a .npz, a folder or a zip of pictures, or digits",
+            next_step="name some hundred pictures like those of the training",
+        )
+    calibration = calibrate_halves(prepared, options.images, options.method, options.threads)
+    nodes = list(lego_op.find(prepared.model.graph))
+    target = prepared.options.target
+    scales = to_scales(
+        calibration.ranges,
+        {node.layer: node.frozen for node in nodes},
+        {node.layer: bank_codes(node, target.codes).scale for node in nodes},
+        target.activations,
+    )
+    return prepared.with_scales(scales), calibration
+
+
+def calibration_record(calibration: Calibration) -> str:
+    """Return what a file says of its calibration, as JSON."""
+    ratio = calibration.worst_half_difference_ratio
+    return json.dumps(
+        {
+            "method": calibration.method,
+            "images_count": calibration.images_count,
+            "images_sha256": calibration.sha256,
+            "worst_half_difference_ratio": float(f"{ratio:.3g}"),
+        }
+    )
