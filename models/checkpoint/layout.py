@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from legoexport.errors import CheckpointError
@@ -82,20 +82,31 @@ def find_layout(value: object, weights: str | None = None) -> Layout:
             legal=f"a state_dict, by itself or under one of {', '.join(MODEL_KEYS)}",
             next_step="save model.state_dict() with torch.save",
         )
-    prefix, tensors = without_prefixes(_named_tensors(value))
-    return Layout("state_dict", tensors, prefix=prefix, note=found.note)
+    empty = [str(name) for name, item in value.items() if _is_empty(item)]
+    filled = {name: item for name, item in value.items() if not _is_empty(item)}
+    prefix, tensors = without_prefixes(_named_tensors(filled))
+    notes = (found.note, f"empty entries left out: {_listed(empty)}" if empty else "")
+    return Layout("state_dict", tensors, prefix=prefix, note="; ".join(filter(None, notes)))
 
 
 def _has_tensors(value: dict[object, object]) -> bool:
     return any(isinstance(item, StoredTensor) for item in value.values())
 
 
+def _is_empty(item: object) -> bool:
+    """Such as ``_extra_state`` of a module that has none."""
+    return item is None or (type(item) in (dict, list, tuple) and not item)
+
+
 def _summary(value: object) -> str:
     if not isinstance(value, dict):
         return f"a {type(value).__name__}"
-    return "a dictionary with keys " + ", ".join(
-        str(key)[:_SHOWN_LENGTH] for key in list(value)[:_LISTED_COUNT]
-    )
+    return f"a dictionary with keys {_listed(list(map(str, value)))}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [name[:_SHOWN_LENGTH] for name in names[:_LISTED_COUNT]]
+    return ", ".join([*shown, "..."] if len(names) > len(shown) else shown)
 
 
 def _named_tensors(value: object) -> dict[str, StoredTensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from legoexport.errors import CheckpointError
 from legoexport.models.checkpoint.allowed_globals import PARALLEL_CLASSES, StandIn
+from legoexport.models.checkpoint.inert import Inert
 from legoexport.models.checkpoint.tensors import StoredTensor
 
 MODEL_KEYS = ("state_dict", "model", "net", "model_state_dict")
@@ -75,9 +76,12 @@ def _note(key: str | None, other: tuple[str, object] | None, taken: str) -> str:
 def _first(value: object, keys: tuple[str, ...]) -> tuple[str, object] | None:
     if not isinstance(value, dict):
         return None
-    return next(
-        ((key, value[key]) for key in keys if isinstance(value.get(key), (dict, StandIn))), None
-    )
+    return next(((key, value[key]) for key in keys if _may_hold_weights(value.get(key))), None)
+
+
+def _may_hold_weights(value: object) -> bool:
+    """Not what a training left empty, such as an average that it did not take."""
+    return isinstance(value, (StandIn, Inert)) or (isinstance(value, dict) and len(value) > 0)
 
 
 def without_prefixes(tensors: Mapping[str, StoredTensor]) -> tuple[str, dict[str, StoredTensor]]:

@@ -128,3 +128,47 @@ def test_whole_object_of_the_user_s_class(tmp_path: Path) -> None:
     torch.save(Arguments(), tmp_path / "w.pt")
     with pytest.raises(CheckpointError, match=r"Arguments[^$]*model.state_dict"):
         read(tmp_path / "w.pt")
+
+
+LEFT_EMPTY: dict[str, object] = {
+    "an optimizer": {"optimizer": {}, "state_dict": None},
+    "an average": {"ema": {}},
+    "a state of no tensors": {"optimizer": {"state": {}, "param_groups": []}, "scheduler": None},
+    "weights under another key": {"net": {}, "state_dict": {}, "ema": None},
+    "lists": {"history": [], "classes": ()},
+}
+
+
+@FORMATS
+@pytest.mark.parametrize("what", LEFT_EMPTY)
+def test_things_left_empty_are_knowingly_ignored(tmp_path: Path, what: str, zipped: bool) -> None:
+    state = digits().state_dict()
+    content = {**LEFT_EMPTY[what], "model": state}  # type: ignore[dict-item]
+    torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
+    checkpoint = read(tmp_path / "w.pt")
+    assert holds(checkpoint, state)
+    assert checkpoint.notes == ()
+
+
+def test_an_average_that_is_empty_is_none(tmp_path: Path) -> None:
+    torch.save({"model": digits().state_dict(), "ema": {}}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="no averaged weights"):
+        read(tmp_path / "w.pt", weights="ema")
+
+
+@FORMATS
+def test_empty_entries_among_the_weights_are_told(tmp_path: Path, zipped: bool) -> None:
+    state = digits().state_dict()
+    content = {**state, "features.0._extra_state": None, "head._extra_state": {}}
+    torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
+    checkpoint = read(tmp_path / "w.pt")
+    assert holds(checkpoint, state)
+    told = "empty entries left out: features.0._extra_state, head._extra_state"
+    assert checkpoint.notes == (told,)
+
+
+@pytest.mark.parametrize("content", [{"model": {}}, {"state_dict": {}, "ema": {}}, {}])
+def test_a_file_of_empty_things_holds_no_weights(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        read(tmp_path / "w.pt")
