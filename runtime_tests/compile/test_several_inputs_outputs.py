@@ -164,3 +164,13 @@ def test_values_given_twice_and_inputs_given_back() -> None:
     assert [one.name for one in graph.input] == ["x", "others_0"]
     assert [one.name for one in graph.output] == [f"output_{i}" for i in range(4)]
     assert verify(Pair(), conversion.model_bytes).passed is False, "another network's weights"
+
+
+@pytest.mark.parametrize("key", ["integer_ranges", "integer_ranges_sha256"])
+def test_ranges_of_integers_that_were_changed_are_noticed(key: str) -> None:
+    model = onnx.load_from_string(converted().model_bytes)
+    entry = next(one for one in model.metadata_props if one.key == f"legoexport.{key}")
+    entry.value = entry.value.replace("9", "8")
+    found = verify(network(), model.SerializeToString())
+    assert not found.passed
+    assert [one.where for one in found.exact.differences] == ["legoexport.integer_ranges_sha256"]
