@@ -79,6 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         # Outside standalone mode click returns the code of ctx.exit() instead of exiting with it.
         code = group(arguments, prog_name="legoexport", standalone_mode=False)
+        sys.stdout.flush()  # a reader that went away shows here, and not when Python ends
         sys.exit(code if isinstance(code, int) else 0)
     except LegoExportError as error:
         _fail(f"error: {error}", error.exit_code)

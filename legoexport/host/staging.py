@@ -41,7 +41,10 @@ def staged_folder(
                     _swap(new, target, old, is_whole)
     except OSError as error:
         raise UsageError(
-            f"cannot write {folder}", received=error.strerror, next_step=next_step
+            f"cannot write {folder}",
+            received=error.strerror,
+            next_step=next_step
+            or f"choose a folder that can be written instead of {target.parent}",
         ) from None
 
 

@@ -121,7 +121,17 @@ def _session_options(*, threads: int, provider: str, **_: Any) -> Any:
 def _create_session(options: Any, *, path: str, threads: int, provider: str) -> Any:
     settings = {"intra_op_num_threads": str(threads)} if provider == XNNPACK else {}
     providers = [(provider, settings), *([] if provider == CPU else [(CPU, {})])]
-    return onnxruntime.InferenceSession(path, options, providers=providers, enable_fallback=0)
+    return onnxruntime.InferenceSession(
+        _source(path), options, providers=providers, enable_fallback=0
+    )
+
+
+def _source(path: str) -> str | bytes:
+    """ONNX Runtime takes names as UTF-8; Python has them as the locale says, such as LANG=C."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return Path(path).read_bytes()
 
 
 def resident_bytes() -> int:
