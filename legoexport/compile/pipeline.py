@@ -116,7 +116,6 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     run.apply("lower_lego", LowerLego(plan, integers))
     if integers is not None:
         run.apply("quantize_weights", QuantizeWeights(integers.store, plan.floats))
-        run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass(ANY_SIZE))
     run.set_opset(options)
     if integers is None:  # onnxsim would expand what is to be folded only when a session is made
         run.apply("simplify_graph", SimplifyGraph())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -19,6 +19,8 @@ FATAL_ONLY = 4
 IMAGE_RANK = 4
 # What stands between DequantizeLinear and QuantizeLinear is computed in float32 as it is written.
 NO_INTEGER_KERNELS = "session.disable_quant_qdq"
+# U8U8 in the place of U8S8, which overflows on x86 without VNNI; S8S8, which x86 fuses on request.
+EXACT_KERNELS = {"uint8": "session.x64quantprecision", "int8": "session.qdqisint8allowed"}
 
 
 # ONNX Runtime's names of the types that numpy has too.
@@ -64,6 +66,8 @@ class RuntimeModel:
         optimize: Let ONNX Runtime rewrite the graph, as it does for users.
         integer_kernels: Let it compute in integers. Processors of x86 without VNNI overflow on
             codes above 64; without these kernels every processor computes the same.
+        exact_integers: Type of the activations' integers, to take kernels that fuse them and do
+            not overflow on such processors; they are slower. None to run as users do.
 
     Raises:
         UsageError: ONNX Runtime does not load it, or an input leaves more open than its batch.
@@ -76,12 +80,15 @@ class RuntimeModel:
         *,
         optimize: bool = True,
         integer_kernels: bool = True,
+        exact_integers: Literal["uint8", "int8"] | None = None,
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.use_deterministic_compute = True
         if not integer_kernels:
             options.add_session_config_entry(NO_INTEGER_KERNELS, "1")
+        if exact_integers:
+            options.add_session_config_entry(EXACT_KERNELS[exact_integers], "1")
         if not optimize:
             level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.graph_optimization_level = level

@@ -1,0 +1,123 @@
+"""Walk a file that computes in int8: every Lego layer, from its integers to its integers.
+
+The file runs in ONNX Runtime, fused as users run it, with the integers between its layers exposed.
+What a layer should give is computed from the integers it really got, so an error upstream is never
+blamed on it, and equal layers one after the other make an equal network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from legoexport.compile.read_scales import read_scales
+from legoexport.errors import CheckFailed
+from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.layer_records import LayerRecord, read_layers
+from legoexport.lego.names import quantized_name
+from legoexport.lego.scales import ActivationType, Affine, Scales
+from legoexport.lego.storage import LARGEST_CODE, IntegerStore
+from legoexport.ort.session import RuntimeModel, expose
+from legoexport.parity.integer.check import IntegerAgreement, compare
+from legoexport.parity.integer.lego_layer import ASSEMBLED, IntegerLego
+from legoexport.passes import lego_op
+from legoexport.passes.lowerings import INT8_LOWERINGS
+
+IMAGES_COUNT = 2
+
+
+def frozen_layers(prepared: onnx.ModelProto) -> dict[str, FrozenLego]:
+    """Return the Lego layers of a graph that was not lowered yet, by name."""
+    return {node.layer: node.frozen for node in lego_op.find(ir.from_proto(prepared).graph)}
+
+
+def walk_integers(
+    model: onnx.ModelProto,
+    layers: Mapping[str, FrozenLego],
+    store: IntegerStore,
+    images: NDArray[np.float32],
+    threads: int = 1,
+) -> tuple[IntegerAgreement, ...]:
+    """Check the Lego layers that compute in integers, in the order of the graph.
+
+    Args:
+        model: The converted file.
+        layers: What its layers are before they are lowered, from the checkpoint.
+        store: How large the codes of its weights may be.
+        images: Inputs ``(N, c, h, w)``; a few of them are used.
+        threads: Threads of ONNX Runtime.
+
+    Raises:
+        CheckFailed: The integers that enter or leave a layer are not in the file.
+    """
+    records = [one for one in read_layers(model) or () if one.lowering in INT8_LOWERINGS]
+    leaving = {one.layer: _integers_after(model.graph, one) for one in records}
+    names = [*(one.input for one in records), *leaving.values()]
+    exposed = expose(model, names).SerializeToString()
+    scales = read_scales(model)
+    runtime = RuntimeModel(exposed, threads, exact_integers=_exact(scales, store))
+    size = runtime.fixed_batch_size or min(IMAGES_COUNT, len(images))
+    batch = np.resize(images[:size], (size, *images.shape[1:]))
+    values = runtime.run_all((batch,), size)
+    return tuple(
+        _check(
+            one,
+            _layer(one, layers[one.layer], scales, int(LARGEST_CODE[store])),
+            (values[one.input], values[leaving[one.layer]]),
+            _affine(scales, leaving[one.layer]),
+        )
+        for one in records
+    )
+
+
+def _exact(scales: Scales, store: IntegerStore) -> ActivationType | None:
+    """Return which kernels do not overflow here; None where those that users get do not."""
+    dtypes = {one.dtype for one in scales.activations.values()}
+    if "int8" in dtypes:
+        return "int8"
+    return None if store == "int7" else "uint8"
+
+
+def first_wrong(agreements: tuple[IntegerAgreement, ...]) -> IntegerAgreement | None:
+    """Return the first layer of the graph that gives a wrong integer, if there is one."""
+    return next((one for one in agreements if not one.passed), None)
+
+
+def _check(
+    record: LayerRecord,
+    layer: IntegerLego,
+    run: tuple[NDArray[np.generic], NDArray[np.generic]],
+    y: Affine,
+) -> IntegerAgreement:
+    entered, left = run
+    return compare(record.layer, record.lowering, layer.expected(entered, y), left)
+
+
+def _layer(record: LayerRecord, frozen: FrozenLego, scales: Scales, largest: int) -> IntegerLego:
+    maps = None if record.lowering == ASSEMBLED else scales.maps.get(record.layer)
+    if maps is None and record.lowering != ASSEMBLED:
+        raise CheckFailed(f"layer {record.layer}: the scales of its maps are not in the file")
+    return IntegerLego(frozen, _affine(scales, record.input), maps, largest)
+
+
+def _affine(scales: Scales, integers: str) -> Affine:
+    value = integers.removesuffix(quantized_name(""))
+    if value not in scales.activations:
+        raise CheckFailed(f"{integers} are no integers of this file")
+    return scales.activations[value]
+
+
+def _integers_after(graph: onnx.GraphProto, record: LayerRecord) -> str:
+    """Return the integers that the result of a layer is rounded to, clamped or not."""
+    name = record.output
+    while True:
+        readers = [node for node in graph.node if node.input and node.input[0] == name]
+        if len(readers) != 1 or readers[0].op_type not in ("QuantizeLinear", "Relu", "Clip"):
+            raise CheckFailed(f"layer {record.layer}: {name} is not rounded to integers")
+        name = readers[0].output[0]
+        if readers[0].op_type == "QuantizeLinear":
+            return str(name)
