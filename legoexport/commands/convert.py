@@ -14,7 +14,9 @@ from legoexport.commands.output_options import force_option
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import check_outputs
 from legoexport.host.report import step_progress
+from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.lego.storage import STORES, Store
+from legoexport.quantize.calibrators import METHODS, Method
 from legoexport.runtimes import HERE
 from legoexport.target import OBJECTIVES, TARGETS
 
@@ -85,9 +87,22 @@ from legoexport.target import OBJECTIVES, TARGETS
     help="What the file holds of banks and dense weights; they are computed in fp32 always.",
 )
 @click.option(
+    "--precision",
+    default="fp32",
+    type=click.Choice(PRECISIONS),
+    help="What the file computes in; int8 needs --data to calibrate with.",
+)
+@click.option(
+    "--calibration",
+    default="minmax",
+    type=click.Choice(METHODS),
+    help="How int8 chooses the ranges of activations from what the images gave.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Real images (.npy, .npz) to tell what --store costs on.",
+    help="Real images (.npy, .npz): to tell what --store costs, or to calibrate int8 with one"
+    " half and judge it on the other.",
 )
 @click.option("--tune", is_flag=True, help="Measure plans here and take the fastest.")
 @click.option(
@@ -122,6 +137,8 @@ def command(
     objective: str,
     machine: str | None,
     store: Store,
+    precision: Precision,
+    calibration: Method,
     data: Path | None,
     threads: str,
     budget: float,
@@ -137,12 +154,14 @@ def command(
     and safetensors files. Nothing in them is executed.
     """
     as_ort = parse.is_ort(out, file_format)
-    parse.check_store(store, data, as_ort=as_ort)
+    parse.check_precision(precision, data, tune=tune, as_ort=as_ort)
+    parse.check_store(store, data, precision, as_ort=as_ort)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)
     wish = parse.preference(objective, threads, ort_format=as_ort)
     tuning = parse.tuning(wish, budget, runtime, plan_file or prefer) if tune else None
     options = parse.with_constants(
-        parse.compile_options(target_name, opset, batch, plan_file, prefer, wish, store), machine
+        parse.compile_options(target_name, opset, batch, plan_file, prefer, wish, store, precision),
+        machine,
     )
     inputs = {
         "CHECKPOINT": checkpoint,
@@ -167,7 +186,10 @@ def command(
     with step_progress() as progress:
         progress("reading the checkpoint")
         loaded = load_checkpoint(checkpoint, arch, settings, factory, input_size)
-        example = example_input(loaded.input_shape, parse.batch_size(batch) or 1)
+        count = parse.batch_size(batch) or 1
+        example = example_input(loaded.input_shape, count)
+        fixed = None if options.final_dynamic_batch else count
+        calibrate, judging = parse.images(data, loaded.input_shape, fixed, options, calibration)
         conversion = convert_module(
             loaded.module,
             example,
@@ -176,7 +198,8 @@ def command(
             normalization=loaded.normalization,
             max_size_bytes=None if as_ort else max_size_bytes,
             tuning=tuning,
-            data=parse.cost_images(data, loaded.input_shape),
+            data=judging,
+            calibrate=calibrate,
             observe=stage_writer(save_stages) if save_stages else None,
             progress=progress,
         )
@@ -190,7 +213,7 @@ def command(
         twin_bytes = None
         if dense_twin:
             progress("building the dense twin")
-            twin_bytes = convert_dense_twin(loaded.module, example, options)
+            twin_bytes = convert_dense_twin(loaded.module, example, options, calibrate)
     if packed:
         packaging.write(packed, out)
     else:

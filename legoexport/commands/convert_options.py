@@ -12,9 +12,12 @@ from legoexport.target import Target, find_target
 
 if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
+    from legoexport.lego.scales import Precision
     from legoexport.lego.storage import Store
     from legoexport.parity.inputs import InputSet
     from legoexport.passes.preference import Preference
+    from legoexport.quantize.calibrators import Method
+    from legoexport.quantize.settle import CalibrationOptions
     from legoexport.tune import TuneOptions
 
 FORMATS = ("onnx", "ort")
@@ -30,6 +33,7 @@ def compile_options(
     prefer: str | None,
     preference: Preference,
     store: Store = "fp32",
+    precision: Precision = "fp32",
 ) -> CompileOptions:
     """Return what ``--target``, ``--opset``, ``--batch``, ``--plan`` and so on ask for.
 
@@ -46,7 +50,7 @@ def compile_options(
     if plan_file is not None:
         plan = Plan.from_json(_read_text(plan_file), source=str(plan_file))
     dynamic_batch = None if batch is None else batch_size(batch) is None
-    return CompileOptions(target, opset, dynamic_batch, plan, preference, store)
+    return CompileOptions(target, opset, dynamic_batch, plan, preference, store, precision)
 
 
 def preference(objective: str, threads: str, *, ort_format: bool) -> Preference:
@@ -91,7 +95,36 @@ def with_constants(options: CompileOptions, machine: str | None) -> CompileOptio
     return replace(options, preference=replace(options.preference, constants=constants))
 
 
-def check_store(store: Store, data: Path | None, *, as_ort: bool) -> None:
+def check_precision(precision: Precision, data: Path | None, *, tune: bool, as_ort: bool) -> None:
+    """Hold ``--precision int8`` against what it needs and what it does not go with.
+
+    Raises:
+        UsageError: Real images are missing, or the file would be tuned or in ORT format.
+    """
+    if precision == "fp32":
+        return
+    if data is None:
+        raise UsageError(
+            "--precision int8 needs real images to calibrate with",
+            received="no --data",
+            legal=".npy of images (N, c, h, w), or .npz with images and, if known, labels (N,)",
+            next_step="name some hundred images, prepared as for training: half of them calibrate",
+        )
+    if as_ort:
+        raise UsageError(
+            "ORT format folds codes back into whole weights",
+            received="--precision int8",
+            legal="--out with .onnx",
+        )
+    if tune:
+        raise UsageError(
+            "--tune measures lowerings in float only",
+            received="--precision int8",
+            next_step="leave --tune out, or try lowerings with --prefer and bench",
+        )
+
+
+def check_store(store: Store, data: Path | None, precision: Precision, *, as_ort: bool) -> None:
     """Hold ``--store`` and ``--data`` against each other and against the format of the file.
 
     Raises:
@@ -104,22 +137,36 @@ def check_store(store: Store, data: Path | None, *, as_ort: bool) -> None:
             legal="--store fp32 for .ort, or --out with .onnx",
             next_step="write .onnx, or leave --store out",
         )
-    if store == "fp32" and data is not None:
+    if store == "fp32" and precision == "fp32" and data is not None:
         raise UsageError(
             "--data tells what --store costs; fp32 costs nothing",
             next_step="leave --data out, or choose --store fp16 or int8",
         )
 
 
-def cost_images(data: Path | None, input_shape: tuple[int, int, int]) -> InputSet | None:
-    """Read the images of ``--data``, which tell what ``--store`` costs.
+def images(
+    data: Path | None,
+    input_shape: tuple[int, int, int],
+    fixed_batch_size: int | None,
+    options: CompileOptions,
+    method: Method,
+) -> tuple[CalibrationOptions | None, InputSet | None]:
+    """Read the images of ``--data``: to calibrate with, and to tell what fewer bits cost on.
 
     Raises:
-        UsageError: The file is unreadable or does not fit the network.
+        UsageError: The file is unreadable, does not fit the network, or holds too few.
     """
     from legoexport.parity.inputs import real_inputs
+    from legoexport.quantize.images import split_images
+    from legoexport.quantize.settle import CalibrationOptions
 
-    return None if data is None else real_inputs(data, input_shape, None)
+    if data is None:
+        return None, None
+    given = real_inputs(data, input_shape, None)
+    if options.precision == "fp32":
+        return None, given
+    calibrating, judging = split_images(given, fixed_batch_size)
+    return CalibrationOptions(calibrating, method), judging
 
 
 def tuning(preference: Preference, budget: float, runtime: str, plan: object) -> TuneOptions:
@@ -202,9 +249,10 @@ def _preferring(target: Target, lowering: str, plan_file: Path | None) -> Target
     from legoexport.passes.eligible import eligible
     from legoexport.passes.lowerings import find_lowering
 
-    if lowering not in eligible(target):
+    known = (*eligible(target), *target.int8_lowerings)
+    if lowering not in known:
         find_lowering(lowering)
-        legal = ", ".join(eligible(target))
+        legal = ", ".join(known)
         raise UsageError(f"target {target.name} lowers nothing so", received=lowering, legal=legal)
     others = (name for name in target.lowerings if name != lowering)
     return replace(target, lowerings=(lowering, *others), choice="order")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -25,6 +26,7 @@ from legoexport.host.report import print_json, print_table, print_text
 from legoexport.inspect.inventory import Inventory
 from legoexport.inspect.inventory_onnx import summarize_model
 from legoexport.ort.partitions import check_partitions, placements_here
+from legoexport.quantize.settle import calibration_record
 from legoexport.tune import Tuned
 
 
@@ -43,19 +45,40 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
     if conversion.tuned:
         print_text(f"tuned    {_tuned(conversion.tuned)}")
     print_text(f"masks    {_audit(conversion.network.audits)}")
-    print_text(f"proof    {conversion.agreement}")
+    for line in _proof_lines(conversion):
+        print_text(line)
     if outcome.package:
         print_text(f"proof    in ORT format: {outcome.package.agreement}")
     for line in placement_lines(outcome):
         print_text(f"runs     {line}")
     print_text("")
     print_table("What it costs", view.TOTAL_COLUMNS, view.total_rows(inventory))
+    if conversion.int8_cost:
+        cost_view.print_int8_cost(conversion.int8_cost)
     if conversion.cost:
         cost_view.print_cost(conversion.cost, outcome.options.store)
     print_text("")
     print_text(f"memory   {memory_line(outcome)}")
     for line in written_lines(outcome):
         print_text(f"wrote    {line}")
+
+
+def _proof_lines(conversion: Conversion) -> list[str]:
+    if conversion.calibration is None:
+        return [f"proof    {conversion.agreement}"]
+    calibration, layers = conversion.calibration, conversion.integers
+    values = sum(one.values_count for one in layers)
+    ties = sum(one.ties_count for one in layers)
+    note = calibration.few_images_note
+    return [
+        f"runs     {conversion.computes}",
+        f"ranges   {calibration.method} over {calibration.images_count} images"
+        f" (sha256 {calibration.sha256[:12]}); its halves differ by"
+        f" {calibration.worst_half_difference_ratio:.0%} at most",
+        *([f"warning  {note}"] if note else []),
+        f"proof    {len(layers)} layers equal an independent implementation, integer by integer:"
+        f" {values} values, {ties} of them within rounding of a tie",
+    ]
 
 
 def _lowerings(conversion: Conversion) -> str:
@@ -81,6 +104,20 @@ def _audit(audits: tuple[LayerAudit, ...]) -> str:
     evenness = min((audit.evenness_ratio for audit in audits), default=1.0)
     counted = ", ".join(f"{count} {name}" for name, count in totals.items())
     return f"{counted}; least even use of a bank {evenness:.2f}"
+
+
+def _int8(conversion: Conversion) -> dict[str, Any] | None:
+    calibration, computes = conversion.calibration, conversion.computes
+    if calibration is None or computes is None:
+        return None
+    return {
+        "calibration": json.loads(calibration_record(calibration)),
+        "few_images_note": calibration.few_images_note,
+        "computes": dict(computes.integers),
+        "in_float": list(computes.floats),
+        "layers": [one.to_json() for one in conversion.integers],
+        "cost": conversion.int8_cost and conversion.int8_cost.to_json(),
+    }
 
 
 def _cost_model(options: CompileOptions) -> dict[str, Any] | None:
@@ -119,6 +156,8 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "cost_model": _cost_model(options),
         "store": options.store,
         "store_cost": conversion.cost and conversion.cost.to_json(),
+        "precision": options.precision,
+        "int8": _int8(conversion),
         "tuned": None if conversion.tuned is None else conversion.tuned.to_json(),
         "passes": list(conversion.compiled.stages),
         "audit": [vars(audit) for audit in conversion.network.audits],

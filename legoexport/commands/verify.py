@@ -143,6 +143,11 @@ def _verify(
         checkpoint = load(input_size or opened.input_size)
         check_input_shape(opened.runtime, checkpoint.input_shape)
         found = verify_opened(checkpoint, opened, data=data, progress=progress, elsewhere=elsewhere)
+    if save_bundle is not None and not found.golden:
+        raise UsageError(
+            "a bundle holds outputs with limits, which a file that computes in int8 does not have",
+            next_step="leave --save-bundle out",
+        )
     if save_bundle is not None and found.passed:
         write_bundle(save_bundle, opened.model_bytes, found.golden)
     return found

@@ -15,7 +15,7 @@ from legoexport.compile.stages import Compiled, CompileOptions, Observer, Prepar
 from legoexport.compile.stamp import stamp
 from legoexport.deliver import invariants
 from legoexport.deliver.integer_invariants import Computes, check_integers
-from legoexport.deliver.prove import measure_outputs, prove, rounding_growth
+from legoexport.deliver.prove import measure_outputs, prove, prove_integers, rounding_growth
 from legoexport.host import atomic
 from legoexport.host.progress import Progress
 from legoexport.host.staging import make_folder
@@ -25,9 +25,13 @@ from legoexport.models.round_weights import round_weights
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet
+from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.judge_outputs import input_sets
 from legoexport.parity.store_cost import StoreCost, store_cost
 from legoexport.quantize.calibrate import Calibration
+from legoexport.quantize.cost import Int8Cost, int8_cost
+from legoexport.quantize.float_network import prepare_trained
+from legoexport.quantize.scores_cost import TrainedScores
 from legoexport.quantize.settle import CalibrationOptions, calibration_record, settle_scales
 from legoexport.tune import Tuned, TuneOptions, tune
 
@@ -45,6 +49,8 @@ class Conversion:
         cost: What rounding the weights costs, if the file stores them in fewer bits.
         calibration: Where its integers come from, if it computes in int8.
         computes: What ONNX Runtime computes in integers, if it does.
+        integers: How its layers compare with an independent implementation, if it does.
+        int8_cost: What int8 costs, if it does.
     """
 
     model_bytes: bytes
@@ -55,6 +61,8 @@ class Conversion:
     cost: StoreCost | None = None
     calibration: Calibration | None = None
     computes: Computes | None = None
+    integers: tuple[IntegerAgreement, ...] = ()
+    int8_cost: Int8Cost | None = None
 
     def save(self, path: Path | str) -> Path:
         """Write the file in one step and return its path.
@@ -139,12 +147,30 @@ def convert_module(
         calibration=None if calibration is None else calibration_record(calibration),
     ).SerializeToString(deterministic=True)
     invariants.check_size(len(stamped), compiled, max_size_bytes)
+    integers = prove_integers(compiled, stamped, calibrate)
     cost = None
     if options.precision == "fp32" and options.store != "fp32":
         progress("telling what rounding costs")
         sets = input_sets(RuntimeModel(unstamped, 1), data, ranges)
         cost = store_cost(trained, module, sets)
-    return Conversion(stamped, compiled, network, agreement, tuned, cost, calibration, computes)
+    bill = None
+    if options.precision == "int8" and data is not None:
+        progress("telling what int8 costs")
+        graph = prepare_trained(trained, example, options)
+        scores = TrainedScores(trained, [data], 1)
+        bill = int8_cost(graph, compiled, data.arrays, scores, {"this file": stamped})
+    return Conversion(
+        model_bytes=stamped,
+        compiled=compiled,
+        network=network,
+        agreement=agreement,
+        tuned=tuned,
+        cost=cost,
+        calibration=calibration,
+        computes=computes,
+        integers=integers,
+        int8_cost=bill,
+    )
 
 
 def _hold_invariants(compiled: Compiled, model_bytes: bytes, prepared: Prepared) -> Computes | None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import onnx
 from torch import nn
 
 from legoexport.compile.stages import Compiled
 from legoexport.errors import CheckFailed, ParityFailed
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
+from legoexport.parity.integer.check import IntegerAgreement
+from legoexport.parity.integer.verdict import integer_store
+from legoexport.parity.integer.walk import first_wrong, walk_integers
 from legoexport.parity.judge import measure
 from legoexport.parity.judge_outputs import check_model
 from legoexport.parity.reference import ReferenceNetwork
 from legoexport.passes.lowerings import find_lowering
 from legoexport.quantize.calibrate import ImageSet
+from legoexport.quantize.settle import CalibrationOptions
 
 IMAGES_COUNT = 16
 
@@ -59,7 +64,7 @@ def measure_outputs(module: nn.Module, model_bytes: bytes, images: ImageSet) -> 
     Raises:
         CheckFailed: An output is not finite, or of another shape than PyTorch's.
     """
-    model = RuntimeModel(model_bytes, 1)
+    model = RuntimeModel(model_bytes, 1, integer_kernels=False)
     size = model.fixed_batch_size or min(IMAGES_COUNT, images.count)
     batch = next(images.batches(size))
     truth = ReferenceNetwork(module).run(batch).outputs[0].float64
@@ -71,6 +76,26 @@ def measure_outputs(module: nn.Module, model_bytes: bytes, images: ImageSet) -> 
             legal=truth.shape,
         )
     return measure(truth, actual, limit=float("inf"), reference_max_abs_error=0.0)
+
+
+def prove_integers(
+    compiled: Compiled, model_bytes: bytes, calibrate: CalibrationOptions | None
+) -> tuple[IntegerAgreement, ...]:
+    """Hold the layers of a file in integers to an independent implementation.
+
+    Raises:
+        ParityFailed: One gives an integer that is not right; it is named.
+    """
+    if calibrate is None or compiled.scales is None:
+        return ()
+    model = onnx.load_from_string(model_bytes)
+    images = next(calibrate.images.batches(IMAGES_COUNT))
+    tables = {layer.layer: layer.frozen for layer in compiled.layers}
+    found = walk_integers(model, tables, integer_store(model), images)
+    wrong = first_wrong(found)
+    if wrong is not None:
+        raise ParityFailed("the converted model does not compute its integers", received=wrong)
+    return found
 
 
 def rounding_growth(compiled: Compiled) -> float:

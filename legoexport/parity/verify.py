@@ -19,9 +19,10 @@ from torch import nn
 
 from legoexport.compile.freeze import FrozenNetwork, freeze
 from legoexport.compile.stages import Stage
-from legoexport.compile.stamp import read_stamp
-from legoexport.errors import LegoExportError, ParityFailed
+from legoexport.compile.stamp import read_precision, read_stamp
+from legoexport.errors import LegoExportError, ParityFailed, UsageError
 from legoexport.host.progress import Progress
+from legoexport.lego.frozen import FrozenLego
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.diagnosis import diagnose
 from legoexport.parity.exact import NOT_COMPARED, ExactCheck, check_exactly
@@ -32,6 +33,8 @@ from legoexport.parity.expectation import (
     expected_layers,
 )
 from legoexport.parity.golden import GoldenSet
+from legoexport.parity.integer.verdict import INTEGERS_NOTE, measure_outputs, prove_layers
+from legoexport.parity.integer.walk import frozen_layers
 from legoexport.parity.judge import combine
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.opened import OpenedModel, open_model
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
 
 
+# What no pass has seen, and the Lego layers as they are lowered.
+EMITTED, FOLDED = "emit", "drop_unused_pairs"
 NO_LAYERS_NOTE = "no legoexport metadata in the model: judged as a whole, layers cannot be walked"
 
 
@@ -160,16 +165,17 @@ class _Again:
     frozen: FrozenNetwork
     exact: ExactCheck
     layers: Mapping[str, EmittedLayer]
+    tables: Mapping[str, FrozenLego]
 
     @classmethod
     def of(cls, pair: ModelPair) -> _Again:
         example = pair.opened.example()
         frozen = freeze(pair.module, example)
-        first: list[onnx.ModelProto] = []
+        stages: dict[str, onnx.ModelProto] = {}
 
         def keep(stage: Stage) -> None:
-            if not first:  # what no pass has seen
-                first.append(stage.model)
+            if stage.name in (EMITTED, FOLDED):
+                stages[stage.name] = stage.model
 
         exact = check_exactly(
             pair.opened,
@@ -178,13 +184,17 @@ class _Again:
             normalization=pair.normalization,
             observe=keep,
         )
-        return cls(frozen, exact, emitted_layers(frozen, example, *first))
+        layers = emitted_layers(frozen, example, stages.get(EMITTED))
+        tables = frozen_layers(stages[FOLDED]) if FOLDED in stages else {}
+        return cls(frozen, exact, layers, tables)
 
 
 def _judge(
     pair: ModelPair, again: _Again | None, progress: Progress, elsewhere: Sequence[Runtime]
 ) -> Verification:
     opened = pair.opened
+    if again is not None and read_precision(opened.model) == "int8":
+        return _judge_integers(pair, again, progress, elsewhere)
     progress("judging the outputs")
     feeds = [Feed(one.images, one.batch_size) for one in pair.inputs] if elsewhere else []
     replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
@@ -213,3 +223,21 @@ def _judge(
         exact=again.exact,
     )
     return replace(found, diagnosis=causes)
+
+
+def _judge_integers(
+    pair: ModelPair, again: _Again, progress: Progress, elsewhere: Sequence[Runtime]
+) -> Verification:
+    if elsewhere:
+        raise UsageError(
+            "a file that computes in int8 is judged by ONNX Runtime in this process only",
+            received=", ".join(one.name for one in elsewhere),
+            next_step="leave --runtime out",
+        )
+    progress("measuring the outputs")
+    agreements = measure_outputs(pair)
+    progress("walking the layers")
+    layers, causes = prove_layers(pair, again.tables)
+    notes = tuple(note for note in (INTEGERS_NOTE, pair.store_note, pair.checkpoint_note) if note)
+    found = (*causes, *again.exact.lines)
+    return Verification(agreements, layers, notes, found, exact=again.exact)

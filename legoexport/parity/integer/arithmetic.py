@@ -136,7 +136,8 @@ def settle(steps: Reals, doubt: Reals, affine: Affine) -> Accepted:
     """
 
     def rounded(numbers: Reals) -> Integers:
-        clipped = np.clip(np.rint(numbers) + affine.zero_point, *LIMITS[affine.dtype])
+        lowest, highest = LIMITS[affine.dtype]
+        clipped: Reals = np.clip(np.rint(numbers) + affine.zero_point, lowest, highest)
         return clipped.astype(np.int64)
 
     wide = doubt + FLOAT64_SLACK

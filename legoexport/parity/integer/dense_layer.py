@@ -1,7 +1,7 @@
 """IntegerDense: a Conv or Gemm in integers, from its weights and the scales around it.
 
-    acc[n] = sum (x - zero_x) * code[n]  +  round(bias[n] / float32(scale_x * scale[n]))
-    y      = clip(round(acc * scale_x * scale[n] / scale_y) + zero_y, lowest, highest)
+acc[n] = sum (x - zero_x) * code[n]  +  round(bias[n] / float32(scale_x * scale[n]))
+y      = clip(round(acc * scale_x * scale[n] / scale_y) + zero_y, lowest, highest)
 """
 
 from __future__ import annotations
@@ -13,8 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.lego.scales import Affine
-from legoexport.parity.integer.arithmetic import Accepted, Integers, Reals, Window
-from legoexport.parity.integer.arithmetic import convolve, requantize
+from legoexport.parity.integer.arithmetic import (
+    Accepted,
+    Integers,
+    Reals,
+    Window,
+    convolve,
+    requantize,
+)
 
 # A bias takes at most this much of an int32, so that no sum overflows.
 LARGEST_BIAS = 2.0**30
@@ -28,9 +34,7 @@ LEAST_ROUNDED_SCALE = 2.0**-90
 BIAS_ROUNDINGS = 2 * 2.0**-24
 
 
-def row_scale(
-    largest: Reals, bias: Reals, step: float, largest_code: int
-) -> NDArray[np.float32]:
+def row_scale(largest: Reals, bias: Reals, step: float, largest_code: int) -> NDArray[np.float32]:
     """Return the scale of rows of weights.
 
     Args:
@@ -44,9 +48,7 @@ def row_scale(
     return np.where(scale < LEAST_SCALE, SCALE_OF_NOTHING, scale)
 
 
-def rounded_scale(
-    rows: Reals, bias: Reals, step: float, largest_code: int
-) -> NDArray[np.float32]:
+def rounded_scale(rows: Reals, bias: Reals, step: float, largest_code: int) -> NDArray[np.float32]:
     """Return the scale of rows ``(n, ...)`` that were rounded before, unless a bias forbids it."""
     largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
     scale = (largest / largest_code).astype(np.float32)

@@ -19,8 +19,14 @@ from numpy.typing import NDArray
 
 from legoexport.lego.frozen import FrozenLego
 from legoexport.lego.scales import Affine
-from legoexport.parity.integer.arithmetic import Accepted, Integers, Reals, Window
-from legoexport.parity.integer.arithmetic import convolve, requantize
+from legoexport.parity.integer.arithmetic import (
+    Accepted,
+    Integers,
+    Reals,
+    Window,
+    convolve,
+    requantize,
+)
 from legoexport.parity.integer.dense_layer import IntegerDense, rounded_scale, row_scale
 
 ASSEMBLED = "int8_dense"

@@ -1,0 +1,94 @@
+"""The verdict on a file that computes in int8: its layers are proved, its outputs are measured.
+
+What integers cost the outputs depends on the network and on the images, so there is no limit to
+hold them to. Whether the file computes what it should is for the layers to show, and for the
+comparison with the file that its checkpoint and its scales give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+
+from legoexport.compile.stamp import read_store
+from legoexport.errors import UsageError
+from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.scales import LIMITS
+from legoexport.lego.storage import IntegerStore
+from legoexport.ort.session import RuntimeModel
+from legoexport.parity.agreement import Agreement
+from legoexport.parity.integer.check import IntegerAgreement
+from legoexport.parity.integer.walk import first_wrong, walk_integers
+from legoexport.parity.judge import measure
+from legoexport.parity.layer_check import LayerAgreement
+from legoexport.parity.pair import ModelPair
+
+INTEGERS_NOTE = (
+    "the file computes in int8: its layers are proved integer by integer, and its outputs are"
+    " measured against PyTorch without a limit (random images leave the calibrated ranges)"
+)
+
+
+def measure_outputs(pair: ModelPair) -> dict[str, Agreement]:
+    """Measure the first output on each set, without integer kernels, which may overflow here."""
+    runtime = RuntimeModel(pair.opened.model_bytes, pair.opened.threads, integer_kernels=False)
+    agreements = {}
+    for inputs, reference in zip(pair.inputs, pair.references, strict=True):
+        actual = next(iter(runtime.run_all(inputs.arrays, inputs.batch_size).values()))
+        truth = reference.outputs[0].float64
+        if truth.shape != actual.shape:
+            raise UsageError(
+                "the model gives outputs of another shape than the network",
+                received=actual.shape,
+                legal=truth.shape,
+            )
+        agreements[inputs.name] = measure(
+            truth, actual, limit=float("inf"), reference_max_abs_error=0.0
+        )
+    return agreements
+
+
+def prove_layers(
+    pair: ModelPair, layers: Mapping[str, FrozenLego]
+) -> tuple[tuple[LayerAgreement, ...], tuple[str, ...]]:
+    """Walk the layers, on the last set of inputs, which holds real images if there are any.
+
+    Returns:
+        An entry for each layer, and what is wrong with the first that fails.
+    """
+    opened = pair.opened
+    found = walk_integers(
+        opened.model, layers, integer_store(opened.model), pair.inputs[-1].images, opened.threads
+    )
+    wrong = first_wrong(found)
+    causes = () if wrong is None else (f"first layer at fault: {wrong}",)
+    return tuple(map(layer_agreement, found)), causes
+
+
+def integer_store(model: onnx.ModelProto) -> IntegerStore:
+    """Return how large the codes of a file are.
+
+    Raises:
+        UsageError: It says that it holds no codes.
+    """
+    store = read_store(model)
+    if store not in ("int8", "int7"):
+        raise UsageError(
+            "legoexport.store in the model's metadata is damaged",
+            received=store,
+            legal="int8 or int7 in a file that computes in int8",
+        )
+    return store
+
+
+def layer_agreement(one: IntegerAgreement) -> LayerAgreement:
+    """Return the row of a layer: its error is in steps, and no wrong integer is within a limit."""
+    lowest, highest = LIMITS["uint8"]
+    return LayerAgreement(
+        layer=one.layer,
+        lowering=one.lowering,
+        relative_error=one.largest_step_difference / (highest - lowest),
+        limit_ratio=float(one.largest_step_difference) if one.passed else float("inf"),
+        worst_channel=one.first_wrong_channel or 0,
+    )
