@@ -122,10 +122,16 @@ class Agreement:
         names = ("relative_error", "reference_relative_error", "top1_agreement_ratio", "passed")
         return finite_or_none(asdict(self) | {name: getattr(self, name) for name in names})
 
+    @property
+    def _verdict(self) -> str:
+        if np.isinf(self.limit):
+            return "measured without a limit"
+        return "parity reached" if self.passed else "PARITY NOT REACHED"
+
     def __str__(self) -> str:
+        worst = f", worst {self.output}" if self.output else ""
         lines = [
-            f"{'parity reached' if self.passed else 'PARITY NOT REACHED'}"
-            f" over {self.images_count} images{f', worst {self.output}' if self.output else ''}",
+            f"{self._verdict} over {self.images_count} images{worst}",
             f"max abs error {self.max_abs_error:.3g}, limit {self.limit:.3g}",
             f"{self.relative_error:.2e} of the output's range"
             f" (PyTorch float32: {self.reference_relative_error:.2e})",
