@@ -10,6 +10,8 @@ from legoexport.commands import convert_options as parse
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.commands.convert_outputs import machine_file
 from legoexport.commands.convert_outputs import outputs as planned_outputs
+from legoexport.commands.int8_options import check_precision
+from legoexport.commands.int8_options import images as read_images
 from legoexport.commands.output_options import force_option
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import check_outputs
@@ -154,7 +156,7 @@ def command(
     and safetensors files. Nothing in them is executed.
     """
     as_ort = parse.is_ort(out, file_format)
-    parse.check_precision(precision, data, tune=tune, as_ort=as_ort)
+    check_precision(precision, data, tune=tune, as_ort=as_ort)
     parse.check_store(store, data, precision, as_ort=as_ort)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)
     wish = parse.preference(objective, threads, ort_format=as_ort)
@@ -189,7 +191,7 @@ def command(
         count = parse.batch_size(batch) or 1
         example = example_input(loaded.input_shape, count)
         fixed = None if options.final_dynamic_batch else count
-        calibrate, judging = parse.images(data, loaded.input_shape, fixed, options, calibration)
+        calibrate, judging = read_images(data, loaded.input_shape, fixed, options, calibration)
         conversion = convert_module(
             loaded.module,
             example,

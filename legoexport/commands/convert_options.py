@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
     from legoexport.lego.scales import Precision
     from legoexport.lego.storage import Store
-    from legoexport.parity.inputs import InputSet
     from legoexport.passes.preference import Preference
-    from legoexport.quantize.calibrators import Method
-    from legoexport.quantize.settle import CalibrationOptions
     from legoexport.tune import TuneOptions
 
 FORMATS = ("onnx", "ort")
@@ -95,35 +92,6 @@ def with_constants(options: CompileOptions, machine: str | None) -> CompileOptio
     return replace(options, preference=replace(options.preference, constants=constants))
 
 
-def check_precision(precision: Precision, data: Path | None, *, tune: bool, as_ort: bool) -> None:
-    """Hold ``--precision int8`` against what it needs and what it does not go with.
-
-    Raises:
-        UsageError: Real images are missing, or the file would be tuned or in ORT format.
-    """
-    if precision == "fp32":
-        return
-    if data is None:
-        raise UsageError(
-            "--precision int8 needs real images to calibrate with",
-            received="no --data",
-            legal=".npy of images (N, c, h, w), or .npz with images and, if known, labels (N,)",
-            next_step="name some hundred images, prepared as for training: half of them calibrate",
-        )
-    if as_ort:
-        raise UsageError(
-            "ORT format folds codes back into whole weights",
-            received="--precision int8",
-            legal="--out with .onnx",
-        )
-    if tune:
-        raise UsageError(
-            "--tune measures lowerings in float only",
-            received="--precision int8",
-            next_step="leave --tune out, or try lowerings with --prefer and bench",
-        )
-
-
 def check_store(store: Store, data: Path | None, precision: Precision, *, as_ort: bool) -> None:
     """Hold ``--store`` and ``--data`` against each other and against the format of the file.
 
@@ -142,31 +110,6 @@ def check_store(store: Store, data: Path | None, precision: Precision, *, as_ort
             "--data tells what --store costs; fp32 costs nothing",
             next_step="leave --data out, or choose --store fp16 or int8",
         )
-
-
-def images(
-    data: Path | None,
-    input_shape: tuple[int, int, int],
-    fixed_batch_size: int | None,
-    options: CompileOptions,
-    method: Method,
-) -> tuple[CalibrationOptions | None, InputSet | None]:
-    """Read the images of ``--data``: to calibrate with, and to tell what fewer bits cost on.
-
-    Raises:
-        UsageError: The file is unreadable, does not fit the network, or holds too few.
-    """
-    from legoexport.parity.inputs import real_inputs
-    from legoexport.quantize.images import split_images
-    from legoexport.quantize.settle import CalibrationOptions
-
-    if data is None:
-        return None, None
-    given = real_inputs(data, input_shape, None)
-    if options.precision == "fp32":
-        return None, given
-    calibrating, judging = split_images(given, fixed_batch_size)
-    return CalibrationOptions(calibrating, method), judging
 
 
 def tuning(preference: Preference, budget: float, runtime: str, plan: object) -> TuneOptions:
