@@ -1,0 +1,116 @@
+"""What one operator gives for real numbers, in float64: all but Conv and Gemm, which are exact.
+
+A quantized operator computes on the numbers that its integers stand for and rounds once. Moving
+integers is exact; sums and means are computed in float32, or in fixed point on ARM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+from legoexport.errors import UsageError
+from legoexport.parity.integer.arithmetic import Reals, Window
+
+# Fixed point on ARM keeps 22 bits of each ratio of scales; a step of the output has 8.
+ROUNDINGS = 2.0**-20
+# Tables and sums of a few terms, each with its own rounding.
+LEAST_DOUBT = 2.0**-9
+POOLS = ("MaxPool", "AveragePool")
+
+
+def doubt_of(steps: Reals, inputs: Sequence[NDArray[Any]], scale: float) -> Reals:
+    """Return how far a runtime may be from ``steps`` before it rounds.
+
+    Args:
+        steps: The output in units of its ``scale``.
+        inputs: The real numbers that it was computed from.
+        scale: Of the output.
+    """
+    largest = max((float(np.abs(one).max(initial=0.0)) for one in inputs), default=0.0)
+    return ROUNDINGS * (np.abs(steps) + largest / scale) + LEAST_DOUBT
+
+
+def compute(
+    node: onnx.NodeProto, inputs: Sequence[NDArray[Any] | None], opset: int
+) -> list[NDArray[Any]]:
+    """Return the outputs of a node for numbers in float64.
+
+    Args:
+        node: Any node without a graph of its own.
+        inputs: Its inputs; None for those that it leaves out.
+        opset: Of the default domain.
+    """
+    if node.op_type in POOLS and inputs[0] is not None:
+        return [_pool(node, inputs[0])]
+    if node.op_type == "GlobalAveragePool" and inputs[0] is not None:
+        axes = tuple(range(2, inputs[0].ndim))
+        return [inputs[0].mean(axis=axes, keepdims=True)]
+    return _reference(node, inputs, opset)
+
+
+def window_of(node: onnx.NodeProto, kernel: Sequence[int]) -> Window:
+    """Read how the kernel of a Conv or a pool moves.
+
+    Raises:
+        UsageError: It pads by a rule, as PyTorch's exporter never writes it.
+    """
+    read = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    rule = read.get("auto_pad", b"NOTSET")
+    if rule not in (b"NOTSET", b"VALID") or read.get("ceil_mode", 0):
+        raise UsageError(
+            f"node {node.name}: the size of its output is not stated",
+            received=f"auto_pad {rule!r}, ceil_mode {read.get('ceil_mode', 0)}",
+            legal="explicit pads",
+        )
+    rank = len(kernel)
+    pads = list(read.get("pads", [0] * 2 * rank))
+    return Window(
+        stride=tuple(read.get("strides", [1] * rank)),
+        before=tuple(pads[:rank]),
+        after=tuple(pads[rank:]),
+        dilation=tuple(read.get("dilations", [1] * rank)),
+        group=int(read.get("group", 1)),
+    )
+
+
+def _pool(node: onnx.NodeProto, x: NDArray[Any]) -> Reals:
+    read = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    kernel = tuple(read["kernel_shape"])
+    window = window_of(node, kernel)
+    if node.op_type == "MaxPool":
+        seen = window.taps(window.padded(x, -math.inf), kernel)
+        return np.asarray(np.maximum.reduce(list(seen)))
+    total = sum(window.taps(window.padded(x), kernel), np.float64(0))
+    if read.get("count_include_pad", 0):
+        return np.asarray(total / math.prod(kernel))
+    counted = window.padded(np.ones((1, 1, *x.shape[2:])))
+    return np.asarray(total / sum(window.taps(counted, kernel), np.float64(0)))
+
+
+def _reference(
+    node: onnx.NodeProto, inputs: Sequence[NDArray[Any] | None], opset: int
+) -> list[NDArray[Any]]:
+    """Compute a node by the reference implementation that comes with ONNX."""
+    given = {
+        name: array
+        for name, array in zip(node.input, inputs, strict=True)
+        if name and array is not None
+    }
+    declared = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), None)
+        for name, array in given.items()
+    ]
+    results = [
+        helper.make_tensor_value_info(name, TensorProto.DOUBLE, None) for name in node.output
+    ]
+    graph = helper.make_graph([node], "node", declared, results)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    return list(ReferenceEvaluator(model).run(None, given))
