@@ -1,0 +1,99 @@
+"""What stands between the integers of a quantized graph: regions, each rounded once at its end.
+
+    DequantizeLinear -> nodes -> QuantizeLinear
+
+Integers enter a region and integers leave it. A graph input enters as it is; a last Gemm may leave
+its sums as numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+
+from legoexport.lego.names import owner
+
+SUMS = ("Conv", "Gemm")
+
+
+@dataclass(frozen=True)
+class Region:
+    """The nodes that give one value.
+
+    Attributes:
+        value: Name of what they compute, before it is rounded.
+        integers: Name of the integers that it is rounded to; None for numbers that leave the graph.
+        nodes: In the order of the graph; none where a graph input is rounded.
+        entering: For each number that enters, the integers that it stands for; those of a graph
+            input are the input itself.
+    """
+
+    value: str
+    integers: str | None
+    nodes: tuple[onnx.NodeProto, ...]
+    entering: dict[str, str]
+
+    @property
+    def is_lego(self) -> bool:
+        """Whether it belongs to a Lego layer, in whole or in part."""
+        return any(owner(node.name) for node in self.nodes)
+
+    @property
+    def sums(self) -> tuple[onnx.NodeProto, ...]:
+        """The nodes that sum weights."""
+        return tuple(node for node in self.nodes if node.op_type in SUMS)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    producers: dict[str, onnx.NodeProto]
+    inputs: frozenset[str]
+
+    def region(self, value: str, integers: str | None) -> Region:
+        nodes: dict[str, onnx.NodeProto] = {}
+        entering: dict[str, str] = {}
+        self._visit(value, nodes, entering)
+        return Region(value, integers, tuple(nodes.values()), entering)
+
+    def _visit(self, name: str, nodes: dict[str, onnx.NodeProto], entering: dict[str, str]) -> None:
+        node = self.producers.get(name)
+        if name in self.inputs:
+            entering[name] = name
+        elif node is None or node.output[0] in nodes:
+            return
+        elif node.op_type == "DequantizeLinear":
+            if self._is_activation(node.input[0]):
+                entering[name] = node.input[0]
+        else:
+            for one in node.input:
+                self._visit(one, nodes, entering)
+            nodes[node.output[0]] = node
+
+    def _is_activation(self, integers: str) -> bool:
+        """Whether integers are made by a QuantizeLinear, and not stored or split in a layer."""
+        made = self.producers.get(integers)
+        return made is not None and made.op_type == "QuantizeLinear"
+
+
+def regions(graph: onnx.GraphProto) -> tuple[Region, ...]:
+    """Return the regions outside of Lego layers, in the order of the graph.
+
+    Numbers that leave the graph are one where a node that sums weights gives them.
+    """
+    constants = {tensor.name for tensor in graph.initializer}
+    reader = _Reader(
+        {name: node for node in graph.node for name in node.output},
+        frozenset(one.name for one in graph.input if one.name not in constants),
+    )
+    rounded = [
+        reader.region(node.input[0], node.output[0])
+        for node in graph.node
+        if node.op_type == "QuantizeLinear" and owner(node.name) is None
+    ]
+    given = [
+        reader.region(one.name, None)
+        for one in graph.output
+        if one.name in reader.producers and reader.producers[one.name].op_type in SUMS
+    ]
+    return tuple(one for one in (*rounded, *given) if not one.is_lego)
