@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -18,27 +16,19 @@ from torch.nn import functional as F
 from legoexport.lego.frozen import FrozenLego
 from legoexport.lego.scales import LIMITS, ActivationType, Affine
 from legoexport.parity.integer.arithmetic import Window, convolve, requantize, settle
-from legoexport.parity.integer.check import IntegerAgreement, compare
+from legoexport.parity.integer.check import compare
 from legoexport.parity.integer.dense_layer import IntegerDense
-from legoexport.parity.integer.lego_layer import IntegerLego
-from runtime_tests.layers import LayerCase, layer_cases, random_frozen
+from runtime_tests.layers import LayerCase, layer_cases
+from runtime_tests.parity.integer_cases import CASE, X, check, of_lego, range_of
 from runtime_tests.parity.qdq import (
     EXACT,
     SIGNED,
-    assembled_model,
     dense_model,
     run,
     session_of,
-    split_model,
 )
 
 EXAMPLES = 25
-X = Affine.of_range(-2, 3, "uint8")
-
-
-def range_of(real: NDArray[Any], dtype: ActivationType) -> Affine:
-    """The integers of a value of which some entries lie beyond what they reach."""
-    return Affine.of_range(0.9 * float(real.min()), 0.9 * float(real.max()) + 1e-3, dtype)
 
 
 @st.composite
@@ -89,40 +79,6 @@ def test_dense_layers_are_those_of_onnxruntime(
     assert found.values_count == values["y_quantized"].size
 
 
-def of_lego(
-    case: LayerCase, largest: int, *, assembled: bool
-) -> tuple[IntegerLego, Affine, onnx.ModelProto]:
-    """A layer, its output's integers and the graph of it."""
-    frozen, size = case.frozen, case.x.shape[2:]
-    rng = np.random.default_rng(0)
-    real = F.conv2d(
-        torch.from_numpy(case.x.astype(np.float64)),
-        torch.from_numpy(frozen.dense_weight()),
-        None if frozen.bias is None else torch.from_numpy(frozen.bias.astype(np.float64)),
-        frozen.stride,
-        frozen.padding,
-        frozen.dilation,
-    ).numpy()
-    y = range_of(real, "uint8")
-    if assembled:
-        layer = IntegerLego(frozen, X, None, largest)
-        return layer, y, assembled_model(frozen, (X, y), largest, size)
-    scale = (np.abs(frozen.lego).reshape(frozen.m, -1).max(axis=1) / largest).tolist()
-    used = [j for row in frozen.index for j in sorted(set(row.tolist()))]
-    taps = frozen.lego[0].size
-    maps = np.array([scale[j] / (3 * taps * rng.uniform(0.05, 1)) for j in used], np.float32)
-    layer = IntegerLego(frozen, X, maps, largest)
-    return layer, y, split_model(frozen, maps, (X, y), largest, size)
-
-
-def check(
-    layer: IntegerLego, y: Affine, model: onnx.ModelProto, x: NDArray[np.float32]
-) -> IntegerAgreement:
-    values = run(model, EXACT, x=x)
-    expected = layer.expected(values["x_quantized"], y)
-    return compare("layer", "lego", expected, values["y_quantized"])
-
-
 @pytest.mark.parametrize("assembled", [False, True])
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(case=layer_cases(), largest=st.sampled_from([64, 127]))
@@ -146,88 +102,6 @@ def test_with_its_integers_exposed_a_layer_still_runs_in_integers(
     operators = [node.op_type for node in onnx.load(path).graph.node]
     assert "QLinearConv" in operators
     assert "Conv" not in operators
-
-
-CASE = LayerCase(
-    random_frozen(np.random.default_rng(3), o=3, n=14, pool_size=3, padding=(1, 1)),
-    np.random.default_rng(4).standard_normal((2, 9, 9, 8)).astype(np.float32),
-)
-CHANNEL = 5
-
-
-def another_index(layer: IntegerLego) -> IntegerLego:
-    """Let one output take a filter that its fragment computes already."""
-    frozen = layer.frozen
-    index = frozen.index.copy()
-    others = index[1][index[1] != index[1, CHANNEL]]
-    index[1, CHANNEL] = others[0]
-    assert set(index[1].tolist()) == set(frozen.index[1].tolist())
-    return replace(layer, frozen=replace(frozen, index=index))
-
-
-def another_coefficient(layer: IntegerLego) -> IntegerLego:
-    coefficient = layer.frozen.coefficient.copy()
-    coefficient[1, CHANNEL] *= -1
-    return replace(layer, frozen=replace(layer.frozen, coefficient=coefficient))
-
-
-def another_bias(layer: IntegerLego) -> IntegerLego:
-    assert layer.frozen.bias is not None
-    bias = layer.frozen.bias.copy()
-    bias[CHANNEL] += np.float32(0.1)
-    return replace(layer, frozen=replace(layer.frozen, bias=bias))
-
-
-@pytest.mark.parametrize("assembled", [False, True])
-@pytest.mark.parametrize("change", [another_index, another_coefficient, another_bias])
-def test_a_wrong_entry_of_an_output_is_found_in_its_channel(
-    change: Any, *, assembled: bool
-) -> None:
-    layer, y, model = of_lego(CASE, 127, assembled=assembled)
-    assert check(layer, y, model, CASE.x).passed
-    found = check(change(layer), y, model, CASE.x)
-    assert not found.passed
-    assert found.first_wrong_channel == CHANNEL
-    assert found.to_json()["passed"] is False
-
-
-def one_code(layer: IntegerLego) -> IntegerLego:
-    lego = layer.frozen.lego.copy()
-    step = np.abs(lego[2]).max() / layer.largest_code
-    small = np.unravel_index(np.abs(lego[2]).argmin(), lego[2].shape)
-    lego[(2, *small)] += 3 * step
-    return replace(layer, frozen=replace(layer.frozen, lego=lego))
-
-
-def one_map_scale(layer: IntegerLego) -> IntegerLego:
-    assert layer.maps is not None
-    maps = layer.maps.copy()
-    maps[0] *= np.float32(1.02)
-    return replace(layer, maps=maps)
-
-
-def input_scale(layer: IntegerLego) -> IntegerLego:
-    return replace(layer, x=replace(X, scale=float(np.float32(1.01 * X.scale))))
-
-
-def input_zero_point(layer: IntegerLego) -> IntegerLego:
-    return replace(layer, x=replace(X, zero_point=X.zero_point + 1))
-
-
-@pytest.mark.parametrize("change", [one_code, one_map_scale, input_scale, input_zero_point])
-def test_a_wrong_code_scale_or_zero_point_is_found(change: Any) -> None:
-    layer, y, model = of_lego(CASE, 127, assembled=False)
-    assert not check(change(layer), y, model, CASE.x).passed
-
-
-@pytest.mark.parametrize("change", ["scale", "zero_point"])
-def test_other_integers_of_the_output_are_found(change: str) -> None:
-    layer, y, model = of_lego(CASE, 127, assembled=False)
-    other = {
-        "scale": replace(y, scale=float(np.float32(1.01 * y.scale))),
-        "zero_point": replace(y, zero_point=y.zero_point + 1),
-    }[change]
-    assert not check(layer, other, model, CASE.x).passed
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
