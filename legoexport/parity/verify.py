@@ -166,6 +166,7 @@ class _Again:
     exact: ExactCheck
     layers: Mapping[str, EmittedLayer]
     tables: Mapping[str, FrozenLego]
+    folded: onnx.ModelProto | None
 
     @classmethod
     def of(cls, pair: ModelPair) -> _Again:
@@ -186,7 +187,7 @@ class _Again:
         )
         layers = emitted_layers(frozen, example, stages.get(EMITTED))
         tables = frozen_layers(stages[FOLDED]) if FOLDED in stages else {}
-        return cls(frozen, exact, layers, tables)
+        return cls(frozen, exact, layers, tables, stages.get(FOLDED))
 
 
 def _judge(
@@ -237,7 +238,7 @@ def _judge_integers(
     progress("measuring the outputs")
     agreements = measure_outputs(pair)
     progress("walking the layers")
-    layers, causes = prove_layers(pair, again.tables)
+    layers, causes = prove_layers(pair, again.tables, again.folded)
     notes = tuple(note for note in (INTEGERS_NOTE, pair.store_note, pair.checkpoint_note) if note)
     found = (*causes, *again.exact.lines)
     return Verification(agreements, layers, notes, found, exact=again.exact)

@@ -19,6 +19,7 @@ from legoexport.lego.storage import IntegerStore
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.integer.check import IntegerAgreement
+from legoexport.parity.integer.dense_walk import walk_between
 from legoexport.parity.integer.walk import first_wrong, walk_integers
 from legoexport.parity.judge import measure
 from legoexport.parity.layer_check import LayerAgreement
@@ -50,20 +51,31 @@ def measure_outputs(pair: ModelPair) -> dict[str, Agreement]:
 
 
 def prove_layers(
-    pair: ModelPair, layers: Mapping[str, FrozenLego]
+    pair: ModelPair, layers: Mapping[str, FrozenLego], unrounded: onnx.ModelProto | None
 ) -> tuple[tuple[LayerAgreement, ...], tuple[str, ...]]:
     """Walk the layers, on the last set of inputs, which holds real images if there are any.
 
+    Args:
+        pair: The file and its network.
+        layers: Its Lego layers before they are lowered, from the checkpoint.
+        unrounded: The network before anything in it became an integer; None if it does not compile.
+
     Returns:
-        An entry for each layer, and what is wrong with the first that fails.
+        An entry for each Lego layer and for all else that gives a wrong integer, and a sentence on
+        the first Lego layer and the first other node that does.
     """
-    opened = pair.opened
-    found = walk_integers(
-        opened.model, layers, integer_store(opened.model), pair.inputs[-1].images, opened.threads
+    opened, images = pair.opened, pair.inputs[-1].images
+    store = integer_store(opened.model)
+    found = walk_integers(opened.model, layers, store, images, opened.threads)
+    between = (
+        ()
+        if unrounded is None
+        else walk_between(opened.model, unrounded, store, images, opened.threads)
     )
-    wrong = first_wrong(found)
-    causes = () if wrong is None else (f"first layer at fault: {wrong}",)
-    return tuple(map(layer_agreement, found)), causes
+    wrong = [one for one in (first_wrong(found), first_wrong(between)) if one is not None]
+    rows = (*found, *(one for one in between if not one.passed))
+    causes = tuple(f"first at fault: {one}" for one in wrong)
+    return tuple(map(layer_agreement, rows)), causes
 
 
 def integer_store(model: onnx.ModelProto) -> IntegerStore:
@@ -83,12 +95,15 @@ def integer_store(model: onnx.ModelProto) -> IntegerStore:
 
 
 def layer_agreement(one: IntegerAgreement) -> LayerAgreement:
-    """Return the row of a layer: its error is in steps, and no wrong integer is within a limit."""
+    """Return the row of a layer: no wrong integer is within a limit, and every right one is.
+
+    Ties of several maps may move a right integer by more than one step.
+    """
     lowest, highest = LIMITS["uint8"]
     return LayerAgreement(
         layer=one.layer,
         lowering=one.lowering,
         relative_error=one.largest_step_difference / (highest - lowest),
-        limit_ratio=float(one.largest_step_difference) if one.passed else float("inf"),
+        limit_ratio=min(1.0, one.largest_step_difference) if one.passed else float("inf"),
         worst_channel=one.first_wrong_channel or 0,
     )

@@ -59,7 +59,7 @@ def walk_integers(
     names = [*(one.input for one in records), *leaving.values()]
     exposed = expose(model, names).SerializeToString()
     scales = read_scales(model)
-    runtime = RuntimeModel(exposed, threads, exact_integers=_exact(scales, store))
+    runtime = RuntimeModel(exposed, threads, exact_integers=exact_kernels(scales, store))
     size = runtime.fixed_batch_size or min(IMAGES_COUNT, len(images))
     batch = np.resize(images[:size], (size, *images.shape[1:]))
     values = runtime.run_all((batch,), size)
@@ -74,7 +74,7 @@ def walk_integers(
     )
 
 
-def _exact(scales: Scales, store: IntegerStore) -> ActivationType | None:
+def exact_kernels(scales: Scales, store: IntegerStore) -> ActivationType | None:
     """Return which kernels do not overflow here; None where those that users get do not."""
     dtypes = {one.dtype for one in scales.activations.values()}
     if "int8" in dtypes:
