@@ -60,8 +60,6 @@ def compile_network(
         UsageError: The network or the plan does not fit the target.
     """
     prepared = prepare(network, example, options, observe)
-    if options.scales is not None:
-        prepared = prepared.with_scales(options.scales)
     return lower(prepared, choose_plan(prepared), observe)
 
 
@@ -71,7 +69,7 @@ def prepare(
     options: CompileOptions,
     observe: Observer | None = None,
 ) -> Prepared:
-    """Run the stages that do not depend on the plan."""
+    """Run the stages that do not depend on the plan; scales that ``options`` gives are taken."""
     run = _Run(observe)
     dynamic_batch, opset = options.final_dynamic_batch, options.final_opset
     run.stage("emit", emit(network, example, dynamic_batch=dynamic_batch, opset=opset))
@@ -81,9 +79,10 @@ def prepare(
     run.apply("fold_batch_norm", FoldBatchNorm())
     run.apply("drop_unused_pairs", DropUnusedPairs())
     run.apply("merge_equal_initializers", common_passes.DeduplicateInitializersPass(ANY_SIZE))
-    return Prepared(
+    prepared = Prepared(
         run.model, options, MappingProxyType(trained_m), tuple(run.names), MappingProxyType(homes)
     )
+    return prepared if options.scales is None else prepared.with_scales(options.scales)
 
 
 def choose_plan(prepared: Prepared) -> Plan:

@@ -12,12 +12,10 @@ from legoexport.compile.stages import Compiled
 from legoexport.errors import InvariantBroken
 from legoexport.lego.scales import ActivationType
 from legoexport.ort.optimized import OptimizedNode, optimized_nodes
+from legoexport.ort.session import EXACT_KERNELS
 
 FLOAT_SUMS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
 INTEGER_SUMS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")
-# On x86, ONNX Runtime fuses signed activations only when it is allowed to; arm64 always does.
-SIGNED = MappingProxyType({"session.qdqisint8allowed": "1"})
-UNSIGNED: MappingProxyType[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,9 @@ def check_integers(compiled: Compiled, model_bytes: bytes, activations: Activati
     Raises:
         InvariantBroken: One is; it is named.
     """
-    nodes = optimized_nodes(model_bytes, SIGNED if activations == "int8" else UNSIGNED)
+    # On x86, ONNX Runtime fuses signed activations only when it is allowed to; arm64 always does.
+    entries = {EXACT_KERNELS["int8"]: "1"} if activations == "int8" else {}
+    nodes = optimized_nodes(model_bytes, entries)
     left = [node.name for node in nodes if node.op in FLOAT_SUMS]
     planned = _planned_floats(compiled.model.graph)
     unplanned = [name for name in left if name not in planned]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 import onnx
 import onnxruntime
 
 from legoexport.errors import UsageError
-
-PROVIDER = "CPUExecutionProvider"
-FATAL_ONLY = 4
+from legoexport.ort.session import FATAL_ONLY, PROVIDER
+from legoexport.signals import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ def optimized_nodes(
     options.log_severity_level = FATAL_ONLY
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
-    with tempfile.TemporaryDirectory(prefix="legoexport-optimized-") as folder:
-        path = Path(folder) / "optimized.onnx"
+    with temporary_folder("legoexport-optimized-") as folder:
+        path = folder / "optimized.onnx"
         options.optimized_model_filepath = str(path)
         try:
             onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])

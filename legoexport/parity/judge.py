@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legoexport.errors import CheckFailed
+from legoexport.errors import CheckFailed, UsageError
 from legoexport.parity.agreement import FACTOR, FLOOR, Accuracy, Agreement
 
 CLASS_AXIS = 1
@@ -91,6 +91,24 @@ def measure(
         top1_agreement_count=equal,
         top1_errors_count=wrong,
     )
+
+
+def measure_freely(truth: NDArray[Any], actual: NDArray[np.float32]) -> Agreement:
+    """Measure the outputs of a file that no limit binds, as one that computes in int8.
+
+    Raises:
+        UsageError: They have another shape than PyTorch's.
+        CheckFailed: They hold NaN or infinite values.
+    """
+    if truth.shape != actual.shape:
+        raise UsageError(
+            "the model gives outputs of another shape than the network",
+            received=actual.shape,
+            legal=truth.shape,
+        )
+    if not np.isfinite(actual).all():
+        raise CheckFailed("the model gives NaN or infinite outputs", legal="finite numbers")
+    return measure(truth, actual, limit=float("inf"), reference_max_abs_error=0.0)
 
 
 def combine(by_set: Mapping[str, Agreement]) -> Agreement:

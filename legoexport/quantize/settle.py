@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from legoexport.compile.stages import Prepared
 from legoexport.errors import UsageError
-from legoexport.passes import lego_op
-from legoexport.passes.integers import bank_codes
 from legoexport.quantize.calibrate import Calibration, ImageSet, calibrate_halves
 from legoexport.quantize.calibrators import Method
-from legoexport.quantize.ranges import to_scales
+from legoexport.quantize.ranges import network_scales
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,12 @@ def settle_scales(
         raise UsageError(
             "int8 needs real images to calibrate with; random ones would give wrong ranges",
             received="no images",
-            legal="--data with a .npz, a folder or a zip of pictures, or digits",
-            next_step="name some hundred pictures like those of the training",
+            legal="images (N, c, h, w) prepared as for training; --data with .npy or .npz",
+            next_step="name some hundred images like those of the training",
         )
     calibration = calibrate_halves(prepared, options.images, options.method, options.threads)
-    nodes = list(lego_op.find(prepared.model.graph))
-    target = prepared.options.target
-    scales = to_scales(
-        calibration.ranges,
-        {node.layer: node.frozen for node in nodes},
-        {node.layer: bank_codes(node, target.codes).scale for node in nodes},
-        target.activations,
-    )
+    activations = prepared.options.target.activations
+    scales = network_scales(prepared, calibration.ranges, activations)
     return prepared.with_scales(scales), calibration
 
 

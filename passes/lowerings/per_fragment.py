@@ -56,7 +56,7 @@ class PerFragment:
         frozen = site.frozen
         attributes = convolution_attributes(frozen, group=1)
         pieces = []
-        for i, fragment in enumerate(_split(draft, x, site)):
+        for i, fragment in enumerate(split_fragments(draft, x, site)):
             used = frozen.selection.filters[i].astype(np.int32)
             rows = draft.constant("weights", f"rows_{i}", used)
             weight = draft.node("weights", f"gather_{i}", "Gather", [bank, rows], {"axis": 0})
@@ -69,7 +69,8 @@ class PerFragment:
         return gather_and_sum(draft, maps, frozen.selection.position + start, site)
 
 
-def _split(draft: Draft, x: ir.Value, site: Site) -> list[ir.Value]:
+def split_fragments(draft: Draft, x: ir.Value, site: Site) -> list[ir.Value]:
+    """Return the fragments of ``x``, numbers or integers; ``x`` itself if it is the only one."""
     frozen = site.frozen
     if frozen.o == 1:
         return [x]

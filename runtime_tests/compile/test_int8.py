@@ -165,3 +165,10 @@ def test_the_command_calibrates_with_one_half_and_judges_on_the_other(tmp_path: 
     assert metadata["legoexport.precision"] == "int8"
     digest = CalibrationImages(images[:4]).sha256
     assert json.loads(metadata["legoexport.calibration"])["images_sha256"] == digest
+
+
+def test_scales_that_are_given_are_taken() -> None:
+    scales = converted().compiled.scales
+    options = CompileOptions(CPU, precision="int8", scales=scales)
+    found = convert_module(trained(), EXAMPLE, options, calibrate=CALIBRATE)
+    assert found.compiled.model == converted().compiled.model

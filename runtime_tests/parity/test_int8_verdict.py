@@ -7,14 +7,17 @@ from functools import cache
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from onnx import numpy_helper
 from torch import nn
 
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_module
+from legoexport.errors import CheckFailed, UsageError
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.verdict import layer_agreement
+from legoexport.parity.judge import measure_freely
 from legoexport.parity.verify import verify
 from legoexport.quantize.images import CalibrationImages
 from legoexport.quantize.settle import CalibrationOptions
@@ -71,3 +74,11 @@ def test_a_wrong_code_of_a_dense_layer_is_named_beside_the_tensor() -> None:
 def test_a_right_integer_is_within_the_limit_however_many_ties_moved_it() -> None:
     assert layer_agreement(RIGHT).passed
     assert not layer_agreement(replace(RIGHT, wrong_count=1, first_wrong_channel=4)).passed
+
+
+def test_outputs_that_no_limit_binds_are_numbers_all_the_same() -> None:
+    truth = np.zeros((2, 3))
+    with pytest.raises(CheckFailed, match="NaN or infinite"):
+        measure_freely(truth, np.full((2, 3), np.nan, np.float32))
+    with pytest.raises(UsageError, match="another shape"):
+        measure_freely(truth, np.zeros((2, 4), np.float32))

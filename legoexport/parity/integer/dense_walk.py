@@ -19,13 +19,12 @@ from legoexport.errors import CheckFailed
 from legoexport.lego.names import quantized_name
 from legoexport.lego.scales import Affine, Scales
 from legoexport.lego.storage import LARGEST_CODE, IntegerStore
-from legoexport.ort.session import RuntimeModel, expose
 from legoexport.parity.integer.arithmetic import ROUNDINGS, Accepted, Reals, settle
 from legoexport.parity.integer.check import IntegerAgreement, compare
 from legoexport.parity.integer.dense_layer import IntegerDense
 from legoexport.parity.integer.nodes import compute, doubt_of, window_of
 from legoexport.parity.integer.regions import Region, regions
-from legoexport.parity.integer.walk import IMAGES_COUNT, exact_kernels
+from legoexport.parity.integer.walk import affine_of, exact_kernels, run_exposed
 
 DOMAINS = ("", "ai.onnx")
 INPUT_OPERATOR = "QuantizeLinear"
@@ -53,12 +52,8 @@ def walk_between(
     """
     scales = read_scales(model)
     walk = DenseWalk(model, unrounded, scales, int(LARGEST_CODE[store]))
-    exposed = expose(model, walk.names).SerializeToString()
-    runtime = RuntimeModel(exposed, threads, exact_integers=exact_kernels(scales, store))
-    size = runtime.fixed_batch_size or min(IMAGES_COUNT, len(images))
-    batch = np.resize(images[:size], (size, *images.shape[1:]))
-    given = {runtime.inputs[0].name: batch}
-    return walk.check({**given, **runtime.run_all((batch,), size)})
+    kernels = exact_kernels(scales, store)
+    return walk.check(run_exposed(model, walk.names, kernels, images, threads))
 
 
 class DenseWalk:
@@ -77,10 +72,8 @@ class DenseWalk:
         self.scales, self.largest_code = scales, largest_code
         self.opset = next(one.version for one in model.opset_import if one.domain in DOMAINS)
         self._nodes = {node.name: node for node in unrounded.graph.node}
-        self._weights = {
-            one.name: numpy_helper.to_array(one) for one in unrounded.graph.initializer
-        }
-        self._constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+        self._weights = _constants(unrounded.graph)
+        self._constants = _constants(model.graph)
         found = regions(model.graph)
         self.regions = tuple(one for one in found if self._is_checked(one))
         self.floats = tuple(one.value for one in found if one not in self.regions)
@@ -156,10 +149,7 @@ class DenseWalk:
         return (numbers - affine.zero_point) * affine.scale
 
     def _affine(self, integers: str) -> Affine:
-        found = self.scales.activations.get(integers.removesuffix(quantized_name("")))
-        if found is None:
-            raise CheckFailed(f"{integers} are no integers of this file")
-        return found
+        return affine_of(self.scales, integers)
 
     def _dense(self, node: onnx.NodeProto, entered: str) -> tuple[IntegerDense, Affine]:
         """Return the integers of a layer, from its weights in the checkpoint, and its input's."""

@@ -7,7 +7,8 @@ blamed on it, and equal layers one after the other make an equal network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -57,21 +58,40 @@ def walk_integers(
     records = [one for one in read_layers(model) or () if one.lowering in INT8_LOWERINGS]
     leaving = {one.layer: _integers_after(model.graph, one) for one in records}
     names = [*(one.input for one in records), *leaving.values()]
-    exposed = expose(model, names).SerializeToString()
     scales = read_scales(model)
-    runtime = RuntimeModel(exposed, threads, exact_integers=exact_kernels(scales, store))
-    size = runtime.fixed_batch_size or min(IMAGES_COUNT, len(images))
-    batch = np.resize(images[:size], (size, *images.shape[1:]))
-    values = runtime.run_all((batch,), size)
+    values = run_exposed(model, names, exact_kernels(scales, store), images, threads)
     return tuple(
         _check(
             one,
             _layer(one, layers[one.layer], scales, int(LARGEST_CODE[store])),
             (values[one.input], values[leaving[one.layer]]),
-            _affine(scales, leaving[one.layer]),
+            affine_of(scales, leaving[one.layer]),
         )
         for one in records
     )
+
+
+def run_exposed(
+    model: onnx.ModelProto,
+    names: Sequence[str],
+    kernels: ActivationType | None,
+    images: NDArray[np.float32],
+    threads: int,
+) -> Mapping[str, NDArray[Any]]:
+    """Run a few images through a file and return them, its outputs and the values ``names``.
+
+    Args:
+        model: The converted file.
+        names: Values to expose.
+        kernels: As ``exact_kernels`` gives them.
+        images: Inputs ``(N, c, h, w)``.
+        threads: Threads of ONNX Runtime.
+    """
+    exposed = expose(model, names).SerializeToString()
+    runtime = RuntimeModel(exposed, threads, exact_integers=kernels)
+    size = runtime.fixed_batch_size or min(IMAGES_COUNT, len(images))
+    batch = np.resize(images[:size], (size, *images.shape[1:]))
+    return {runtime.inputs[0].name: batch, **runtime.run_all((batch,), size)}
 
 
 def exact_kernels(scales: Scales, store: IntegerStore) -> ActivationType | None:
@@ -101,10 +121,15 @@ def _layer(record: LayerRecord, frozen: FrozenLego, scales: Scales, largest: int
     maps = None if record.lowering == ASSEMBLED else scales.maps.get(record.layer)
     if maps is None and record.lowering != ASSEMBLED:
         raise CheckFailed(f"layer {record.layer}: the scales of its maps are not in the file")
-    return IntegerLego(frozen, _affine(scales, record.input), maps, largest)
+    return IntegerLego(frozen, affine_of(scales, record.input), maps, largest)
 
 
-def _affine(scales: Scales, integers: str) -> Affine:
+def affine_of(scales: Scales, integers: str) -> Affine:
+    """Return what the integers called ``integers`` stand for.
+
+    Raises:
+        CheckFailed: The file has no such integers.
+    """
     value = integers.removesuffix(quantized_name(""))
     if value not in scales.activations:
         raise CheckFailed(f"{integers} are no integers of this file")

@@ -14,13 +14,18 @@ from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes
 from legoexport.passes.lowerings.int8.footprint import maps_footprint
 from legoexport.passes.lowerings.int8.integers import (
-    NOT_CALIBRATED,
     affine_constants,
     dequantize,
     quantize,
     scales_of,
 )
-from legoexport.passes.lowerings.int8.maps import filled_up, map_scales, map_weight, merge
+from legoexport.passes.lowerings.int8.maps import (
+    filled_up,
+    map_scales,
+    map_weight,
+    merge,
+    why_no_maps,
+)
 
 
 class Int8Grouped:
@@ -32,7 +37,7 @@ class Int8Grouped:
 
     def declines(self, site: Site) -> str | None:
         """Decline layers without scales of their maps."""
-        return NOT_CALIBRATED if site.scales is None or site.scales.maps is None else None
+        return why_no_maps(site)
 
     def footprint(self, site: Site) -> Footprint:
         """Count the maps, padding included, and the zeros of the merge."""

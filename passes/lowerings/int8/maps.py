@@ -20,6 +20,7 @@ from legoexport.lego.integers import encode_rows
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Site, stored_bias
 from legoexport.passes.lowerings.int8.integers import (
+    NOT_CALIBRATED,
     Coded,
     bias,
     cast,
@@ -30,6 +31,11 @@ from legoexport.passes.lowerings.int8.integers import (
 
 # Kernels for integers compute this many channels at a time.
 BLOCK = 16
+
+
+def why_no_maps(site: Site) -> str | None:
+    """Return why a layer cannot compute its maps in integers, or None if it can."""
+    return NOT_CALIBRATED if site.scales is None or site.scales.maps is None else None
 
 
 def width(frozen: FrozenLego) -> int:

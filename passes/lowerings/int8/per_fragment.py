@@ -16,14 +16,20 @@ from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes
 from legoexport.passes.lowerings.int8.footprint import maps_footprint
 from legoexport.passes.lowerings.int8.integers import (
-    NOT_CALIBRATED,
     affine_constants,
     dequantize,
     integers_of,
     quantize,
     scales_of,
 )
-from legoexport.passes.lowerings.int8.maps import filled_up, map_scales, map_weight, merge
+from legoexport.passes.lowerings.int8.maps import (
+    filled_up,
+    map_scales,
+    map_weight,
+    merge,
+    why_no_maps,
+)
+from legoexport.passes.lowerings.per_fragment import split_fragments
 
 
 class Int8PerFragment:
@@ -35,7 +41,7 @@ class Int8PerFragment:
 
     def declines(self, site: Site) -> str | None:
         """Decline layers without scales of their maps."""
-        return NOT_CALIBRATED if site.scales is None or site.scales.maps is None else None
+        return why_no_maps(site)
 
     def footprint(self, site: Site) -> Footprint:
         """Count the maps, padding included, and the zeros of the merge."""
@@ -63,16 +69,11 @@ class Int8PerFragment:
 
 
 def _split(draft: Draft, x: ir.Value, site: Site) -> list[ir.Value]:
-    frozen = site.frozen
-    if frozen.o == 1:
+    if site.frozen.o == 1:
         return [x]
-    sizes = draft.integers("transform", "fragment_sizes", [frozen.c // frozen.o] * frozen.o)
-    names = [f"fragment_{i}" for i in range(frozen.o)]
-    parts = draft.node_with_outputs(
-        "transform", names, "Split", [integers_of(x), sizes], {"axis": 1}
-    )
+    parts = split_fragments(draft, integers_of(x), site)
     constants = affine_constants(draft, "transform", "fragment", scales_of(site).input)
     return [
-        dequantize(draft, "transform", f"{name}_numbers", part, constants)
-        for name, part in zip(names, parts, strict=True)
+        dequantize(draft, "transform", f"fragment_{i}_numbers", part, constants)
+        for i, part in enumerate(parts)
     ]
