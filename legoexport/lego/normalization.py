@@ -7,8 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from legoexport.errors import UsageError
 
+GREY_LEVELS = 255
 LEGAL = "as many finite numbers for std as for mean, one a channel, and std above 0"
 
 
@@ -31,6 +35,25 @@ class Normalization:
         finite = all(map(math.isfinite, (*self.mean, *self.std)))
         if not (finite and self.mean and len(self.mean) == len(self.std) and min(self.std) > 0):
             raise UsageError("normalization", received=f"{self.mean}, {self.std}", legal=LEGAL)
+
+    def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return pictures ``(N, c, h, w)`` as the network sees them, to the bit as in training.
+
+        Raises:
+            UsageError: They have another number of channels.
+        """
+        if pixels.shape[1] != len(self.mean):
+            raise UsageError(
+                "the normalization does not fit the pictures",
+                received=f"{len(self.mean)} channels",
+                legal=pixels.shape[1],
+            )
+        mean, std = (
+            (GREY_LEVELS * np.array(one)).astype(np.float32).reshape(1, -1, 1, 1)
+            for one in (self.mean, self.std)
+        )
+        normalised: NDArray[np.float32] = (pixels.astype(np.float32) - mean) / std
+        return normalised
 
     def to_json(self) -> str:
         """Return it as the metadata of a converted file has it."""

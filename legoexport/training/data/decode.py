@@ -22,11 +22,11 @@ class Decoder:
 
     Attributes:
         channels: 1 for grey, 3 for colour; pictures are converted.
-        size: Height and width in pixels that pictures are scaled and cropped to; None: as stored.
+        size: ``(h, w)`` in pixels that pictures are scaled and cropped to; None: as stored.
     """
 
     channels: int = 3
-    size: int | None = None
+    size: tuple[int, int] | None = None
     _common: tuple[str, tuple[int, int]] | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -47,7 +47,7 @@ class Decoder:
                 self._hold_pixels(name, opened.size)
                 picture = opened.convert(MODES[self.channels])
                 if self.size is not None:
-                    picture = ImageOps.fit(picture, (self.size, self.size))
+                    picture = ImageOps.fit(picture, self.size[::-1])
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise UsageError(f"{name} cannot be decoded", received=error) from None
         self._hold_size(name, picture.size)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -39,69 +41,104 @@ class Listing:
     labels: tuple[int, ...]
 
 
-def read_folder(path: Path, decoder: Decoder) -> ImageData:
-    """Decode an image folder into memory.
+def read_pictures(path: Path, decoder: Decoder) -> ImageData:
+    """Decode an image folder, or a zip archive of one, into memory.
 
     Raises:
         UsageError: The layout is another one, or a file is not a picture of the common size.
     """
-    names = sorted(
-        file.relative_to(path).as_posix()
-        for file in path.rglob("*")
-        if file.suffix.lower() in SUFFIXES and file.is_file()
-    )
-    return _decode_all(path, names, lambda name: (path / name).read_bytes(), decoder)
-
-
-def read_zip(path: Path, decoder: Decoder) -> ImageData:
-    """Decode a zip archive of an image folder into memory; nothing is unpacked to disk.
-
-    Raises:
-        UsageError: As for `read_folder`, or the file is not a zip archive.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(
-                name
-                for name in archive.namelist()
-                if PurePosixPath(name).suffix.lower() in SUFFIXES and "__MACOSX" not in name
-            )
-            return _decode_all(path, names, archive.read, decoder)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise UsageError(f"{path} cannot be read as a zip archive", received=error) from None
-
-
-def _decode_all(path: Path, names: Sequence[str], read: ReadFile, decoder: Decoder) -> ImageData:
-    classes, parts = _sorted_out(path, names)
-    train, test = (
-        (_decoded(parts[part].names, read, decoder), torch.tensor(parts[part].labels))
-        for part in ("train", "test")
-    )
+    classes, parts = sort_out(path, picture_names(path))
+    with opened(path) as read:
+        train, test = (
+            (decoded(parts[part].names, read, decoder), torch.tensor(parts[part].labels))
+            for part in ("train", "test")
+        )
     return ImageData(*train, *test, class_names=classes)
 
 
-def _sorted_out(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Listing]]:
-    """Return the classes in alphabetical order, and the files of each part."""
-    found = [(part, label, name) for name in names for part, label in _placed(name)]
+def picture_names(path: Path) -> list[str]:
+    """Return the names of the pictures in a folder or a zip archive, sorted.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    if path.is_dir():
+        files = (file for file in path.rglob("*") if file.is_file())
+        names = [file.relative_to(path).as_posix() for file in files]
+    else:
+        with _archive(path) as archive:
+            names = [name for name in archive.namelist() if "__MACOSX" not in name]
+    return sorted(name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[ReadFile]:
+    """Open a folder or a zip archive to read its files by name; nothing is unpacked to disk.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    if path.is_dir():
+        yield lambda name: _read_file(path / name)
+    else:
+        with _archive(path) as archive:
+            yield archive.read
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise UsageError(f"{path} cannot be read as a zip archive", received=error) from None
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}", received=error.strerror) from None
+
+
+def sort_out(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Listing]]:
+    """Return the classes in alphabetical order, and the files of each part.
+
+    Args:
+        path: Where they are from.
+        names: The pictures.
+
+    Raises:
+        UsageError: A part has no pictures.
+    """
+    found = [(part, label, name) for name in names for part, label in placed(name)]
     classes = tuple(sorted({label for _, label, _ in found}))
+    numbers = {label: number for number, label in enumerate(classes)}
     parts = {}
     for wanted in ("train", "test"):
-        files = [(name, classes.index(label)) for part, label, name in found if part == wanted]
+        files = [(name, numbers[label]) for part, label, name in found if part == wanted]
         if not files:
             raise UsageError(f"{path} has no {wanted} pictures", legal=LAYOUT)
         parts[wanted] = Listing(*map(tuple, zip(*files, strict=True)))
     return classes, parts
 
 
-def _placed(name: str) -> Iterator[tuple[str, str]]:
-    """Yield part and class of a file; the folders above them do not matter."""
+def placed(name: str) -> tuple[tuple[str, str], ...]:
+    """Return part and class of a file, if it has them; the folders above them do not matter."""
     folders = PurePosixPath(name).parts[:-1]
     if len(folders) > 1 and folders[-2].lower() in PARTS:
-        yield PARTS[folders[-2].lower()], folders[-1]
+        return ((PARTS[folders[-2].lower()], folders[-1]),)
+    return ()
 
 
-def _decoded(names: Sequence[str], read: ReadFile, decoder: Decoder) -> Tensor:
-    """Decode in as many threads as there are cores: Pillow decodes outside the interpreter lock."""
+def decoded(names: Sequence[str], read: ReadFile, decoder: Decoder) -> Tensor:
+    """Return the pictures of these names, ``(N, c, h, w)`` uint8.
+
+    As many threads decode as there are cores: Pillow works outside the interpreter lock.
+
+    Raises:
+        UsageError: A file is not a picture of the common size.
+    """
     chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
 
     def decode(chunk: Sequence[str]) -> list[NDArray[np.uint8]]:

@@ -12,7 +12,7 @@ from legoexport.errors import UsageError
 from legoexport.training.data.arrays import read_arrays
 from legoexport.training.data.cifar import is_cifar_folder, read_cifar_folder, read_cifar_tar
 from legoexport.training.data.decode import Decoder
-from legoexport.training.data.folder import read_folder, read_zip
+from legoexport.training.data.folder import read_pictures
 from legoexport.training.data.images import ImageData
 
 DIGITS = "digits"
@@ -52,7 +52,7 @@ def load(source: str, *, channels: int = 3, size: int | None = None) -> Loaded:
         UsageError: There is nothing there that can be read, or the network takes other channels.
     """
     start = time.monotonic()
-    data = _read(source, Decoder(channels, size))
+    data = _read(source, Decoder(channels, None if size is None else (size, size)))
     if data.input_shape[0] != channels:
         raise UsageError(f"{source}: channels", received=data.input_shape[0], legal=channels)
     return Loaded(data, time.monotonic() - start)
@@ -63,13 +63,13 @@ def _read(source: str, decoder: Decoder) -> ImageData:
     if source == DIGITS and not path.exists():
         return _digits()
     if path.is_dir():
-        return read_cifar_folder(path) if is_cifar_folder(path) else read_folder(path, decoder)
+        return read_cifar_folder(path) if is_cifar_folder(path) else read_pictures(path, decoder)
     if not path.is_file():
         raise UsageError(f"{source} does not exist", legal=LEGAL)
     if path.suffix == ".npz":
         return read_arrays(path)
     if zipfile.is_zipfile(path):
-        return read_zip(path, decoder)
+        return read_pictures(path, decoder)
     if tarfile.is_tarfile(path):
         return read_cifar_tar(path)
     raise UsageError(f"{source} is nothing that can be read", legal=LEGAL)
