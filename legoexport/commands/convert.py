@@ -13,6 +13,11 @@ from legoexport.commands.convert_outputs import outputs as planned_outputs
 from legoexport.commands.int8_options import check_precision
 from legoexport.commands.int8_options import images as read_images
 from legoexport.commands.output_options import force_option
+from legoexport.commands.picture_options import (
+    SOURCES,
+    picture_normalization,
+    picture_options,
+)
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import check_outputs
 from legoexport.host.report import step_progress
@@ -103,9 +108,10 @@ from legoexport.target import OBJECTIVES, TARGETS
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Real images (.npy, .npz): to tell what --store costs, or to calibrate int8 with one"
-    " half and judge it on the other.",
+    help="Real images, to tell what --store costs, or to calibrate int8 with some and judge it on"
+    f" others: {SOURCES}.",
 )
+@picture_options
 @click.option("--tune", is_flag=True, help="Measure plans here and take the fastest.")
 @click.option(
     "--threads", default="1", metavar="N[,N]", help="Thread counts to choose the plan for."
@@ -191,7 +197,14 @@ def command(
         count = parse.batch_size(batch) or 1
         example = example_input(loaded.input_shape, count)
         fixed = None if options.final_dynamic_batch else count
-        calibrate, judging = read_images(data, loaded.input_shape, fixed, options, calibration)
+        calibrate, judging = read_images(
+            data,
+            loaded.input_shape,
+            fixed,
+            picture_normalization(loaded),
+            options,
+            calibration,
+        )
         conversion = convert_module(
             loaded.module,
             example,

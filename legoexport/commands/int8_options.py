@@ -9,6 +9,7 @@ from legoexport.errors import UsageError
 
 if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
+    from legoexport.lego.normalization import Normalization
     from legoexport.lego.scales import Precision
     from legoexport.parity.inputs import InputSet
     from legoexport.quantize.calibrators import Method
@@ -48,6 +49,7 @@ def images(
     data: Path | None,
     input_shape: tuple[int, int, int],
     fixed_batch_size: int | None,
+    normalization: Normalization | None,
     options: CompileOptions,
     method: Method,
 ) -> tuple[CalibrationOptions | None, InputSet | None]:
@@ -56,13 +58,13 @@ def images(
     Raises:
         UsageError: The file is unreadable, does not fit the network, or holds too few.
     """
-    from legoexport.parity.inputs import real_inputs
+    from legoexport.parity.pictures import read_inputs
     from legoexport.quantize.images import split_images
     from legoexport.quantize.settle import CalibrationOptions
 
     if data is None:
         return None, None
-    given = real_inputs(data, input_shape, None)
+    given = read_inputs(data, input_shape, None, normalization)
     if options.precision == "fp32":
         return None, given
     calibrating, judging = split_images(given, fixed_batch_size)

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
+from legoexport.commands.picture_options import (
+    SOURCES,
+    picture_normalization,
+    picture_options,
+)
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.report import print_json, print_table, print_text, step_progress
 from legoexport.ort.session import RuntimeModel
@@ -28,6 +33,8 @@ from legoexport.runtimes.view import PLACEMENT_COLUMNS, convolutions_line, place
 
 if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
+    from legoexport.parity.inputs import InputSet
+    from legoexport.parity.opened import OpenedModel
     from legoexport.parity.verify import Verification
 
 FILES_COUNT = 2
@@ -39,8 +46,9 @@ FILES_COUNT = 2
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Also check real images: .npy, or .npz with images (N, c, h, w) and labels (N,).",
+    help=f"Also check real images: {SOURCES}. Of training and test pictures, the latter.",
 )
+@picture_options
 @click.option("--per-layer", is_flag=True, help="Print every Lego layer, not only failing ones.")
 @click.option(
     "--save-bundle",
@@ -142,7 +150,8 @@ def _verify(
         progress("reading the checkpoint")
         checkpoint = load(input_size or opened.input_size)
         check_input_shape(opened.runtime, checkpoint.input_shape)
-        found = verify_opened(checkpoint, opened, data=data, progress=progress, elsewhere=elsewhere)
+        real = _real_images(data, checkpoint, opened)
+        found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
     if save_bundle is not None and not found.golden:
         raise UsageError(
             "a bundle holds outputs with limits, which a file that computes in int8 does not have",
@@ -151,6 +160,15 @@ def _verify(
     if save_bundle is not None and found.passed:
         write_bundle(save_bundle, opened.model_bytes, found.golden)
     return found
+
+
+def _real_images(data: Path | None, checkpoint: Checkpoint, opened: OpenedModel) -> InputSet | None:
+    from legoexport.parity.pictures import read_inputs
+
+    if data is None:
+        return None
+    normalization, model = picture_normalization(checkpoint), opened.runtime
+    return read_inputs(data, model.input_shape, model.fixed_batch_size, normalization)
 
 
 def _print(found: Verification, *, per_layer: bool, as_json: bool) -> None:

@@ -1,13 +1,9 @@
-"""Inputs for a parity check: deterministic random images, and real ones from a file."""
+"""Inputs for a parity check: deterministic random images, and real ones."""
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,59 +99,40 @@ def _draw(
     return [one.astype(dtype) for one in (normal, uniform, sparse)]
 
 
-def real_inputs(
-    path: Path, input_shape: tuple[int, int, int], fixed_batch_size: int | None
-) -> InputSet:
-    """Read real images: ``.npy`` with them alone, or ``.npz`` with ``images`` and ``labels``.
-
-    With a fixed batch, the images that do not fill one are left out.
-
-    Raises:
-        UsageError: The file is unreadable or does not hold images of ``input_shape``.
-    """
-    arrays = _read_arrays(path)
-    images = _check_images(arrays["images"], input_shape, str(path))
-    labels = arrays.get("labels")
-    if labels is not None:
-        labels = _check_labels(labels, len(images), path)
-    return _batched(f"images of {path.name}", images, labels, fixed_batch_size)
-
-
 def given_inputs(
     images: NDArray[Any], input_shape: tuple[int, int, int], fixed_batch_size: int | None
 ) -> InputSet:
-    """Take images ``(N, c, h, w)`` that are in memory already, as ``real_inputs`` does from a file.
+    """Take images ``(N, c, h, w)`` that are in memory already.
 
     Raises:
         UsageError: They are not images of ``input_shape``.
     """
     checked = _check_images(images, input_shape, "data")
-    return _batched("images given", checked, None, fixed_batch_size)
+    return batched("images given", checked, None, fixed_batch_size)
 
 
-def _batched(
+def batched(
     name: str,
     images: NDArray[np.float32],
     labels: NDArray[np.int64] | None,
     fixed_batch_size: int | None,
 ) -> InputSet:
+    """Put images into batches; with a fixed size, those that do not fill one are left out.
+
+    Args:
+        name: What they are.
+        images: ``(N, c, h, w)``.
+        labels: ``(N,)`` class of each image, or None.
+        fixed_batch_size: The batch of the model, or None if it is open.
+
+    Raises:
+        UsageError: They do not fill one batch.
+    """
     batch_size = fixed_batch_size or min(len(images), 4 * MOST_IMAGES)
     count = len(images) // batch_size * batch_size if fixed_batch_size else len(images)
     if count == 0:
         raise UsageError(f"{name} do not fill one batch", received=len(images), legal=batch_size)
     return InputSet(name, (images[:count],), batch_size, None if labels is None else labels[:count])
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    legal = ".npy of images (N, c, h, w), or .npz with images and, if known, labels (N,)"
-    try:
-        content = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UsageError(f"cannot read {path}", received=error, legal=legal) from None
-    if "images" not in arrays:
-        raise UsageError(f"{path} holds no images", received=sorted(arrays), legal=legal)
-    return arrays
 
 
 def _check_images(
@@ -171,13 +148,3 @@ def _check_images(
     if not np.isfinite(images.astype(np.float32)).all():
         raise UsageError(f"{source} holds NaN or infinite values")
     return images.astype(np.float32)
-
-
-def _check_labels(labels: NDArray[np.generic], count: int, path: Path) -> NDArray[np.int64]:
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-        raise UsageError(
-            f"{path}: labels must be one integer per image",
-            received=f"{labels.dtype} {labels.shape}",
-            legal=f"({count},)",
-        )
-    return labels.astype(np.int64)

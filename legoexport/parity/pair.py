@@ -16,10 +16,11 @@ from legoexport.models.checkpoint import Checkpoint
 from legoexport.models.round_weights import round_weights
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.golden import GoldenOutput, GoldenSet
-from legoexport.parity.inputs import InputSet, given_inputs, real_inputs
+from legoexport.parity.inputs import InputSet, given_inputs
 from legoexport.parity.judge import reference_limit
 from legoexport.parity.judge_outputs import input_sets, judge_outputs, judge_sets
 from legoexport.parity.opened import OpenedModel
+from legoexport.parity.pictures import read_inputs
 from legoexport.parity.reference import Reference, ReferenceNetwork, ReferenceOutput
 from legoexport.runtimes.base import Replay
 
@@ -93,28 +94,25 @@ class ModelPair:
 
 
 def pair_up(
-    network: nn.Module | Checkpoint, opened: OpenedModel, data: Path | str | NDArray[Any] | None
+    network: nn.Module | Checkpoint,
+    opened: OpenedModel,
+    data: Path | str | NDArray[Any] | InputSet | None,
 ) -> ModelPair:
     """Choose the images and run PyTorch on them.
 
     Args:
         network: The network in training form, in any mode; it is left as it is.
         opened: The model.
-        data: Real images, judged beside the random ones: a file as ``real_inputs`` reads it, or
-            ``(N, c, h, w)`` prepared as for training.
+        data: Real images, judged beside the random ones: a source as ``open_images`` takes it, or
+            in memory ``(N, c, h, w)``, prepared as for training, or ``InputSet``. Pictures need a
+            checkpoint that records how training normalised its own.
 
     Raises:
         UsageError: ``data`` does not fit or the model takes other than one image, or the network
             does not take inputs of the model's sizes.
     """
-    batch_size = opened.runtime.fixed_batch_size
-    real = None
-    if data is not None:
-        shape = opened.runtime.input_shape
-    if isinstance(data, (Path, str)):
-        real = real_inputs(Path(data), shape, batch_size)
-    elif data is not None:
-        real = given_inputs(data, shape, batch_size)
+    recorded = network.normalization if isinstance(network, Checkpoint) else None
+    real = None if data is None else _real(data, opened, recorded)
     inputs = input_sets(opened.runtime, real, opened.integer_ranges)
     if isinstance(network, Checkpoint):
         module, sha256 = network.module, network.sha256
@@ -128,5 +126,16 @@ def pair_up(
         opened=opened,
         inputs=inputs,
         references=tuple(reference.run(*one.arrays) for one in inputs),
-        normalization=network.normalization if isinstance(network, Checkpoint) else None,
+        normalization=recorded,
     )
+
+
+def _real(
+    data: Path | str | NDArray[Any] | InputSet, opened: OpenedModel, recorded: Normalization | None
+) -> InputSet:
+    shape, batch_size = opened.runtime.input_shape, opened.runtime.fixed_batch_size
+    if isinstance(data, InputSet):
+        return data
+    if isinstance(data, (Path, str)):
+        return read_inputs(data, shape, batch_size, recorded)
+    return given_inputs(data, shape, batch_size)

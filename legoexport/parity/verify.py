@@ -33,6 +33,7 @@ from legoexport.parity.expectation import (
     expected_layers,
 )
 from legoexport.parity.golden import GoldenSet
+from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.verdict import INTEGERS_NOTE, measure_outputs, prove_layers
 from legoexport.parity.integer.walk import frozen_layers
 from legoexport.parity.judge import combine
@@ -104,7 +105,7 @@ def verify(
     network: nn.Module | Checkpoint,
     model: Path | str | bytes,
     *,
-    data: Path | str | NDArray[Any] | None = None,
+    data: Path | str | NDArray[Any] | InputSet | None = None,
     threads: int = 1,
     progress: Progress = lambda _: None,
     elsewhere: Sequence[Runtime] = (),
@@ -115,8 +116,8 @@ def verify(
         network: The network in training form, in any mode, or a checkpoint that was read; it is
             left as it is.
         model: The ONNX file, by its path or by its bytes.
-        data: Real images, judged beside random ones: ``.npy``, ``.npz`` with ``images`` and
-            ``labels``, or ``(N, c, h, w)`` in memory; prepared as for training.
+        data: Real images, judged beside random ones: a source as ``pictures.open_images`` takes
+            it, or in memory ``(N, c, h, w)``, prepared as for training, or ``InputSet``.
         threads: Threads of ONNX Runtime.
         progress: Called with each step before it starts.
         elsewhere: Runtimes whose outputs are judged; if empty, ONNX Runtime in this process. The
@@ -137,7 +138,7 @@ def verify_opened(
     network: nn.Module | Checkpoint,
     opened: OpenedModel,
     *,
-    data: Path | str | NDArray[Any] | None = None,
+    data: Path | str | NDArray[Any] | InputSet | None = None,
     progress: Progress = lambda _: None,
     elsewhere: Sequence[Runtime] = (),
 ) -> Verification:

@@ -200,6 +200,16 @@ def test_the_command_prints_the_cost_on_real_images(checkpoint: Path, tmp_path: 
     assert real["right_before_count"] is not None
 
 
+def test_the_command_prints_the_cost_on_pictures(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.onnx"
+    words = ["convert", str(checkpoint), "--store", "int8", "--data", "digits", "--out", str(out)]
+    result = CliRunner().invoke(group, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    scores = json.loads(result.stdout)["store_cost"]["scores"]
+    (real,) = (one for one in scores if one["name"] == "test images of digits")
+    assert real["images_count"] == 360
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

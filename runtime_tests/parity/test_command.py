@@ -17,6 +17,7 @@ from legoexport.cli import main
 from legoexport.deliver.convert import convert_module
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
 from legoexport.models.registry import build
+from runtime_tests.parity.picture_files import write_labelled, write_plain, zipped
 
 ARCH = "lego_digits"
 RECIPE = {"o": 4, "m_ratio": 0.25}
@@ -116,6 +117,51 @@ def test_real_images_with_labels(
     np.savez(tmp_path / "real.npz", images=images, labels=labels.numpy())
     assert exit_code(*files.names, "--data", str(tmp_path / "real.npz")) == 0
     assert "50 images: PyTorch 40, ONNX Runtime 40 correct" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_pictures_with_a_normalization_stated(
+    files: Files, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_labelled(tmp_path / "in")
+    path = zipped(path, tmp_path / "in.zip") if form == "zip" else path
+    source = (*files.names, "--data", str(path))
+    assert exit_code(*source) == 2
+    assert "--mean and --std" in capsys.readouterr().err
+    assert exit_code(*source, "--mean", "0.5") == 2
+    capsys.readouterr()
+    assert exit_code(*source, "--mean", "0.5", "--std", "0.25", "--json") == 0
+    assert f"test pictures of {path.name}" in json.loads(capsys.readouterr().out)["sets"]
+
+
+def test_pictures_are_normalised_as_the_checkpoint_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = write_network(tmp_path / "c.pt", seed=0)
+    facts = {"mean": [127.5], "std": [51.0]}
+    write_checkpoint(tmp_path / "c.pt", net, arch=ARCH, hyperparameters=RECIPE, training=facts)
+    loaded = read_checkpoint(tmp_path / "c.pt")
+    conversion = convert_module(
+        loaded.module,
+        torch.zeros(1, 1, 8, 8),
+        checkpoint_sha256=loaded.sha256,
+        normalization=loaded.normalization,
+    )
+    conversion.save(tmp_path / "m.onnx")
+    files = Files(tmp_path / "c.pt", tmp_path / "m.onnx")
+    source = (*files.names, "--data", str(write_plain(tmp_path / "in", 3)))
+    assert exit_code(*source) == 0
+    assert "pictures of in" in capsys.readouterr().out
+    # What is stated for the pictures is no claim about what the file records.
+    assert exit_code(*source, "--mean", "0.1", "--std", "0.2") == 0
+    assert "equal to the bit" in capsys.readouterr().out
+
+
+def test_digits_by_name(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(*files.names, "--data", "digits") == 0
+    text = capsys.readouterr().out
+    assert "test images of digits" in text
+    assert "360 images: PyTorch" in text
 
 
 def test_bundles(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from legoexport.errors import UsageError
-from legoexport.parity.inputs import random_inputs, real_inputs
+from legoexport.parity.inputs import random_inputs
+from legoexport.parity.pictures import read_inputs
 
 SHAPE = (3, 4, 5)
 
@@ -35,9 +36,9 @@ def test_open_batches_come_in_several_sizes_and_large_images_in_small_numbers() 
 def test_real_images_with_and_without_labels(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((10, *SHAPE)).astype(np.float32)
     np.save(tmp_path / "a.npy", images)
-    assert real_inputs(tmp_path / "a.npy", SHAPE, None).labels is None
+    assert read_inputs(tmp_path / "a.npy", SHAPE, None, None).labels is None
     np.savez(tmp_path / "a.npz", images=images.astype(np.float64), labels=np.arange(10))
-    read = real_inputs(tmp_path / "a.npz", SHAPE, 4)
+    read = read_inputs(tmp_path / "a.npz", SHAPE, 4, None)
     assert len(read.images) == 8
     assert read.labels is not None
     assert list(read.labels) == list(range(8))
@@ -58,18 +59,19 @@ def test_real_images_with_and_without_labels(tmp_path: Path) -> None:
 def test_unfit_data_is_refused(tmp_path: Path, arrays: dict[str, Any], match: str) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(UsageError, match=match):
-        real_inputs(tmp_path / "a.npz", SHAPE, None)
+        read_inputs(tmp_path / "a.npz", SHAPE, None, None)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04", b"\x80\x04N."])
-def test_unreadable_data_is_refused(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "a.npz").write_bytes(content)
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"\x80\x04N.", b"\x93NUMPY", b"\x93NUMPY\x01\x00"]
+)
+def test_unreadable_data_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(UsageError, match="cannot read"):
-        real_inputs(tmp_path / "a.npz", SHAPE, None)
+        read_inputs(tmp_path / "a.npz", SHAPE, None, None)
 
 
 def test_too_few_images_for_a_fixed_batch_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((3, *SHAPE), np.float32))
     with pytest.raises(UsageError, match="one batch"):
-        real_inputs(tmp_path / "a.npy", SHAPE, 4)
+        read_inputs(tmp_path / "a.npy", SHAPE, 4, None)
