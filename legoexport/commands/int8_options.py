@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from legoexport.commands.picture_options import SOURCES
 from legoexport.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def check_precision(precision: Precision, data: Path | None, *, tune: bool, as_o
         raise UsageError(
             "--precision int8 needs real images to calibrate with",
             received="no --data",
-            legal=".npy of images (N, c, h, w), or .npz with images and, if known, labels (N,)",
-            next_step="name some hundred images, prepared as for training: half of them calibrate",
+            legal=SOURCES,
+            next_step="name some hundred images: where nothing tells training and test apart, half"
+            " of them calibrate",
         )
     if as_ort:
         raise UsageError(
@@ -56,16 +58,15 @@ def images(
     """Read the images of ``--data``: to calibrate with, and to tell what fewer bits cost on.
 
     Raises:
-        UsageError: The file is unreadable, does not fit the network, or holds too few.
+        UsageError: They are unreadable, do not fit the network, or are too few.
     """
     from legoexport.parity.pictures import read_inputs
-    from legoexport.quantize.images import split_images
+    from legoexport.quantize.images import divide
     from legoexport.quantize.settle import CalibrationOptions
 
     if data is None:
         return None, None
-    given = read_inputs(data, input_shape, None, normalization)
     if options.precision == "fp32":
-        return None, given
-    calibrating, judging = split_images(given, fixed_batch_size)
-    return CalibrationOptions(calibrating, method), judging
+        return None, read_inputs(data, input_shape, None, normalization)
+    divided = divide(data, input_shape, fixed_batch_size, normalization)
+    return CalibrationOptions(divided.calibration, method), divided.judging

@@ -1,85 +1,188 @@
-"""Images to calibrate with, kept apart from those that judge what came of it."""
+"""Real images to calibrate with, and others to judge on."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
-from legoexport.parity.inputs import InputSet
+from legoexport.lego.normalization import Normalization
+from legoexport.parity.image_series import BATCH_SIZE, ImageSeries, Positions, draw
+from legoexport.parity.inputs import InputSet, batched
+from legoexport.parity.pictures import RealImages, open_images
 
-# More images settle the ranges no further, and every one of them costs a run in float.
+# More settle the ranges no further, and every one of them costs a run in float.
 MOST_IMAGES = 512
-FEWEST_IMAGES = 4
+FEWEST_IMAGES = 2
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationImages:
-    """Images in memory.
+    """Images that settle the ranges of activations. They are read anew each time they are needed.
 
     Attributes:
-        images: ``(N, c, h, w)`` float32, prepared as for training.
+        series: The images.
     """
 
-    images: NDArray[np.float32]
+    series: ImageSeries
+
+    @classmethod
+    def of(cls, images: NDArray[np.float32]) -> CalibrationImages:
+        """Take images ``(N, c, h, w)`` that are in memory, prepared as for training."""
+
+        def read(positions: Positions, size: int) -> Iterator[NDArray[np.float32]]:
+            for start in range(0, len(positions), size):
+                yield images[positions[start : start + size]]
+
+        channels, height, width = images.shape[1:]
+        return cls(ImageSeries("images given", len(images), (channels, height, width), read))
+
+    @property
+    def source(self) -> str:
+        """What the images are."""
+        return self.series.name
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return len(self.images)
+        return self.series.count
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Digest of their shape and their numbers, hexadecimal."""
-        digest = hashlib.sha256(np.array(self.images.shape, "<i8").tobytes())
-        digest.update(np.ascontiguousarray(self.images, "<f4").tobytes())
+        """Digest of the images as the network takes them, of their sizes and order; hexadecimal."""
+        digest = hashlib.sha256(repr((self.count, *self.series.image_shape)).encode())
+        for batch in self.batches(BATCH_SIZE):
+            digest.update(_content(batch))
         return digest.hexdigest()
 
     def batches(self, size: int) -> Iterator[NDArray[np.float32]]:
-        """Yield ``(size, c, h, w)`` after the other; the last may be smaller."""
-        for start in range(0, self.count, size):
-            yield self.images[start : start + size]
+        """Read ``(b, c, h, w)``, ``b`` at most ``size``; memory holds one batch.
+
+        Raises:
+            UsageError: An image cannot be read.
+        """
+        return self.series.batches(size)
+
+    def half(self, part: int) -> CalibrationImages:
+        """Return every second image: the even ones for part 0, the odd ones for part 1."""
+        return CalibrationImages(self.series.at(np.arange(part, self.count, 2)))
 
 
-def split_images(
-    given: InputSet, fixed_batch_size: int | None
-) -> tuple[CalibrationImages, InputSet]:
-    """Return the first half of the images to calibrate with, and the others to judge on.
+@dataclass(frozen=True, eq=False)
+class Divided:
+    """Images to calibrate with, and none of them among those to judge on.
 
-    An image that stands in both halves is left out of the second.
+    Attributes:
+        calibration: Settle the ranges.
+        judging: Tell what the result is worth.
+        repeated_count: Images left out of ``judging``, because equal ones are in ``calibration``.
+    """
+
+    calibration: CalibrationImages
+    judging: InputSet
+    repeated_count: int
+
+
+def calibration_images(
+    source: str | Path,
+    input_shape: tuple[int, int, int],
+    normalization: Normalization | None,
+    limit: int | None = None,
+) -> CalibrationImages:
+    """Draw images to calibrate with, and with nothing else: ``divide`` leaves some to judge on.
 
     Args:
-        given: All images.
-        fixed_batch_size: The batch of the file, or None if it is open; images that do not fill one
-            are left out.
+        source: As ``open_images`` takes it. Of labelled pictures, those of the training are taken.
+        input_shape: ``(c, h, w)`` that the network takes.
+        normalization: Of the pictures in training, or None if nobody knows.
+        limit: The most to take; 512 unless given.
 
     Raises:
-        UsageError: There are too few, or all others are among the first.
+        UsageError: The source cannot be read or does not fit, or holds fewer than two images.
     """
-    images = given.images
-    if len(images) < FEWEST_IMAGES:
+    images = open_images(source, input_shape, normalization)
+    series = images.training or images.judging
+    return _drawn(series, _most(limit))
+
+
+def divide(
+    source: str | Path,
+    input_shape: tuple[int, int, int],
+    fixed_batch_size: int | None,
+    normalization: Normalization | None,
+    limit: int | None = None,
+) -> Divided:
+    """Choose images to calibrate with and others to judge on.
+
+    Of labelled pictures, some of the training calibrate and those for testing judge. Where nothing
+    tells them apart, the first half calibrates and all others judge.
+
+    Args:
+        source: As ``open_images`` takes it.
+        input_shape: ``(c, h, w)`` that the network takes.
+        fixed_batch_size: The batch of the model, or None if it is open.
+        normalization: Of the pictures in training, or None if nobody knows.
+        limit: The most to calibrate with; 512 unless given.
+
+    Raises:
+        UsageError: As in ``calibration_images``, or no image is left to judge on.
+    """
+    calibration, judging = _apart(open_images(source, input_shape, normalization), _most(limit))
+    return without_repeated(calibration, judging.inputs(None), fixed_batch_size)
+
+
+def without_repeated(
+    calibration: CalibrationImages, judging: InputSet, fixed_batch_size: int | None
+) -> Divided:
+    """Leave out the images to judge on that equal one to calibrate with, to the bit.
+
+    Raises:
+        UsageError: No batch is left.
+    """
+    seen = {_digest(image) for batch in calibration.batches(BATCH_SIZE) for image in batch}
+    is_new = np.array([_digest(image) not in seen for image in judging.images])
+    labels = None if judging.labels is None else judging.labels[is_new]
+    fresh = batched(judging.name, judging.images[is_new], labels, fixed_batch_size)
+    return Divided(calibration, fresh, int(np.count_nonzero(~is_new)))
+
+
+def _apart(images: RealImages, most: int) -> tuple[CalibrationImages, ImageSeries]:
+    if images.training is not None:
+        return _drawn(images.training, most), images.judging
+    given = images.judging
+    first = min(most, given.count // 2)
+    others = replace(given.at(np.arange(first, given.count)), name=f"the others of {given.name}")
+    return _checked(given.at(np.arange(first))), others
+
+
+def _drawn(series: ImageSeries, most: int) -> CalibrationImages:
+    return _checked(series.at(draw(series.count, most)))
+
+
+def _checked(series: ImageSeries) -> CalibrationImages:
+    if series.count < FEWEST_IMAGES:
         raise UsageError(
-            f"{given.name} are too few to calibrate with and to judge on",
-            received=len(images),
-            legal=f"{FEWEST_IMAGES} or more, better some hundred",
+            f"{series.name}: too few are left to calibrate with",
+            received=series.count,
+            legal=f"{FEWEST_IMAGES} or more, and some hundred to rely on; where nothing tells"
+            " training and test apart, at most half calibrate and the others judge",
         )
-    first = min(len(images) // 2, MOST_IMAGES)
-    seen = {image.tobytes() for image in images[:first]}
-    kept = [i for i in range(first, len(images)) if images[i].tobytes() not in seen]
-    batch_size = fixed_batch_size or min(given.batch_size, len(kept))
-    kept = kept[: len(kept) // batch_size * batch_size] if fixed_batch_size else kept
-    if not kept:
-        raise UsageError(f"{given.name}: no image is left to judge on that did not calibrate")
-    labels = None if given.labels is None else given.labels[kept]
-    judging = replace(
-        given,
-        name=f"the {len(kept)} others of {given.name}",
-        arrays=(images[kept],),
-        batch_size=batch_size,
-        labels=labels,
-    )
-    return CalibrationImages(images[:first]), judging
+    return CalibrationImages(series)
+
+
+def _most(limit: int | None) -> int:
+    return MOST_IMAGES if limit is None else limit
+
+
+def _digest(image: NDArray[np.float32]) -> bytes:
+    return hashlib.sha256(_content(image)).digest()
+
+
+def _content(images: NDArray[np.float32]) -> bytes:
+    return np.ascontiguousarray(images, "<f4").tobytes()

@@ -31,7 +31,7 @@ from runtime_tests.networks import SmallNet, randomize
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
 IMAGES = np.random.default_rng(0).standard_normal((12, 3, 8, 8)).astype(np.float32)
-CALIBRATE = CalibrationOptions(CalibrationImages(IMAGES))
+CALIBRATE = CalibrationOptions(CalibrationImages.of(IMAGES))
 WITH_KERNELS = [name for name, target in TARGETS.items() if target.int8_lowerings]
 
 
@@ -163,7 +163,7 @@ def test_the_command_calibrates_with_one_half_and_judges_on_the_other(tmp_path: 
     assert found["in_float"] == []
     metadata = {one.key: one.value for one in onnx.load(out).metadata_props}
     assert metadata["legoexport.precision"] == "int8"
-    digest = CalibrationImages(images[:4]).sha256
+    digest = CalibrationImages.of(images[:4]).sha256
     assert json.loads(metadata["legoexport.calibration"])["images_sha256"] == digest
 
 
@@ -172,3 +172,18 @@ def test_scales_that_are_given_are_taken() -> None:
     options = CompileOptions(CPU, precision="int8", scales=scales)
     found = convert_module(trained(), EXAMPLE, options, calibrate=CALIBRATE)
     assert found.compiled.model == converted().compiled.model
+
+
+def test_the_command_calibrates_with_training_pictures_and_judges_on_others(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    network = randomize(build("lego_digits"))
+    write_checkpoint(tmp_path / "d.pt", network, arch="lego_digits", hyperparameters={})
+    arguments = ["convert", str(tmp_path / "d.pt"), "--json", "--precision", "int8"]
+    arguments += ["--data", "digits", "--out", str(tmp_path / "d.onnx")]
+    result = CliRunner().invoke(group, arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["int8"]
+    assert found["calibration"]["images_count"] == 512
+    assert "test images of digits" in found["cost"]["scores"][0]["name"]

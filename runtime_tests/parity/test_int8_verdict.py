@@ -45,7 +45,7 @@ def trained() -> nn.Module:
 
 @cache
 def file_bytes() -> bytes:
-    calibrate = CalibrationOptions(CalibrationImages(IMAGES))
+    calibrate = CalibrationOptions(CalibrationImages.of(IMAGES))
     options = CompileOptions(precision="int8")
     return convert_module(trained(), EXAMPLE, options, calibrate=calibrate).model_bytes
 
