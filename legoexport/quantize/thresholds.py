@@ -19,7 +19,7 @@ PERCENTILE_ONE_IN = 10_000
 ENTROPY_LEVELS = 128
 # Divergences this close are equal but for rounding.
 ENTROPY_TIE = 1e-9
-SEARCH_STEPS = 120
+SEARCH_STEPS = 64
 # Integers that reach less far lie closer than bins, where a histogram does not tell their errors.
 LEAST_REACH = 1 / 16
 
@@ -83,7 +83,7 @@ def reach(histogram: Histogram, kept: Kept) -> tuple[float, float]:
 def clipped_share(histogram: Histogram, kept: Kept) -> float:
     """Return the share of values in the other bins, 0..1."""
     inside = histogram.counts[BINS - kept.below : BINS + kept.above].sum()
-    return 1 - (histogram.zeros_count + int(inside)) / histogram.total_count
+    return int(histogram.counts.sum() - inside) / histogram.total_count
 
 
 def _percentile(counts: NDArray[np.int64]) -> int:
