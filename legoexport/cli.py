@@ -21,6 +21,7 @@ COMMANDS = {
     "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
     "targets": "List what convert can compile for, and what each target means.",
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
+    "predict": "Classify pictures with an ONNX file.",
     "bench": "Measure the latency of an ONNX file, alone or beside another.",
     "calibrate": "Measure this machine for the cost model of convert.",
     "web": "Build or serve a page that runs, proves and measures an ONNX file in a browser.",

@@ -27,7 +27,7 @@ FLOORS = (
     ("lego", "host", "ort", "target"),
     ("passes", "models", "runtimes", "doctor"),
     ("compile", "measure", "training"),
-    ("parity", "tune", "inspect"),
+    ("parity", "tune", "inspect", "classify"),
     ("quantize",),
     ("deliver", "web"),
     ("sweep",),
@@ -38,7 +38,7 @@ FLOORS = (
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Whatever measures or reads a file on a machine without torch.
 NEVER_TORCH = {"errors", "version", "operators", "lego", "host", "ort", "target", "passes"}
-NEVER_TORCH |= {"signals", "runtimes", "doctor", "measure"}
+NEVER_TORCH |= {"signals", "runtimes", "doctor", "measure", "classify"}
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,7 @@ def test_passes_use_the_libraries_of_graphs_only(name: str) -> None:
         "legoexport.passes",
         *inside("legoexport.measure"),
         *inside("legoexport.runtimes"),
+        *inside("legoexport.classify"),
         "legoexport.cli",
         "legoexport.inspect.inventory_onnx",
         *(f"legoexport.commands.{name}" for name in COMMANDS),

@@ -30,7 +30,7 @@ USAGE = "web MODEL.onnx --out DIR, or web --serve DIR"
     "--labels",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Text file with the name of each class on a line.",
+    help="Text file with the name of each class on a line. What the file records, unless given.",
 )
 @click.option(
     "--mean",
@@ -100,6 +100,7 @@ def _print(site: Site, *, as_json: bool) -> None:
                 "pixels_stated": site.pixels.stated,
                 "pixels_source": site.pixels.source,
                 "pixels": asdict(site.pixels.normalization),
+                "class_names": site.labels,
             }
         )
         return
@@ -109,6 +110,8 @@ def _print(site: Site, *, as_json: bool) -> None:
     else:
         print_text("note: without --bundle the page cannot prove its numbers, and says so")
     print_text(_pixels_line(site.pixels))
+    if not site.labels:
+        print_text("note: nobody named the classes, so the page numbers them; see --labels")
     print_text(f"next: legoexport web --serve {site.folder}")
 
 

@@ -12,17 +12,17 @@ import onnx
 
 from legoexport.compile.read_scales import read_scales
 from legoexport.compile.stages import Compiled, LoweredLayer
-from legoexport.errors import UsageError
 from legoexport.lego.counts import LegoShape
+from legoexport.lego.file_facts import PREFIX, Colours, ImageFacts, damaged, read_facts
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
 from legoexport.lego.normalization import Normalization
-from legoexport.lego.scales import PRECISIONS, Precision
-from legoexport.lego.storage import Store, find_store
 from legoexport.version import __version__
 
-PREFIX = "legoexport."
 # Stands in the place of a checkpoint's digest.
 FROM_MODULE = "none: converted from a live module"
+# As train reads pictures.
+COLOURS: Mapping[int, Colours] = {1: "grey", 3: "RGB"}
+IMAGE_RANK, SCORES_RANK = 3, 2
 PACKAGES = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxsim", "numpy")
 
 
@@ -33,6 +33,7 @@ def stamp(
     target: str,
     relative_error: float,
     normalization: Normalization | None = None,
+    class_names: tuple[str, ...] = (),
     cost_model_sha256: str | None = None,
     integer_ranges: Mapping[str, tuple[int, int]] = MappingProxyType({}),
     calibration: str | None = None,
@@ -42,6 +43,7 @@ def stamp(
     Nothing in it depends on the time, the user or a path: the same checkpoint and the same
     constants give the same bytes. Only a plan that depends on measured constants names their
     digest. A network that computes in int8 says how it was calibrated: ``calibration`` is JSON.
+    Names of classes are kept if there is one for each score.
     """
     model = onnx.ModelProto()
     model.CopyFrom(compiled.model)
@@ -55,7 +57,13 @@ def stamp(
         "versions": json.dumps(installed_versions()),
         LAYERS_KEY.removeprefix(PREFIX): write_layers(map(_record, compiled.layers)),
         "measured_relative_error": f"{relative_error:.3g}",
+        "precision": "fp32" if compiled.scales is None else "int8",
     }
+    image = image_facts(model.graph, normalization)
+    if image is not None:
+        facts["image"] = image.to_json()
+    if class_names and len(class_names) == classes_count(model.graph):
+        facts["class_names"] = json.dumps(class_names)
     if normalization:
         facts["normalization"] = normalization.to_json()
     if cost_model_sha256 is not None:
@@ -63,7 +71,6 @@ def stamp(
     if compiled.store != "fp32":
         facts["store"] = compiled.store
     if compiled.scales is not None:
-        facts["precision"] = "int8"
         facts["scales_sha256"] = read_scales(model).sha256()
     if calibration is not None:
         facts["calibration"] = calibration
@@ -80,11 +87,7 @@ def stamp(
 
 def read_stamp(model: onnx.ModelProto) -> Mapping[str, str]:
     """Return the provenance of ``model`` without the prefix; empty if there is none."""
-    return {
-        entry.key.removeprefix(PREFIX): entry.value
-        for entry in model.metadata_props
-        if entry.key.startswith(PREFIX)
-    }
+    return read_facts(model).entries
 
 
 def read_integer_ranges(model: onnx.ModelProto) -> dict[str, tuple[int, int]]:
@@ -97,47 +100,33 @@ def read_integer_ranges(model: onnx.ModelProto) -> dict[str, tuple[int, int]]:
     try:
         return {name: (int(low), int(high)) for name, (low, high) in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
-        source = f"{PREFIX}integer_ranges in the model's metadata"
-        raise UsageError(f"{source} is damaged", received=error) from None
+        raise damaged("integer_ranges", error, None) from None
 
 
-def read_normalization(model: onnx.ModelProto) -> Normalization | None:
-    """Return how the pictures of the training were normalised, if the file says so.
+def image_facts(graph: onnx.GraphProto, normalization: Normalization | None) -> ImageFacts | None:
+    """Return what image a graph takes; None if it takes anything else.
 
-    Raises:
-        UsageError: What it says is damaged.
+    Args:
+        graph: The finished graph.
+        normalization: Of the pictures in training. Where it is known, so is how they were read.
     """
-    text = read_stamp(model).get("normalization")
-    source = f"{PREFIX}normalization in the model's metadata"
-    return None if text is None else Normalization.from_json(text, source)
+    if len(graph.input) != 1:
+        return None
+    tensor = graph.input[0].type.tensor_type
+    _, *sizes = [one.dim_value for one in tensor.shape.dim] or [0]
+    if tensor.elem_type != onnx.TensorProto.FLOAT or len(sizes) != IMAGE_RANK or not all(sizes):
+        return None
+    channels, height, width = sizes
+    colours = COLOURS.get(channels, "unknown") if normalization else "unknown"
+    return ImageFacts("NCHW", "float32", height, width, channels, colours)
 
 
-def read_store(model: onnx.ModelProto) -> Store:
-    """Return how the file holds banks and dense weights.
-
-    Raises:
-        UsageError: What the file says is damaged.
-    """
-    text = read_stamp(model).get("store", "fp32")
-    try:
-        return find_store(text)
-    except UsageError as error:
-        source = f"{PREFIX}store in the model's metadata"
-        raise UsageError(f"{source} is damaged", received=error) from None
-
-
-def read_precision(model: onnx.ModelProto) -> Precision:
-    """Return what the file computes in.
-
-    Raises:
-        UsageError: What it says is damaged.
-    """
-    text = read_stamp(model).get("precision", "fp32")
-    for precision in PRECISIONS:
-        if precision == text:
-            return precision
-    source = f"{PREFIX}precision in the model's metadata"
-    raise UsageError(f"{source} is damaged", received=text, legal=", ".join(PRECISIONS))
+def classes_count(graph: onnx.GraphProto) -> int | None:
+    """Return how many scores a graph gives for each image; None if it gives anything else."""
+    shapes = [one.type.tensor_type.shape.dim for one in graph.output]
+    if len(shapes) != 1 or len(shapes[0]) != SCORES_RANK:
+        return None
+    return shapes[0][1].dim_value or None
 
 
 def mask_digest(layers: tuple[LoweredLayer, ...]) -> str:

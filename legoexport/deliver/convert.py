@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def convert_module(
     *,
     checkpoint_sha256: str | None = None,
     normalization: Normalization | None = None,
+    class_names: tuple[str, ...] = (),
     max_size_bytes: int | None = None,
     tuning: TuneOptions | None = None,
     data: InputSet | None = None,
@@ -102,6 +104,7 @@ def convert_module(
         options: What to compile for.
         checkpoint_sha256: Digest of the file the network came from, for the provenance.
         normalization: Of the pictures in training, for the file to tell. None if it is not known.
+        class_names: For the file to tell, if there is one for each score.
         max_size_bytes: Largest file that is accepted.
         tuning: If given, the plan is found by measuring on this machine.
         data: Real images to tell what fewer bits cost on, beside random ones.
@@ -143,10 +146,12 @@ def convert_module(
         target=options.target.name,
         relative_error=agreement.relative_error,
         normalization=normalization,
+        class_names=class_names,
         integer_ranges=ranges,
         calibration=None if calibration is None else calibration_record(calibration),
     ).SerializeToString(deterministic=True)
-    invariants.check_size(len(stamped), compiled, max_size_bytes)
+    names_bytes = len(json.dumps(class_names))
+    invariants.check_size(len(stamped), compiled, max_size_bytes, names_bytes=names_bytes)
     integers = prove_integers(compiled, stamped, calibrate)
     cost = None
     if options.precision == "fp32" and options.store != "fp32":

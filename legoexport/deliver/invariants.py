@@ -116,14 +116,16 @@ def check_banks_stored_once(compiled: Compiled) -> None:
             )
 
 
-def check_size(size_bytes: int, compiled: Compiled, max_size_bytes: int | None) -> None:
-    """The file holds banks, tables and dense layers, and next to nothing else.
+def check_size(
+    size_bytes: int, compiled: Compiled, max_size_bytes: int | None, *, names_bytes: int = 0
+) -> None:
+    """The file holds banks, tables, dense layers, names of classes, and next to nothing else.
 
     Raises:
         InvariantBroken: It is larger than its budget, or than the user's own limit.
     """
     budget = size_budget(compiled)
-    largest_bytes = limit_bytes(budget)
+    largest_bytes = limit_bytes(budget) + names_bytes
     if size_bytes > largest_bytes:
         raise InvariantBroken(
             "the file is larger than what it has to store",

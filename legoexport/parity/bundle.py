@@ -1,7 +1,8 @@
 """Bundle: a parity check to carry away and repeat without PyTorch.
 
 A folder with ``arrays.npz`` (inputs and golden outputs of every set of images) and ``bundle.json``
-(limits, shapes, versions, and the digests of the model and of the arrays).
+(limits, shapes, versions, the digests of the model and of the arrays, and what the model says of
+its pictures).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.staging import staged_folder
-from legoexport.ort.session import RuntimeModel
+from legoexport.lego.file_facts import read_facts
+from legoexport.ort.session import RuntimeModel, parse_model
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.golden import GoldenOutput, GoldenSet, judge_golden
 
@@ -55,6 +57,7 @@ def save_bundle(folder: Path, model_bytes: bytes, sets: Sequence[GoldenSet]) -> 
         "arrays_sha256": _digest(arrays),
         "rule": RULE,
         "sets": [_describe(one) for one in sets],
+        "facts": read_facts(parse_model(model_bytes, "the model")).to_json(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
     text = json.dumps(record, indent=2) + "\n"

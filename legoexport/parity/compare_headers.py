@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import onnx
 from google.protobuf.message import Message
 
-from legoexport.compile.stamp import PREFIX
+from legoexport.lego.file_facts import PREFIX
 from legoexport.lego.names import owner
 from legoexport.parity.compare_tensors import type_name
 from legoexport.parity.difference import ABSENT, Difference, around, keyed, paired, shortened

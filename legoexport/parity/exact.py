@@ -17,11 +17,11 @@ from legoexport.compile.freeze import FrozenNetwork
 from legoexport.compile.stages import Observer
 from legoexport.compile.stamp import (
     FROM_MODULE,
-    PREFIX,
     installed_versions,
     read_stamp,
 )
 from legoexport.errors import LegoExportError
+from legoexport.lego.file_facts import PREFIX
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.compare_models import compare_models
 from legoexport.parity.difference import Difference, shortened
@@ -98,6 +98,7 @@ def check_exactly(
     *,
     checkpoint_sha256: str | None,
     normalization: Normalization | None,
+    class_names: tuple[str, ...] = (),
     observe: Observer | None = None,
 ) -> ExactCheck:
     """Rebuild a file from its network and compare the two.
@@ -107,6 +108,7 @@ def check_exactly(
         network: The network, frozen.
         checkpoint_sha256: Digest of the checkpoint that it came from, or None for a live module.
         normalization: Of the pictures in training, where the checkpoint records it.
+        class_names: As the checkpoint has them.
         observe: Called with a snapshot after each stage of compiling.
     """
     facts = read_stamp(opened.model)
@@ -125,6 +127,7 @@ def check_exactly(
             opened.model,
             checkpoint_sha256=own if is_source else recorded,
             normalization=normalization,
+            class_names=class_names,
             observe=observe,
         )
     except LegoExportError as error:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from legoexport.compile.stamp import read_integer_ranges
 from legoexport.errors import UsageError
+from legoexport.lego.file_facts import FileFacts, read_facts
 from legoexport.lego.layer_records import LayerRecord
 from legoexport.ort.session import RuntimeModel, parse_model
 from legoexport.parity.records import largest_growth, read_records
@@ -35,6 +36,11 @@ class OpenedModel:
     runtime: RuntimeModel
     records: tuple[LayerRecord, ...]
     threads: int
+
+    @property
+    def facts(self) -> FileFacts:
+        """What the file says of itself."""
+        return read_facts(self.model)
 
     @property
     def growth(self) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from legoexport.compile.stamp import read_stamp, read_store
+from legoexport.compile.stamp import read_stamp
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.models.round_weights import round_weights
@@ -36,6 +36,7 @@ class ModelPair:
         inputs: Images, set by set.
         references: What PyTorch gives for each set.
         normalization: Of the pictures in training, where the checkpoint records it.
+        class_names: Where the checkpoint has them.
     """
 
     module: nn.Module
@@ -44,6 +45,7 @@ class ModelPair:
     inputs: tuple[InputSet, ...]
     references: tuple[Reference, ...]
     normalization: Normalization | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def checkpoint_note(self) -> str | None:
@@ -60,7 +62,7 @@ class ModelPair:
     @property
     def store_note(self) -> str | None:
         """Whether the model is held to rounded weights, not to those of the training."""
-        store = read_store(self.opened.model)
+        store = self.opened.facts.store
         if store == "fp32":
             return None
         return f"the file stores {store}: PyTorch ran with the weights rounded to that"
@@ -118,7 +120,7 @@ def pair_up(
         module, sha256 = network.module, network.sha256
     else:
         module, sha256 = network, None
-    module = round_weights(module, read_store(opened.model))
+    module = round_weights(module, opened.facts.store)
     reference = ReferenceNetwork(module)
     return ModelPair(
         module=module,
@@ -127,6 +129,7 @@ def pair_up(
         inputs=inputs,
         references=tuple(reference.run(*one.arrays) for one in inputs),
         normalization=recorded,
+        class_names=network.class_names if isinstance(network, Checkpoint) else (),
     )
 
 

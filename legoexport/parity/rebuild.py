@@ -21,16 +21,13 @@ from legoexport.compile.pipeline import compile_network
 from legoexport.compile.read_scales import read_scales
 from legoexport.compile.stages import CompileOptions, Observer
 from legoexport.compile.stamp import (
-    PREFIX,
     installed_versions,
     read_integer_ranges,
-    read_normalization,
-    read_precision,
     read_stamp,
-    read_store,
     stamp,
 )
 from legoexport.errors import UsageError
+from legoexport.lego.file_facts import PREFIX, read_facts
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.blame import CompileInputs
 from legoexport.parity.opened import OpenedModel
@@ -49,14 +46,14 @@ def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs
     Raises:
         UsageError: The plan or the target in its metadata is damaged or unknown.
     """
-    facts, precision = read_stamp(opened.model), read_precision(opened.model)
+    facts, precision = read_stamp(opened.model), opened.facts.precision
     opsets = {entry.domain: entry.version for entry in opened.model.opset_import}
     options = CompileOptions(
         target=find_target(facts.get("target", "")),
         opset=next(opsets[domain] for domain in DEFAULT_DOMAINS if domain in opsets),
         dynamic_batch=opened.runtime.fixed_batch_size is None,
         plan=Plan.from_json(facts.get("plan", ""), source="legoexport.plan in the model"),
-        store="fp32" if precision == "int8" else read_store(opened.model),
+        store="fp32" if precision == "int8" else opened.facts.store,
         precision=precision,
         scales=read_scales(opened.model) if precision == "int8" else None,
     )
@@ -69,6 +66,7 @@ def rebuild(
     *,
     checkpoint_sha256: str | None,
     normalization: Normalization | None,
+    class_names: tuple[str, ...] = (),
     observe: Observer | None = None,
 ) -> onnx.ModelProto:
     """Return the file that ``convert`` writes for a network.
@@ -78,6 +76,7 @@ def rebuild(
         recorded: The converted file, which says what was measured.
         checkpoint_sha256: Digest of the checkpoint that the network came from.
         normalization: Of the pictures in training; None to take what the file says.
+        class_names: As the checkpoint has them; none to take what the file says.
         observe: Called with a snapshot after each stage.
 
     Raises:
@@ -92,6 +91,7 @@ def rebuild(
         target=inputs.options.target.name,
         relative_error=_relative_error(facts),
         normalization=normalization or _normalization(recorded),
+        class_names=class_names or _class_names(recorded),
         cost_model_sha256=digest if DIGEST.fullmatch(digest) else None,
         integer_ranges=read_integer_ranges(recorded),
         calibration=facts.get("calibration"),
@@ -134,6 +134,13 @@ def _relative_error(facts: Mapping[str, str]) -> float:
 
 def _normalization(model: onnx.ModelProto) -> Normalization | None:
     try:
-        return read_normalization(model)
+        return read_facts(model).normalization
     except UsageError:
         return None
+
+
+def _class_names(model: onnx.ModelProto) -> tuple[str, ...]:
+    try:
+        return read_facts(model).class_names
+    except UsageError:
+        return ()

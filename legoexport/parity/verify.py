@@ -19,7 +19,7 @@ from torch import nn
 
 from legoexport.compile.freeze import FrozenNetwork, freeze
 from legoexport.compile.stages import Stage
-from legoexport.compile.stamp import read_precision, read_stamp
+from legoexport.compile.stamp import read_stamp
 from legoexport.errors import LegoExportError, ParityFailed, UsageError
 from legoexport.host.progress import Progress
 from legoexport.lego.frozen import FrozenLego
@@ -184,6 +184,7 @@ class _Again:
             frozen,
             checkpoint_sha256=pair.checkpoint_sha256,
             normalization=pair.normalization,
+            class_names=pair.class_names,
             observe=keep,
         )
         layers = emitted_layers(frozen, example, stages.get(EMITTED))
@@ -195,7 +196,7 @@ def _judge(
     pair: ModelPair, again: _Again | None, progress: Progress, elsewhere: Sequence[Runtime]
 ) -> Verification:
     opened = pair.opened
-    if again is not None and read_precision(opened.model) == "int8":
+    if again is not None and opened.facts.precision == "int8":
         return _judge_integers(pair, again, progress, elsewhere)
     progress("judging the outputs")
     feeds = [Feed(one.images, one.batch_size) for one in pair.inputs] if elsewhere else []

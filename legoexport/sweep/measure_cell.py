@@ -45,6 +45,7 @@ def _converted(checkpoint: Checkpoint, *, is_dense: bool) -> bytes:
         options,
         checkpoint_sha256=checkpoint.sha256,
         normalization=checkpoint.normalization,
+        class_names=checkpoint.class_names,
     )
     return conversion.model_bytes
 

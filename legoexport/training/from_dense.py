@@ -70,6 +70,7 @@ class Fitted:
             statistics of the training pictures; otherwise they keep the dense network's.
         dense_sha256: Digest of the dense network's checkpoint, hexadecimal.
         normalization: How the pictures of the dense network were normalised, where it says so.
+        class_names: As the dense network has them.
     """
 
     module: nn.Module
@@ -80,6 +81,7 @@ class Fitted:
     correct: CorrectCounts | None
     dense_sha256: str | None
     normalization: Normalization | None
+    class_names: tuple[str, ...] = ()
 
     def save(self, path: Path | str) -> Path:
         """Write the checkpoint that ``legoexport fit`` writes, and return its path.
@@ -101,6 +103,7 @@ class Fitted:
             training={
                 "from_dense_sha256": self.dense_sha256,
                 **normalization_facts(self.normalization),
+                "class_names": list(self.class_names),
             },
         )
         return Path(path)
@@ -150,7 +153,10 @@ def fit(
         recalibrate(lego, _calibration_images(pictures))
         correct = _count(network, lego, pictures, progress)
     norms_count = sum(isinstance(each, nn.BatchNorm2d) for each in lego.modules())
-    return Fitted(lego, arch, hyperparameters, fits, norms_count, correct, sha256, normalization)
+    names = () if isinstance(dense, nn.Module) else dense.class_names
+    return Fitted(
+        lego, arch, hyperparameters, fits, norms_count, correct, sha256, normalization, names
+    )
 
 
 def _pictures(

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from legoexport.compile.stamp import read_normalization
 from legoexport.errors import UsageError
-from legoexport.lego.normalization import Normalization
+from legoexport.lego.file_facts import FileFacts, read_facts
 from legoexport.ort.session import RuntimeModel, parse_model
 from legoexport.parity.single import check_single
 
@@ -31,7 +30,7 @@ class PageModel:
         input_shape: ``(c, h, w)`` of an image.
         fixed_batch_size: The batch, or None where it is open.
         classes_count: Scores per image.
-        normalization: Of the pictures in training, if the file says so.
+        facts: What the file says of itself.
     """
 
     name: str
@@ -42,7 +41,7 @@ class PageModel:
     input_shape: tuple[int, int, int]
     fixed_batch_size: int | None
     classes_count: int
-    normalization: Normalization | None
+    facts: FileFacts
 
     @property
     def sha256(self) -> str:
@@ -79,28 +78,8 @@ def read_model(path: Path) -> PageModel:
         input_shape=runtime.input_shape,
         fixed_batch_size=runtime.fixed_batch_size,
         classes_count=scores.shape[1],
-        normalization=read_normalization(model),
+        facts=read_facts(model),
     )
-
-
-def read_labels(path: Path, classes_count: int) -> tuple[str, ...]:
-    """Read the names of the classes, one on each line.
-
-    Raises:
-        UsageError: It is unreadable, or does not have one name for each class.
-    """
-    try:
-        text = _read(path).decode().rstrip()
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not text in UTF-8") from None
-    labels = tuple(line.strip() for line in text.splitlines())
-    if len(labels) != classes_count or not all(labels):
-        raise UsageError(
-            f"{path} does not name every class",
-            received=f"{len(labels)} lines, {sum(map(bool, labels))} of them not empty",
-            legal=f"{classes_count} lines, in the order of the network's outputs",
-        )
-    return labels
 
 
 def _read(path: Path) -> bytes:

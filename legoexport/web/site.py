@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from legoexport.classify.labels import read_labels
 from legoexport.errors import ParityFailed
 from legoexport.parity.bundle import read_bundle, replay
 from legoexport.parity.judge import combine
 from legoexport.web.folder import FORMAT, RECORD_FILE, check_replaceable, write_folder
 from legoexport.web.golden import GoldenData, pack
 from legoexport.web.packages import RUNTIME_FILES, runtime_folder, runtime_version
-from legoexport.web.page_model import PageModel, read_labels, read_model
+from legoexport.web.page_model import PageModel, read_model
 from legoexport.web.pixels import Pixels, read_pixels
 
 FORMAT_VERSION = 1
@@ -30,7 +31,7 @@ class SiteOptions:
     Attributes:
         model: The ONNX file.
         bundle: A parity bundle for it. With None the page says that nothing is proved.
-        labels: A file with the name of each class, or None.
+        labels: A file with the name of each class; None to take what the model says.
         mean: ``--mean`` as given, or None.
         std: ``--std`` as given, or None.
     """
@@ -52,6 +53,7 @@ class Site:
         model_sha256: Digest of the model.
         images_count: Images that the page proves the model on; 0 without a bundle.
         pixels: How the page prepares a picture.
+        labels: Name of each class that the page shows; none if nobody knows.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class Site:
     model_sha256: str
     images_count: int
     pixels: Pixels
+    labels: tuple[str, ...]
 
 
 def build_site(folder: Path, options: SiteOptions) -> Site:
@@ -71,8 +74,9 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
     """
     check_replaceable(folder)
     model = read_model(options.model)
-    labels = read_labels(options.labels, model.classes_count) if options.labels else ()
-    pixels = read_pixels(options.mean, options.std, model.input_shape[0], model.normalization)
+    count = model.classes_count
+    labels = read_labels(options.labels, count) if options.labels else model.facts.names_of(count)
+    pixels = read_pixels(options.mean, options.std, model.input_shape[0], model.facts.normalization)
     golden = _golden(options.bundle, model) if options.bundle else None
     files = _files(model, golden)
     record = _record(model, labels, pixels, golden, sorted(files))
@@ -84,6 +88,7 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
         model_sha256=model.sha256,
         images_count=_count_images(golden),
         pixels=pixels,
+        labels=labels,
     )
 
 

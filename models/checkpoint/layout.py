@@ -10,7 +10,7 @@ from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint.allowed_globals import StandIn
 from legoexport.models.checkpoint.inert import Inert
 from legoexport.models.checkpoint.tensors import StoredTensor
-from legoexport.models.checkpoint.training_facts import recorded_normalization
+from legoexport.models.checkpoint.training_facts import recorded_class_names, recorded_normalization
 from legoexport.models.checkpoint.whole_model import state_of, walk
 from legoexport.models.checkpoint.wrapped import MODEL_KEYS, unwrapped, without_prefixes
 
@@ -34,6 +34,7 @@ class Layout:
         prefix: What was taken off the names of all tensors.
         note: Which weights were taken, where the file has several.
         normalization: Of the pictures in training, where the file records it.
+        class_names: In the order of the labels, where the file has them.
     """
 
     form: str
@@ -44,6 +45,7 @@ class Layout:
     normalization: Normalization | None = None
     prefix: str = ""
     note: str = ""
+    class_names: tuple[str, ...] = ()
 
 
 def find_layout(value: object, weights: str | None = None) -> Layout:
@@ -139,8 +141,9 @@ def _own(value: dict[object, object]) -> Layout:
         )
     plain = {str(name): _plain(name, item) for name, item in hyperparameters.items()}
     tensors = _named_tensors(value.get("state_dict"))
-    normalization = recorded_normalization(value.get("training"))
-    return Layout(FORMAT, tensors, {}, arch, plain, normalization)
+    training = value.get("training")
+    normalization, names = recorded_normalization(training), recorded_class_names(training)
+    return Layout(FORMAT, tensors, {}, arch, plain, normalization, class_names=names)
 
 
 def _plain(name: object, value: object) -> object:

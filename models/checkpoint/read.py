@@ -50,6 +50,7 @@ class Checkpoint:
         stored_dtypes: Types that the file stores its floating weights in, sorted. Other types than
             float32 were converted to it.
         normalization: Of the pictures in training, where the file records it.
+        class_names: In the order of the labels, where the file has them.
         notes: What is to be said of the weights, such as which of several were taken.
     """
 
@@ -63,6 +64,7 @@ class Checkpoint:
     input_shape: tuple[int, int, int]
     stored_dtypes: tuple[str, ...]
     normalization: Normalization | None = None
+    class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -136,6 +138,7 @@ def _described(
         input_shape=network.input_shape,
         stored_dtypes=_stored_dtypes(layout),
         normalization=layout.normalization,
+        class_names=layout.class_names,
         notes=notes,
     )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from legoexport.errors import UsageError
+from legoexport.lego.file_facts import is_class_name
 from legoexport.lego.normalization import Normalization
 
 GREY_LEVELS = 255.0
 LARGEST = 1e6
+LONGEST_NAME = 200
 
 
 def recorded_normalization(training: object) -> Normalization | None:
@@ -26,6 +28,20 @@ def recorded_normalization(training: object) -> Normalization | None:
         return Normalization(*(tuple(x / GREY_LEVELS for x in each) for each in (mean, std)))
     except UsageError:  # kept for other programs, in a form of theirs
         return None
+
+
+def recorded_class_names(training: object) -> tuple[str, ...]:
+    """Return the names of the classes in the order of the labels; none unless all are usable.
+
+    Args:
+        training: What the file holds under that name; anything.
+    """
+    facts = training if isinstance(training, dict) else {}
+    names = facts.get("class_names")
+    if not isinstance(names, (list, tuple)):
+        return ()
+    fits = all(is_class_name(name) and len(name) <= LONGEST_NAME for name in names)
+    return tuple(map(str, names)) if fits else ()
 
 
 def normalization_facts(normalization: Normalization | None) -> dict[str, list[float]]:

@@ -34,7 +34,8 @@ def write_checkpoint(
         hyperparameters: Arguments that build the network again: text, numbers and lists of them.
         training: How it was trained, such as the accuracy reached. It is kept, not interpreted,
             except ``mean`` and ``std``: lists of a number per channel in grey levels (0 to 255),
-            by which the pictures were normalised.
+            by which the pictures were normalised; and ``class_names``: the names in the order of
+            the labels.
 
     Raises:
         CheckpointError: The facts are not plain values.

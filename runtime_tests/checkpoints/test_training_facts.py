@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legoexport.lego.normalization import Normalization
-from legoexport.models.checkpoint.training_facts import normalization_facts, recorded_normalization
+from legoexport.models.checkpoint.training_facts import (
+    normalization_facts,
+    recorded_class_names,
+    recorded_normalization,
+)
 
 channels = st.tuples(st.floats(0, 1), st.floats(0.01, 1))
 
@@ -52,3 +56,16 @@ def test_anything_else_is_not_known(training: object) -> None:
 
 def test_nothing_known_is_nothing_recorded() -> None:
     assert normalization_facts(None) == {}
+
+
+def test_names_of_classes_are_read_if_all_of_them_can_be_shown() -> None:
+    names = ["cat", "\u00e9cureuil"]
+    assert recorded_class_names({"class_names": names}) == tuple(names)
+
+
+@pytest.mark.parametrize(
+    "names", [None, "cat", ["cat", 1], ["cat", ""], ["\x1b[31mred"], ["a\nb"], ["x" * 201], [[]]]
+)
+def test_other_names_are_not_known(names: object) -> None:
+    assert recorded_class_names({"class_names": names}) == ()
+    assert recorded_class_names(names) == ()

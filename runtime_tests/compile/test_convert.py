@@ -16,11 +16,10 @@ import torch
 
 from legoexport.cli import main
 from legoexport.compile.stages import CompileOptions
-from legoexport.compile.stamp import read_normalization, read_stamp, stamp
+from legoexport.compile.stamp import read_stamp
 from legoexport.deliver.convert import convert_module
 from legoexport.errors import InvariantBroken, ParityFailed
-from legoexport.lego.normalization import Normalization
-from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
+from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.passes.lowerings.grouped import Grouped
 from runtime_tests.networks import randomize, small_net
@@ -119,29 +118,6 @@ def test_only_a_twin_that_is_wanted_is_exported(
         size_bytes = (tmp_path / "dense.onnx").stat().st_size
         assert summary["dense_twin_size_bytes"] == size_bytes
         assert counted_bytes < size_bytes < 1.05 * counted_bytes
-
-
-def test_how_training_normalised_its_pictures_reaches_the_file(tmp_path: Path) -> None:
-    module = randomize(build("lego_digits"))
-    hyperparameters: dict[str, object] = {}
-    path = tmp_path / "trained.pt"
-    for training, known in (
-        ({"mean": [127.5], "std": [51.0]}, Normalization((0.5,), (0.2,))),
-        ({"mean": [0.0], "std": [1.0]}, None),  # normalised by nobody knows what
-        ({"mean": "grey", "std": [1.0]}, None),
-        ({}, None),
-    ):
-        write_checkpoint(
-            path, module, arch="lego_digits", hyperparameters=hyperparameters, training=training
-        )
-        assert read_checkpoint(path).normalization == known
-    compiled = convert_module(module, torch.zeros(1, 1, 8, 8)).compiled
-    silent, telling = (
-        stamp(compiled, checkpoint_sha256=None, target="cpu", relative_error=0, normalization=known)
-        for known in (None, Normalization((0.5,), (0.2,)))
-    )
-    assert "normalization" not in read_stamp(silent)
-    assert read_normalization(telling) == Normalization((0.5,), (0.2,))
 
 
 def test_every_stage_is_saved(folder: Path, converted: dict[str, object]) -> None:

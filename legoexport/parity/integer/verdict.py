@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import onnx
 
-from legoexport.compile.stamp import read_store
 from legoexport.errors import UsageError
+from legoexport.lego.file_facts import read_facts
 from legoexport.lego.frozen import FrozenLego
 from legoexport.lego.scales import LIMITS
 from legoexport.lego.storage import IntegerStore
@@ -75,7 +75,7 @@ def integer_store(model: onnx.ModelProto) -> IntegerStore:
     Raises:
         UsageError: It says that it holds no codes.
     """
-    store = read_store(model)
+    store = read_facts(model).store
     if store not in ("int8", "int7"):
         raise UsageError(
             "legoexport.store in the model's metadata is damaged",

@@ -1,0 +1,79 @@
+"""Classifier: an ONNX file that gives scores for one image, and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legoexport.errors import UsageError
+from legoexport.lego.file_facts import FileFacts, read_facts
+from legoexport.ort.session import RuntimeModel, parse_model
+
+GREY_OR_COLOUR = (1, 3)
+SCORES_RANK = 2
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A classifier of images.
+
+    Attributes:
+        name: Name of the file.
+        runtime: The file in ONNX Runtime.
+        facts: What the file says of itself.
+        classes_count: Scores per image.
+    """
+
+    name: str
+    runtime: RuntimeModel
+    facts: FileFacts
+    classes_count: int
+
+    def scores(self, images: NDArray[Any]) -> NDArray[np.float64]:
+        """Return ``(N, classes)`` for images ``(N, ...)`` as the file takes them.
+
+        Where the batch is fixed, the last images are repeated until they fill one.
+
+        Raises:
+            CheckFailed: ONNX Runtime stops with an error.
+        """
+        size = self.runtime.fixed_batch_size or len(images)
+        filled = -(-len(images) // size) * size
+        repeated = np.concatenate([images, np.repeat(images[-1:], filled - len(images), axis=0)])
+        return self.runtime.run(repeated, size)[: len(images)].astype(np.float64)
+
+
+def open_classifier(path: Path, threads: int = 1) -> Classifier:
+    """Read an ONNX file and run it once.
+
+    What computes in int8 runs without the kernels that overflow on some processors, so that every
+    machine gives the same scores.
+
+    Raises:
+        UsageError: It is unreadable, or is not a classifier of images.
+        CheckFailed: ONNX Runtime stops with an error while it runs.
+    """
+    try:
+        model_bytes = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}", received=error.strerror) from None
+    model = parse_model(model_bytes, str(path))
+    runtime = RuntimeModel(model_bytes, threads, integer_kernels=False)
+    channels, *_ = runtime.input_shape
+    size = runtime.fixed_batch_size or 1
+    scores = runtime.run_all((np.zeros((size, *runtime.input_shape), np.float32),), size)
+    shapes = {name: one.shape for name, one in scores.items()}
+    floats = all(one.dtype == np.float32 for one in scores.values())
+    is_single = len(shapes) == 1 and floats and len(next(iter(shapes.values()))) == SCORES_RANK
+    if not is_single or channels not in GREY_OR_COLOUR:
+        raise UsageError(
+            f"{path} is not a classifier of images",
+            received=f"{(size, *runtime.input_shape)} -> {shapes}",
+            legal="(batch, 1 or 3, h, w) -> one output (batch, classes) of float32",
+        )
+    (shape,) = shapes.values()
+    return Classifier(path.name, runtime, read_facts(model), shape[1])

@@ -1,0 +1,99 @@
+"""Predict: pictures to the probabilities of their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legoexport.classify.classifier import Classifier
+from legoexport.errors import CheckFailed, UsageError
+from legoexport.lego.normalization import Normalization
+from legoexport.training.data.decode import Decoder
+
+# Pictures in memory at a time.
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class and how likely it is.
+
+    Attributes:
+        index: Its place among the scores.
+        name: Its name; its place where nobody named it.
+        probability: By the softmax of the scores.
+    """
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a file makes of a picture.
+
+    Attributes:
+        picture: The picture's file.
+        guesses: The likeliest classes, the first one most.
+    """
+
+    picture: Path
+    guesses: tuple[Guess, ...]
+
+
+def predict(
+    classifier: Classifier,
+    pictures: Sequence[Path],
+    normalization: Normalization,
+    class_names: Sequence[str],
+    top_count: int,
+) -> Iterator[Prediction]:
+    """Classify pictures, prepared as in training; they are read in batches.
+
+    Args:
+        classifier: The file.
+        pictures: Files that Pillow decodes, of any size.
+        normalization: Of the pictures in training.
+        class_names: One for each score, or none.
+        top_count: Classes to give for each picture, at most.
+
+    Raises:
+        UsageError: A picture cannot be read or decoded; it is named.
+        CheckFailed: ONNX Runtime stops with an error, or gives scores that are not finite.
+    """
+    channels, height, width = classifier.runtime.input_shape
+    decoder = Decoder(channels, (height, width))
+    for start in range(0, len(pictures), BATCH_SIZE):
+        batch = pictures[start : start + BATCH_SIZE]
+        pixels = np.stack([decoder.decode(str(path), _read(path)) for path in batch])
+        images = normalization.applied(np.moveaxis(pixels, 3, 1))
+        for path, chances in zip(batch, probabilities(classifier.scores(images)), strict=True):
+            best = np.argsort(-chances, kind="stable")[:top_count]
+            names = class_names or [str(index) for index in range(len(chances))]
+            guesses = (Guess(int(i), names[i], float(chances[i])) for i in best)
+            yield Prediction(path, tuple(guesses))
+
+
+def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the softmax of each row of ``(N, classes)``.
+
+    Raises:
+        CheckFailed: A score is not finite.
+    """
+    if not np.isfinite(scores).all():
+        raise CheckFailed("the model gives NaN or infinite scores", legal="finite numbers")
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}", received=error.strerror) from None
