@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from legoexport.errors import UsageError
 from legoexport.lego.integers import encode_rows
 from legoexport.lego.scales import Affine, LayerScales, Scales
 from legoexport.lego.storage import LARGEST_CODE, Encoded, IntegerStore, recover
@@ -27,15 +26,14 @@ class Integers:
     scales: Scales
     store: IntegerStore
 
-    def of(self, node: LegoNode) -> LayerScales:
-        """Return the scales of a layer.
+    def of(self, node: LegoNode) -> LayerScales | None:
+        """Return the scales of a layer; None if what enters it has none.
 
-        Raises:
-            UsageError: What enters it was not calibrated.
+        Those that were read from a file lack what stands between two layers in float.
         """
         affine = _affine(node.x) or self.scales.activations.get(str(node.x.name))
         if affine is None:
-            raise UsageError(f"layer {node.layer}: {node.x.name}, which enters, was not calibrated")
+            return None
         return LayerScales(
             input=affine,
             bank=bank_codes(node, self.store),

@@ -65,7 +65,7 @@ class LowerLego(ir.passes.InPlacePass):
         scales = None
         if self.integers is not None and lowering.name in INT8_LOWERINGS:
             scales = self.integers.of(lego_node)
-            bank = _codes(bank, scales.bank, graph)
+            bank = bank if scales is None else _codes(bank, scales.bank, graph)
         site = Site.of(lego_node, self.plan.sums, scales)
         y = lowering.build(draft, lego_node.x, bank, site)
         _replace(lego_node, draft, y, graph)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import get_args
+from typing import Any, get_args
 
 from legoexport.errors import UsageError
 from legoexport.passes.eligible import eligible
@@ -25,17 +26,21 @@ class Plan:
         sums: How all merges add up.
         floats: Names of nodes of dense layers that stay float in a network that computes in int8;
             a Lego layer stays float by its lowering.
+        max_drop_points: How much accuracy its file may lose, in percentage points; None if nobody
+            set a limit. The file holds it, so a plan that is edited holds it too.
     """
 
     lowerings: Mapping[str, str]
     sums: Sums = "by blocks"
     floats: tuple[str, ...] = ()
+    max_drop_points: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lowerings", MappingProxyType(dict(self.lowerings)))
 
     def __hash__(self) -> int:
-        return hash((tuple(self.lowerings.items()), self.sums, self.floats))
+        chosen = (self.sums, self.floats, self.max_drop_points)
+        return hash((tuple(self.lowerings.items()), *chosen))
 
     def to_json(self) -> str:
         """Return the plan as JSON text that ``from_json`` reads back.
@@ -47,6 +52,8 @@ class Plan:
             content["sums"] = self.sums
         if self.floats:
             content["float"] = list(self.floats)
+        if self.max_drop_points is not None:
+            content["max_drop_points"] = self.max_drop_points
         return json.dumps(content | {"lowerings": dict(self.lowerings)}, indent=2)
 
     @classmethod
@@ -63,6 +70,7 @@ class Plan:
             sums = content.get("sums", "by blocks")
             entries = {str(layer): str(name) for layer, name in lowerings.items()}
             floats = tuple(map(str, content.get("float", ())))
+            limit = content.get("max_drop_points")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{source} is not a plan", received=repr(error), legal=legal) from None
         if version != FORMAT_VERSION:
@@ -71,7 +79,9 @@ class Plan:
             raise UsageError(
                 f"{source}: unknown sums", received=sums, legal=", ".join(get_args(Sums))
             )
-        return cls(entries, sums, floats)
+        if limit is not None:
+            limit = checked_points(limit, f"{source}: max_drop_points")
+        return cls(entries, sums, floats, limit)
 
     def check(self, sites: Iterable[Site], target: Target) -> None:
         """Check the plan against the network it is meant for.
@@ -93,6 +103,22 @@ class Plan:
             reason = why_not(name, by_layer[layer], target)
             if reason:
                 raise UsageError(f"layer {layer} cannot be lowered to {name}: {reason}")
+
+
+def checked_points(points: Any, what: str) -> float:
+    """Return a limit in percentage points.
+
+    Args:
+        points: The limit.
+        what: What it is called where the user gave it.
+
+    Raises:
+        UsageError: It is no finite number from 0 on.
+    """
+    is_number = isinstance(points, (int, float)) and not isinstance(points, bool)
+    if is_number and math.isfinite(points) and points >= 0:
+        return float(points)
+    raise UsageError(what, received=points, legal="percentage points from 0 on, such as 0.5")
 
 
 def why_not(name: str, site: Site, target: Target) -> str | None:

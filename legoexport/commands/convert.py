@@ -10,7 +10,7 @@ from legoexport.commands import convert_options as parse
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.commands.convert_outputs import machine_file
 from legoexport.commands.convert_outputs import outputs as planned_outputs
-from legoexport.commands.int8_options import check_precision
+from legoexport.commands.int8_options import check_max_drop, check_precision
 from legoexport.commands.int8_options import images as read_images
 from legoexport.commands.output_options import force_option
 from legoexport.commands.picture_options import (
@@ -106,6 +106,13 @@ from legoexport.target import OBJECTIVES, TARGETS
     help="How int8 chooses the ranges of activations from what the images gave.",
 )
 @click.option(
+    "--max-drop",
+    type=float,
+    metavar="POINTS",
+    help="How many percentage points of accuracy int8 may lose on --data; layers go back to float"
+    " until it holds. Without labels, how many images may get another class.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="Real images, to tell what --store costs, or to calibrate int8 with some and judge it on"
@@ -147,6 +154,7 @@ def command(
     store: Store,
     precision: Precision,
     calibration: Method,
+    max_drop: float | None,
     data: Path | None,
     threads: str,
     budget: float,
@@ -163,6 +171,7 @@ def command(
     """
     as_ort = parse.is_ort(out, file_format)
     check_precision(precision, data, tune=tune, as_ort=as_ort)
+    check_max_drop(max_drop, precision)
     parse.check_store(store, data, precision, as_ort=as_ort)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)
     wish = parse.preference(objective, threads, ort_format=as_ort)
@@ -183,12 +192,7 @@ def command(
     from legoexport.commands.outcome_view import Outcome
     from legoexport.commands.summary import print_summary
     from legoexport.deliver import packaging
-    from legoexport.deliver.convert import (
-        convert_dense_twin,
-        convert_module,
-        example_input,
-        stage_writer,
-    )
+    from legoexport.deliver.convert import convert_module, example_input, stage_writer
     from legoexport.measure.memory import measure_memory
 
     with step_progress() as progress:
@@ -216,6 +220,8 @@ def command(
             tuning=tuning,
             data=judging,
             calibrate=calibrate,
+            max_drop_points=max_drop,
+            dense_twin=dense_twin is not None,
             observe=stage_writer(save_stages) if save_stages else None,
             progress=progress,
         )
@@ -226,16 +232,12 @@ def command(
             packed = packaging.package(
                 loaded.module, conversion, loaded.input_shape, target, max_size_bytes
             )
-        twin_bytes = None
-        if dense_twin:
-            progress("building the dense twin")
-            twin_bytes = convert_dense_twin(loaded.module, example, options, calibrate)
     if packed:
         packaging.write(packed, out)
     else:
         conversion.save(out)
-    if dense_twin and twin_bytes:
-        write_bytes(dense_twin, twin_bytes)
+    if dense_twin and conversion.dense_twin:
+        write_bytes(dense_twin, conversion.dense_twin)
     if save_plan:
         write_bytes(save_plan, conversion.compiled.plan.to_json().encode())
     with step_progress() as progress:

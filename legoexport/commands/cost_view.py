@@ -6,6 +6,7 @@ from legoexport.host.report import print_table, print_text
 from legoexport.lego.storage import Store
 from legoexport.parity.store_cost import ScoresCost, StoreCost
 from legoexport.quantize.cost import Int8Cost, LayerCost
+from legoexport.quantize.revert import Held
 from legoexport.quantize.scores_cost import FileScores
 
 SCORES_COLUMNS = ("", "images", "SQNR, dB", "same class", "right before", "right after")
@@ -16,6 +17,8 @@ LAYERS_COLUMNS = (
     *("range", "clipped"),
 )
 
+REVERTED_COLUMNS = ("layer", "int8 cost, dB", "points lost then")
+
 
 def print_cost(cost: StoreCost, store: Store) -> None:
     """Print a row for each set of images, then one for each weight."""
@@ -25,6 +28,21 @@ def print_cost(cost: StoreCost, store: Store) -> None:
     print_text("")
     rows = [(one.name, _decibels(one.sqnr_db)) for one in cost.weights]
     print_table("Weights", WEIGHTS_COLUMNS, rows)
+
+
+def print_held(held: Held) -> None:
+    """Print what a file loses, and a row for each layer that went back to float."""
+    print_text("")
+    print_text(
+        f"limit    {held.drop_points:.2f} percentage points lost of at most"
+        f" {held.max_drop_points:g}; {held.first_drop_points:.2f} before any layer went back"
+    )
+    rows = [
+        (_name(one.layer, one.module), _decibels(one.sqnr_both_db), f"{one.drop_points:.2f}")
+        for one in held.reverted
+    ]
+    if rows:
+        print_table("Layers that went back to float, in this order", REVERTED_COLUMNS, rows)
 
 
 def print_int8_cost(cost: Int8Cost) -> None:
@@ -49,15 +67,18 @@ def _file_cells(scores: FileScores) -> tuple[str, ...]:
 
 def _layer_row(one: LayerCost) -> tuple[str, ...]:
     ratios = (one.sqnr_weights_db, one.sqnr_activations_db, one.sqnr_both_db)
-    is_dense = one.module and one.module != one.layer
     return (
-        f"{one.module} ({one.layer})" if is_dense else one.layer,
+        _name(one.layer, one.module),
         one.computes,
         one.lowering,
         *map(_decibels, ratios),
         "-" if one.low is None else f"{one.low:.3g}..{one.high:.3g}",
         "-" if one.clipped_ratio is None else f"{one.clipped_ratio:.3%}",
     )
+
+
+def _name(layer: str, module: str) -> str:
+    return f"{module} ({layer})" if module and module != layer else layer
 
 
 def _count(count: int | None) -> str:

@@ -47,6 +47,25 @@ def check_precision(precision: Precision, data: Path | None, *, tune: bool, as_o
         )
 
 
+def check_max_drop(max_drop: float | None, precision: Precision) -> None:
+    """Hold ``--max-drop`` against what it limits.
+
+    Raises:
+        UsageError: It is no number of percentage points, or nothing would lose accuracy.
+    """
+    if max_drop is None:
+        return
+    from legoexport.passes.plan import checked_points
+
+    checked_points(max_drop, "--max-drop")
+    if precision == "fp32":
+        raise UsageError(
+            "--max-drop limits what int8 loses",
+            received="--precision fp32",
+            next_step="add --precision int8, or leave --max-drop out",
+        )
+
+
 def images(
     data: Path | None,
     input_shape: tuple[int, int, int],

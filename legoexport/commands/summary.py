@@ -26,6 +26,7 @@ from legoexport.host.report import print_json, print_table, print_text
 from legoexport.inspect.inventory import Inventory
 from legoexport.inspect.inventory_onnx import summarize_model
 from legoexport.ort.partitions import check_partitions, placements_here
+from legoexport.quantize.revert import Held
 from legoexport.quantize.settle import calibration_record
 from legoexport.tune import Tuned
 
@@ -53,6 +54,8 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
         print_text(f"runs     {line}")
     print_text("")
     print_table("What it costs", view.TOTAL_COLUMNS, view.total_rows(inventory))
+    if conversion.held:
+        cost_view.print_held(conversion.held)
     if conversion.int8_cost:
         cost_view.print_int8_cost(conversion.int8_cost)
     if conversion.cost:
@@ -116,7 +119,17 @@ def _int8(conversion: Conversion) -> dict[str, Any] | None:
         "computes": dict(computes.integers),
         "in_float": list(computes.floats),
         "layers": [one.to_json() for one in conversion.integers],
+        "max_drop": conversion.held and _held(conversion.held),
         "cost": conversion.int8_cost and conversion.int8_cost.to_json(),
+    }
+
+
+def _held(held: Held) -> dict[str, Any]:
+    return {
+        "max_drop_points": held.max_drop_points,
+        "first_drop_points": held.first_drop_points,
+        "drop_points": held.drop_points,
+        "reverted": [asdict(one) for one in held.reverted],
     }
 
 

@@ -19,6 +19,7 @@ from legoexport.compile.stages import (
     Prepared,
     Stage,
 )
+from legoexport.errors import UsageError
 from legoexport.lego.names import output_name
 from legoexport.lego.storage import Store, recover_weight
 from legoexport.passes import lego_op
@@ -103,6 +104,7 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     """
     options = prepared.options
     plan.check(prepared.sites, options.target)
+    _check_floats(plan, prepared.model.graph)
     run = _Run(observe)
     run.model = prepared.model.clone()
     integers, store = prepared.integers, options.final_store
@@ -129,6 +131,17 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
         store=store,
         scales=None if integers is None else integers.scales,
     )
+
+
+def _check_floats(plan: Plan, graph: ir.Graph) -> None:
+    dense = [str(node.name) for node in graph if not node.domain]
+    unknown = sorted(set(plan.floats).difference(dense))
+    if unknown:
+        raise UsageError(
+            'the plan\'s "float" names nodes that do not exist',
+            received=", ".join(unknown),
+            legal="nodes of dense layers, as --save-plan and the table of layers name them",
+        )
 
 
 def floats(plan: Plan) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,13 +15,13 @@ from legoexport.compile.pipeline import choose_plan, lower, prepare
 from legoexport.compile.stages import Compiled, CompileOptions, Observer, Prepared, Stage
 from legoexport.compile.stamp import stamp
 from legoexport.deliver import invariants
-from legoexport.deliver.integer_invariants import Computes, check_integers
-from legoexport.deliver.prove import measure_outputs, prove, prove_integers, rounding_growth
+from legoexport.deliver.dense_twin import convert_dense_twin
+from legoexport.deliver.integer_invariants import Computes
+from legoexport.deliver.prove import hold_invariants, prove_integers, prove_outputs
 from legoexport.host import atomic
 from legoexport.host.progress import Progress
 from legoexport.host.staging import make_folder
 from legoexport.lego.normalization import Normalization
-from legoexport.models.dense_twin import expand_lego
 from legoexport.models.round_weights import round_weights
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
@@ -30,10 +30,10 @@ from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.judge_outputs import input_sets
 from legoexport.parity.store_cost import StoreCost, store_cost
 from legoexport.quantize.calibrate import Calibration
-from legoexport.quantize.cost import Int8Cost, int8_cost
-from legoexport.quantize.float_network import prepare_trained
-from legoexport.quantize.scores_cost import TrainedScores
+from legoexport.quantize.cost import Int8Cost
+from legoexport.quantize.revert import Held, drop_limit
 from legoexport.quantize.settle import CalibrationOptions, calibration_record, settle_scales
+from legoexport.quantize.trained import TWIN, Trained
 from legoexport.tune import Tuned, TuneOptions, tune
 
 
@@ -51,7 +51,9 @@ class Conversion:
         calibration: Where its integers come from, if it computes in int8.
         computes: What ONNX Runtime computes in integers, if it does.
         integers: How its layers compare with an independent implementation, if it does.
+        held: How the file came to hold its limit on the accuracy it loses, if it has one.
         int8_cost: What int8 costs, if it does.
+        dense_twin: The same function as a dense network, as an ONNX file, if it was asked for.
     """
 
     model_bytes: bytes
@@ -63,7 +65,9 @@ class Conversion:
     calibration: Calibration | None = None
     computes: Computes | None = None
     integers: tuple[IntegerAgreement, ...] = ()
+    held: Held | None = None
     int8_cost: Int8Cost | None = None
+    dense_twin: bytes | None = None
 
     def save(self, path: Path | str) -> Path:
         """Write the file in one step and return its path.
@@ -89,6 +93,8 @@ def convert_module(
     tuning: TuneOptions | None = None,
     data: InputSet | None = None,
     calibrate: CalibrationOptions | None = None,
+    max_drop_points: float | None = None,
+    dense_twin: bool = False,
     observe: Observer | None = None,
     progress: Progress = lambda _: None,
 ) -> Conversion:
@@ -109,6 +115,10 @@ def convert_module(
         tuning: If given, the plan is found by measuring on this machine.
         data: Real images to tell what fewer bits cost on, beside random ones.
         calibrate: Real images to calibrate a network with that is to compute in int8.
+        max_drop_points: How much worse on ``data`` than the trained network a file in int8 may be,
+            in percentage points: right answers lost, or without labels other classes given. Layers
+            go back to float until it holds. None takes what the plan of ``options`` records.
+        dense_twin: Also compile the dense network that computes the same function.
         observe: Called with a snapshot of the model after each stage.
         progress: Called with the name of each step before it starts.
 
@@ -116,29 +126,28 @@ def convert_module(
         UsageError: The network cannot be expressed, or the plan does not fit it.
         InvariantBroken: The file breaks a promise.
         ParityFailed: The file does not compute what PyTorch computes.
+        CheckFailed: The file loses more than ``max_drop_points`` even in float.
     """
     options = options or CompileOptions()
-    inputs = checked_example(example)
-    trained, module = module, round_weights(module, options.final_store)
+    limit = drop_limit(options, max_drop_points, has_images=data is not None)
+    inputs, announce = checked_example(example), _announce(observe, progress)
+    rounded = round_weights(module, options.final_store)
     progress("freezing masks")
-    network = freeze(module, inputs)
-    announce = _announce(observe, progress)
+    network = freeze(rounded, inputs)
     prepared = prepare(network, inputs, options, announce)
-    calibration = None
-    if options.precision == "int8" and options.scales is None:
-        progress("calibrating")
-        prepared, calibration = settle_scales(prepared, calibrate)
+    prepared, calibration = _calibrated(prepared, calibrate, progress)
+    trained = _trained(module, inputs, options, data, progress)
     tuned = tune(prepared, tuning, progress) if tuning else None
-    compiled = lower(prepared, tuned.plan if tuned else choose_plan(prepared), announce)
+    plan, held = tuned.plan if tuned else choose_plan(prepared), None
+    if trained is not None and limit is not None:
+        held = trained.held_to(limit, prepared, plan, progress)
+    compiled = lower(prepared, held.plan if held else plan, announce)
     progress("holding invariants")
     unstamped = compiled.model.SerializeToString(deterministic=True)
-    computes = _hold_invariants(compiled, unstamped, prepared)
+    computes = hold_invariants(compiled, unstamped, prepared)
     progress("proving parity")
     ranges = integer_ranges(input_names(network.module, inputs), inputs)
-    if calibrate is None or compiled.scales is None:
-        agreement = prove(module, unstamped, ranges, rounding_growth(compiled))
-    else:
-        agreement = measure_outputs(module, unstamped, calibrate.images)
+    agreement = prove_outputs(compiled, unstamped, rounded, ranges, calibrate)
     stamped = stamp(
         compiled,
         checkpoint_sha256=checkpoint_sha256,
@@ -153,17 +162,18 @@ def convert_module(
     names_bytes = len(json.dumps(class_names))
     invariants.check_size(len(stamped), compiled, max_size_bytes, names_bytes=names_bytes)
     integers = prove_integers(compiled, stamped, calibrate)
-    cost = None
+    twin = None
+    if dense_twin:
+        progress("building the dense twin")
+        twin = convert_dense_twin(module, inputs, options, calibrate)
+    cost, bill = None, None
     if options.precision == "fp32" and options.store != "fp32":
         progress("telling what rounding costs")
         sets = input_sets(RuntimeModel(unstamped, 1), data, ranges)
-        cost = store_cost(trained, module, sets)
-    bill = None
-    if options.precision == "int8" and data is not None:
+        cost = store_cost(module, rounded, sets)
+    if trained is not None:
         progress("telling what int8 costs")
-        graph = prepare_trained(trained, example, options)
-        scores = TrainedScores(trained, [data], 1)
-        bill = int8_cost(graph, compiled, data.arrays, scores, {"this file": stamped})
+        bill = trained.cost(compiled, stamped, {} if twin is None else {TWIN: twin})
     return Conversion(
         model_bytes=stamped,
         compiled=compiled,
@@ -174,47 +184,35 @@ def convert_module(
         calibration=calibration,
         computes=computes,
         integers=integers,
+        held=held,
         int8_cost=bill,
+        dense_twin=twin,
     )
 
 
-def _hold_invariants(compiled: Compiled, model_bytes: bytes, prepared: Prepared) -> Computes | None:
-    target = prepared.options.target
-    invariants.check_operators(compiled.model, target, prepared.homes)
-    invariants.check_banks_stored_once(compiled)
-    invariants.check_loads(model_bytes)
-    if compiled.scales is None:
-        return None
-    return check_integers(compiled, model_bytes, target.activations)
+def _calibrated(
+    prepared: Prepared, calibrate: CalibrationOptions | None, progress: Progress
+) -> tuple[Prepared, Calibration | None]:
+    """Settle the integers of a network that has none yet and needs some."""
+    options = prepared.options
+    if options.precision == "fp32" or options.scales is not None:
+        return prepared, None
+    progress("calibrating")
+    return settle_scales(prepared, calibrate)
 
 
-def convert_dense_twin(
+def _trained(
     module: nn.Module,
     example: Example,
     options: CompileOptions,
-    calibrate: CalibrationOptions | None = None,
-) -> bytes:
-    """Compile the dense network that computes the same function: the yardstick for speed and size.
-
-    Every Lego layer becomes an ordinary convolution with the assembled weight; the same passes run.
-    If the file computes in int8, so does its twin, calibrated with the same images.
-    """
-    dense = _dense(module, options)
-    network = FrozenNetwork(dense, layers={}, audits=(), agreement=0.0)
-    # A twin in float computes with the weights that the file stores, and stores them whole.
-    whole = replace(options, plan=None, store="fp32", scales=None)
-    prepared = prepare(network, checked_example(example), whole)
-    if options.precision == "int8":
-        prepared, _ = settle_scales(prepared, calibrate)
-    compiled = lower(prepared, choose_plan(prepared))
-    return bytes(compiled.model.SerializeToString(deterministic=True))
-
-
-def _dense(module: nn.Module, options: CompileOptions) -> nn.Module:
-    """Assemble the weights: those that the file stores or, for integers, those of the training."""
-    if options.precision == "fp32":
-        return expand_lego(round_weights(module, options.store)).eval()
-    return round_weights(expand_lego(module).eval(), options.final_store)
+    data: InputSet | None,
+    progress: Progress,
+) -> Trained | None:
+    """Run the network as it was trained, where a file in int8 is judged on real images."""
+    if options.precision == "fp32" or data is None:
+        return None
+    progress("running the trained network")
+    return Trained.of(module, example, options, [data])
 
 
 def example_input(input_shape: tuple[int, int, int], batch: int = 1) -> Tensor:

@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 from torch import nn
 
-from legoexport.compile.stages import Compiled
+from legoexport.compile.stages import Compiled, Prepared
+from legoexport.deliver import invariants
+from legoexport.deliver.integer_invariants import Computes, check_integers
 from legoexport.errors import ParityFailed
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
@@ -25,23 +27,44 @@ from legoexport.quantize.settle import CalibrationOptions
 IMAGES_COUNT = 16
 
 
-def prove(
-    module: nn.Module,
-    model_bytes: bytes,
-    integer_ranges: Mapping[str, tuple[int, int]],
-    growth: float,
-) -> Agreement:
-    """Hold a float file to PyTorch by its outputs.
-
-    Args:
-        module: The network, its weights rounded to what the file holds of them.
-        model_bytes: The file.
-        integer_ranges: As ``draw_inputs`` takes them.
-        growth: The largest rounding growth among its lowerings.
+def hold_invariants(compiled: Compiled, model_bytes: bytes, prepared: Prepared) -> Computes | None:
+    """Hold a file to its promises; return what it computes in integers, if it does.
 
     Raises:
-        ParityFailed: The file does not compute what PyTorch computes.
+        InvariantBroken: It breaks one.
+        UsageError: The target does not take an operator of the network.
     """
+    target = prepared.options.target
+    invariants.check_operators(compiled.model, target, prepared.homes)
+    invariants.check_banks_stored_once(compiled)
+    invariants.check_loads(model_bytes)
+    if compiled.scales is None:
+        return None
+    return check_integers(compiled, model_bytes, target.activations)
+
+
+def prove_outputs(
+    compiled: Compiled,
+    model_bytes: bytes,
+    module: nn.Module,
+    integer_ranges: Mapping[str, tuple[int, int]],
+    calibrate: CalibrationOptions | None,
+) -> Agreement:
+    """Hold a float file to PyTorch by its outputs, or measure those of a file in integers.
+
+    Args:
+        compiled: The graph and its plan.
+        model_bytes: The file.
+        module: The network, its weights rounded to what the file holds of them.
+        integer_ranges: As ``draw_inputs`` takes them.
+        calibrate: What a file in integers was calibrated with.
+
+    Raises:
+        ParityFailed: A float file does not compute what PyTorch computes.
+    """
+    if calibrate is not None and compiled.scales is not None:
+        return measure_outputs(module, model_bytes, calibrate.images)
+    growth = rounding_growth(compiled)
     agreement = check_model(module, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
     if not agreement.passed:
         raise ParityFailed(

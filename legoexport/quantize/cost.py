@@ -21,13 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
-from legoexport.compile.stages import Compiled, Prepared
+from legoexport.compile.stages import Prepared
 from legoexport.passes.lowerings import INT8_LOWERINGS
+from legoexport.passes.plan import Plan
 from legoexport.quantize.float_network import FloatNetwork, LayerPlace
 from legoexport.quantize.integer_file import IntegerFile
 from legoexport.quantize.layer_probe import LayerProbe, Totals
@@ -35,6 +37,20 @@ from legoexport.quantize.scores_cost import ScoresCost, TrainedScores
 
 # A map of a layer holds thousands of numbers, so a few images tell what rounding them costs.
 LAYER_IMAGES = 8
+
+
+class Lowered(Protocol):
+    """A file, and the plan that it was lowered with."""
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The file."""
+        ...
+
+    @property
+    def plan(self) -> Plan:
+        """The lowering of each layer."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ class Int8Cost:
 
 def int8_cost(
     trained: Prepared,
-    compiled: Compiled,
+    file: Lowered,
     images: Sequence[NDArray[Any]],
     scores: TrainedScores,
     files: Mapping[str, bytes],
@@ -97,39 +113,42 @@ def int8_cost(
 
     Args:
         trained: The trained network, as ``prepare_trained`` gives it.
-        compiled: The file.
+        file: The file.
         images: ``(N, ...)`` for each input; the layers are measured on the first few.
         scores: What the trained network gives.
-        files: The file, and others to compare it with such as its dense twin, by what they are.
+        files: It again, and others to compare it with such as its dense twin, by what they are.
         threads: Threads of ONNX Runtime.
     """
-    layers = layer_costs(trained, compiled, images, threads=threads)
+    layers = layer_costs(trained, file, images, threads=threads)
     return Int8Cost(layers, scores.cost(files))
 
 
 def layer_costs(
-    trained: Prepared, compiled: Compiled, images: Sequence[NDArray[Any]], *, threads: int = 1
+    trained: Prepared, file: Lowered, images: Sequence[NDArray[Any]], *, threads: int = 1
 ) -> tuple[LayerCost, ...]:
     """Measure each layer by itself; the arguments are those of ``int8_cost``."""
-    network, file = FloatNetwork(trained, threads), IntegerFile(compiled.model, threads)
+    network, opened = FloatNetwork(trained, threads), IntegerFile(file.model, threads)
+    count = network.batch_size * max(1, LAYER_IMAGES // network.batch_size)
     probes: list[LayerProbe] = []
     totals: list[Totals] = []
-    for values in network.run([array[:LAYER_IMAGES] for array in images]):
+    for values in network.run([array[:count] for array in images]):
         if not probes:
-            probes = [LayerProbe(one, network, file, values[one.x].shape) for one in network.places]
+            probes = [
+                LayerProbe(one, network, opened, values[one.x].shape) for one in network.places
+            ]
             totals = [np.zeros(()) for _ in probes]
         totals = [
             total + probe.measure(values) for total, probe in zip(totals, probes, strict=True)
         ]
     return tuple(
-        _layer_cost(probe, total, _how(probe.place, compiled, file))
+        _layer_cost(probe, total, _how(probe.place, file.plan, opened))
         for probe, total in zip(probes, totals, strict=True)
     )
 
 
-def _how(place: LayerPlace, compiled: Compiled, file: IntegerFile) -> tuple[bool, str]:
+def _how(place: LayerPlace, plan: Plan, file: IntegerFile) -> tuple[bool, str]:
     """Whether the file computes a layer in integers, and how it does."""
-    lowering = compiled.plan.lowerings.get(place.layer)
+    lowering = plan.lowerings.get(place.layer)
     if lowering is not None:
         return lowering in INT8_LOWERINGS, lowering
     return file.reads_codes(place.layer), place.operator

@@ -78,13 +78,18 @@ class FloatNetwork:
         shown = expose(self.model, names).SerializeToString()
         self._runtime = RuntimeModel(shown, threads)
 
+    @property
+    def batch_size(self) -> int:
+        """How many images it runs at a time."""
+        return self._runtime.fixed_batch_size or 1
+
     def run(self, arrays: Sequence[NDArray[Any]]) -> Iterator[Mapping[str, NDArray[Any]]]:
         """Yield the values by name for one batch after another, each as small as the model takes.
 
         Args:
-            arrays: ``(N, ...)`` for each input of the network.
+            arrays: ``(N, ...)`` for each input of the network, N a multiple of ``batch_size``.
         """
-        size = self._runtime.fixed_batch_size or 1
+        size = self.batch_size
         names = [one.name for one in self._runtime.inputs]
         for start in range(0, len(arrays[0]), size):
             batch = [array[start : start + size] for array in arrays]

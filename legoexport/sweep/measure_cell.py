@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from legoexport.compile.stages import CompileOptions
-from legoexport.deliver.convert import convert_dense_twin, convert_module, example_input
+from legoexport.deliver.convert import convert_module, example_input
+from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.host import atomic
 from legoexport.inspect.inventory_torch import summarize_module
 from legoexport.measure.run import bench

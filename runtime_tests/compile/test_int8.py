@@ -17,7 +17,8 @@ from torch import nn
 
 from legoexport.cli import group
 from legoexport.compile.stages import CompileOptions
-from legoexport.deliver.convert import Conversion, convert_dense_twin, convert_module
+from legoexport.deliver.convert import Conversion, convert_module
+from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build

@@ -19,7 +19,8 @@ from torch import nn
 from legoexport.cli import group
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver import invariants
-from legoexport.deliver.convert import Conversion, convert_dense_twin, convert_module
+from legoexport.deliver.convert import Conversion, convert_module
+from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.errors import InvariantBroken, UsageError
 from legoexport.inspect.inventory_onnx import summarize_model
 from legoexport.lego.storage import STORES, Store

@@ -23,9 +23,10 @@ SITES = [Site(f"features.{i}", random_frozen(np.random.default_rng(i)), (8, 8)) 
 @given(
     st.dictionaries(st.text(min_size=1), st.sampled_from(list(LOWERINGS))),
     st.sampled_from(get_args(Sums)),
+    st.none() | st.floats(0, allow_nan=False, allow_infinity=False),
 )
-def test_round_trip(lowerings: dict[str, str], sums: Sums) -> None:
-    plan = Plan(lowerings, sums)
+def test_round_trip(lowerings: dict[str, str], sums: Sums, max_drop_points: float | None) -> None:
+    plan = Plan(lowerings, sums, max_drop_points=max_drop_points)
     assert Plan.from_json(plan.to_json(), source="memory") == plan
 
 
@@ -61,6 +62,13 @@ def test_a_plan_from_before_there_was_a_choice_sums_by_blocks() -> None:
     plan = Plan.from_json(text, source="plan.json")
     assert plan == Plan({"fc": "grouped"}, "by blocks")
     assert plan.to_json() == text
+
+
+@pytest.mark.parametrize("limit", ["-1", "NaN", "Infinity", '"0.5"', "true", "[]"])
+def test_a_limit_is_a_number_of_points(limit: str) -> None:
+    text = f'{{"version": 1, "lowerings": {{}}, "max_drop_points": {limit}}}'
+    with pytest.raises(UsageError, match=r"plan\.json: max_drop_points(.|\n)*from 0 on"):
+        Plan.from_json(text, source="plan.json")
 
 
 def test_unknown_sums_are_refused() -> None:

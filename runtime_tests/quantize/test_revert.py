@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legoexport.compile.pipeline import choose_plan, lower
-from legoexport.errors import CheckFailed
+from legoexport.errors import CheckFailed, UsageError
 from legoexport.lego.names import belongs_to
 from legoexport.parity.inputs import InputSet
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import preferred_plan
 from legoexport.quantize.cost import LayerCost, layer_costs
-from legoexport.quantize.revert import Reverted, in_float, revert_until
+from legoexport.quantize.revert import Held, in_float, revert_until
 from legoexport.quantize.scores_cost import TrainedScores
 from runtime_tests.quantize.int8_definitions import CLASSIFIER, LEGO, STEM
 from runtime_tests.quantize.int8_network import Int8Network, small_int8
@@ -49,9 +49,7 @@ def with_maps_plan(network: Int8Network) -> Plan:
     return Plan({site.layer: "int8_per_fragment" for site in network.prepared.sites})
 
 
-def reverted(
-    network: Int8Network, scores: TrainedScores, max_drop_points: float
-) -> tuple[Plan, tuple[Reverted, ...]]:
+def reverted(network: Int8Network, scores: TrainedScores, max_drop_points: float) -> Held:
     plan = with_maps_plan(network)
     layers = layer_costs(network.trained, lower(network.prepared, plan), [network.images])
     return revert_until(network.prepared, plan, layers, scores.drop_points, max_drop_points)
@@ -65,7 +63,8 @@ def in_float_of(plan: Plan) -> set[str]:
 def test_a_network_that_is_accurate_keeps_its_plan(
     network: Int8Network, scores: TrainedScores
 ) -> None:
-    assert reverted(network, scores, 0.0) == (with_maps_plan(network), ())
+    plan = replace(with_maps_plan(network), max_drop_points=0.0)
+    assert reverted(network, scores, 0.0) == Held(plan, 0.0, 0.0, ())
 
 
 def test_an_awful_lego_layer_goes_alone(network: Int8Network, scores: TrainedScores) -> None:
@@ -74,8 +73,12 @@ def test_an_awful_lego_layer_goes_alone(network: Int8Network, scores: TrainedSco
         awful.lowered(with_maps_plan(awful)).model.SerializeToString(deterministic=True)
     )
     assert before > 0
-    assert reverted(awful, scores, before) == (with_maps_plan(awful), ())
-    plan, (one,) = reverted(awful, scores, 0.0)
+    kept = reverted(awful, scores, before)
+    assert kept.plan == replace(with_maps_plan(awful), max_drop_points=before)
+    assert (kept.reverted, kept.drop_points) == ((), before)
+    held = reverted(awful, scores, 0.0)
+    plan, (one,) = held.plan, held.reverted
+    assert (held.first_drop_points, held.drop_points) == (before, 0.0)
     assert (one.layer, one.drop_points) == ("second", 0.0)
     assert in_float_of(plan) == {"second"}
     options = awful.prepared.options
@@ -94,7 +97,8 @@ def test_an_awful_dense_layer_goes_alone(network: Int8Network, scores: TrainedSc
         return GOOD_DB - ratio
 
     rows = layer_costs(awful.trained, awful.lowered(with_maps_plan(awful)), [awful.images])
-    plan, (one,) = revert_until(awful.prepared, with_maps_plan(awful), rows, missing_db, 0.0)
+    held = revert_until(awful.prepared, with_maps_plan(awful), rows, missing_db, 0.0)
+    plan, (one,) = held.plan, held.reverted
     assert (one.layer, one.module) == (STEM, "stem_norm")
     assert (dict(plan.lowerings), plan.floats) == (dict(with_maps_plan(awful).lowerings), (STEM,))
 
@@ -117,18 +121,35 @@ def test_the_most_sensitive_layer_goes_first(network: Int8Network) -> None:
     already_float = replace(rows[1], computes="fp32")
     given_rows = [unchanged, already_float, *rows[2:]]
     drops = iter([4.0, 3.0, 2.0, 1.0])
-    plan, steps = revert_until(
+    held = revert_until(
         network.prepared, choose_plan(network.prepared), given_rows, lambda _: next(drops), 1.0
     )
     expected = sorted(rows[2:], key=_both)
-    assert [one.layer for one in steps] == [row.layer for row in expected]
-    assert [one.drop_points for one in steps] == [3.0, 2.0, 1.0]
-    assert in_float_of(plan) == {row.layer for row in expected}
+    assert [one.layer for one in held.reverted] == [row.layer for row in expected]
+    assert [one.drop_points for one in held.reverted] == [3.0, 2.0, 1.0]
+    assert (held.first_drop_points, held.drop_points) == (4.0, 1.0)
+    assert in_float_of(held.plan) == {row.layer for row in expected}
 
 
 def _both(row: LayerCost) -> float:
     assert row.sqnr_both_db is not None
     return row.sqnr_both_db
+
+
+def test_a_lowering_in_integers_that_a_target_prefers_is_none_to_go_back_to(
+    network: Int8Network,
+) -> None:
+    options = network.prepared.options
+    lowerings = ("int8_grouped", *options.target.lowerings)
+    preferring = replace(options.target, lowerings=lowerings, choice="order")
+    prepared = replace(network.prepared, options=replace(options, target=preferring))
+    assert in_float_of(in_float(prepared, choose_plan(prepared), ["second"])) == {"second"}
+
+
+def test_floats_of_a_plan_that_are_no_nodes_are_named(network: Int8Network) -> None:
+    plan = replace(choose_plan(network.prepared), floats=(STEM, "stemm"))
+    with pytest.raises(UsageError, match="stemm"):
+        lower(network.prepared, plan)
 
 
 def test_a_plan_that_was_saved_keeps_its_floats(network: Int8Network) -> None:

@@ -16,7 +16,8 @@ from onnx import numpy_helper
 from legoexport.cli import main
 from legoexport.commands import verify
 from legoexport.compile.stages import CompileOptions
-from legoexport.deliver.convert import convert_dense_twin, convert_module
+from legoexport.deliver.convert import convert_module
+from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.runtimes import MODULES, Feed, Replay
