@@ -86,7 +86,9 @@ def held_file() -> Conversion:
 def right_count(conversion: Conversion) -> int:
     assert conversion.int8_cost is not None
     (scores,) = conversion.int8_cost.scores
-    return next(one.right_count for one in scores.files if one.file == "this file")
+    (found,) = [one.right_count for one in scores.files if one.file == "this file"]
+    assert found is not None
+    return found
 
 
 def in_float(plan: Plan) -> set[str]:
