@@ -15,6 +15,7 @@ from legoexport.commands.picture_options import (
     picture_normalization,
     picture_options,
 )
+from legoexport.commands.verify_view import print_verification, print_where
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.report import print_json, print_table, print_text, step_progress
 from legoexport.ort.session import RuntimeModel
@@ -29,7 +30,6 @@ from legoexport.parity.single import check_single
 from legoexport.runtimes import HERE, MODULES, find_runtimes
 from legoexport.runtimes.base import Feed, Replay, Runtime
 from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
-from legoexport.runtimes.view import PLACEMENT_COLUMNS, convolutions_line, placement_rows
 
 if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
@@ -94,9 +94,9 @@ def command(
 ) -> None:
     """Check that MODEL computes what CHECKPOINT computes, as a whole and layer by layer.
 
-    With --runtime the outputs come from another runtime; layers are always checked here. arm64
-    stands for arm64:cortex-a72, arm64:neoverse-n1 and arm64:max, which has SME. Each is emulated
-    with qemu. On an arm64 machine, arm64 is that machine.
+    With --runtime the outputs come from another runtime; layers are always checked here, and those
+    of a file in int8 there too. arm64 stands for arm64:cortex-a72, arm64:neoverse-n1 and arm64:max,
+    which has SME. Each is emulated with qemu. On an arm64 machine, arm64 is that machine.
 
     The exit code is 0 if they agree, 1 if they do not (the layer and the pass at fault are named),
     and 2 if the check could not be made.
@@ -115,7 +115,7 @@ def command(
         check_vacant(save_bundle)
     load = partial(load_checkpoint, path, arch, settings, factory)
     found = _verify(load, input_size, model_path, data, threads, save_bundle, elsewhere)
-    _print(found, per_layer=per_layer, as_json=as_json)
+    print_verification(found, per_layer=per_layer, as_json=as_json)
     if not found.passed:
         raise ParityFailed("\n".join(["the model fails its check", *found.diagnosis]))
 
@@ -171,25 +171,6 @@ def _real_images(data: Path | None, checkpoint: Checkpoint, opened: OpenedModel)
     return read_inputs(data, model.input_shape, model.fixed_batch_size, normalization)
 
 
-def _print(found: Verification, *, per_layer: bool, as_json: bool) -> None:
-    if as_json:
-        print_json(found.to_json())
-        return
-    rows = view.agreement_rows(found.agreements)
-    print_table("Outputs against PyTorch float64", view.AGREEMENT_COLUMNS, rows)
-    if found.layers and (per_layer or not found.passed):
-        print_table("Lego layers", view.LAYER_COLUMNS, view.layer_rows(found.layers))
-    if found.agreement.accuracy:
-        print_text(str(found.agreement.accuracy))
-    if found.layers:
-        print_text(view.layers_line(found.layers))
-    print_text(str(found.exact))
-    for note in found.notes:
-        print_text(f"note: {note}")
-    _print_where(found.replays)
-    print_text(str(found.agreement))
-
-
 def _replay(
     bundle: Path,
     model_bytes: bytes,
@@ -208,7 +189,7 @@ def _replay(
     else:
         rows = view.agreement_rows(agreements)
         print_table("Outputs against the bundle", view.AGREEMENT_COLUMNS, rows)
-        _print_where(replays)
+        print_where(replays)
         print_text(str(whole))
     if not whole.passed:
         raise ParityFailed("the model does not give the golden outputs of the bundle")
@@ -230,14 +211,6 @@ def _run_bundle(
         for one in replays
     ]
     return by_set_and_runtime(elsewhere, judged), replays
-
-
-def _print_where(replays: Sequence[Replay]) -> None:
-    for replay in replays:
-        if replay.placement:
-            print_table("Where it ran", PLACEMENT_COLUMNS, placement_rows(replay.placement))
-            print_text(convolutions_line(replay.placement))
-        print_text(f"outputs of {replay.runtime}")
 
 
 def _read(path: Path) -> bytes:

@@ -15,8 +15,8 @@ from legoexport.errors import ParityFailed
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.integer.check import IntegerAgreement
-from legoexport.parity.integer.verdict import integer_store
 from legoexport.parity.integer.walk import first_wrong, walk_integers
+from legoexport.parity.integer.walk_file import integer_store
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.judge_outputs import check_model
 from legoexport.parity.reference import ReferenceNetwork

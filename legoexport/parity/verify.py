@@ -9,7 +9,7 @@ pass, by ``diagnosis``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,85 +20,38 @@ from torch import nn
 from legoexport.compile.freeze import FrozenNetwork, freeze
 from legoexport.compile.stages import Stage
 from legoexport.compile.stamp import read_stamp
-from legoexport.errors import LegoExportError, ParityFailed, UsageError
+from legoexport.errors import LegoExportError, ParityFailed
 from legoexport.host.progress import Progress
 from legoexport.lego.frozen import FrozenLego
-from legoexport.parity.agreement import Agreement
 from legoexport.parity.diagnosis import diagnose
-from legoexport.parity.exact import NOT_COMPARED, ExactCheck, check_exactly
+from legoexport.parity.exact import ExactCheck, check_exactly
 from legoexport.parity.expectation import (
     EmittedLayer,
     ExpectedLayer,
     emitted_layers,
     expected_layers,
 )
-from legoexport.parity.golden import GoldenSet
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.integer.verdict import INTEGERS_NOTE, measure_outputs, prove_layers
+from legoexport.parity.integer.verdict import judge_integers
 from legoexport.parity.integer.walk import frozen_layers
-from legoexport.parity.judge import combine
-from legoexport.parity.layer_check import LayerAgreement
+from legoexport.parity.integer.walk_file import IntegerGraph
 from legoexport.parity.opened import OpenedModel, open_model
 from legoexport.parity.pair import ModelPair, pair_up
 from legoexport.parity.single import check_single
+from legoexport.parity.verification import Verification
 from legoexport.parity.walk import walk
-from legoexport.runtimes.base import Feed, Replay, Runtime
-from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
+from legoexport.runtimes.base import Feed, Runtime
+from legoexport.runtimes.each import by_set_and_runtime, run_each
 
 if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
+
+__all__ = ["NO_LAYERS_NOTE", "Verification", "verify", "verify_opened"]
 
 
 # What no pass has seen, and the Lego layers as they are lowered.
 EMITTED, FOLDED = "emit", "drop_unused_pairs"
 NO_LAYERS_NOTE = "no legoexport metadata in the model: judged as a whole, layers cannot be walked"
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The verdict.
-
-    Attributes:
-        agreements: Parity on each set of inputs, by its name.
-        layers: One for each Lego layer in the order of the graph.
-        notes: Remarks that hold whether the check passed or not.
-        diagnosis: What is wrong and where it came from; empty if all is well.
-        exact: How the file differs from the one that the network gives when it is converted again.
-        replays: What other runtimes computed, if they gave the outputs that were judged.
-        golden: What ``bundle.save_bundle`` needs so that the check can be repeated without PyTorch.
-    """
-
-    agreements: Mapping[str, Agreement]
-    layers: tuple[LayerAgreement, ...]
-    notes: tuple[str, ...]
-    diagnosis: tuple[str, ...]
-    exact: ExactCheck = NOT_COMPARED
-    replays: tuple[Replay, ...] = ()
-    golden: tuple[GoldenSet, ...] = field(default=(), repr=False, compare=False)
-
-    @property
-    def agreement(self) -> Agreement:
-        """Parity over all sets of inputs."""
-        return combine(self.agreements)
-
-    @property
-    def passed(self) -> bool:
-        """Whether all numbers are within their limits, and the file is what the network gives."""
-        numbers_passed = self.agreement.passed and all(layer.passed for layer in self.layers)
-        return numbers_passed and self.exact.passed
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the verdict and all that it rests on as JSON values."""
-        return {
-            "passed": self.passed,
-            "agreement": self.agreement.to_json(),
-            "sets": {name: one.to_json() for name, one in self.agreements.items()},
-            "layers": [layer.to_json() for layer in self.layers],
-            "exact": self.exact.to_json(),
-            "notes": list(self.notes),
-            "diagnosis": list(self.diagnosis),
-            **replays_json(self.replays),
-        }
 
 
 def verify(
@@ -121,7 +74,7 @@ def verify(
         threads: Threads of ONNX Runtime.
         progress: Called with each step before it starts.
         elsewhere: Runtimes whose outputs are judged; if empty, ONNX Runtime in this process. The
-            layers are always walked in this process.
+            layers are always walked in this process, and those of a file in int8 there too.
 
     Raises:
         UsageError: The model does not load, its metadata is damaged, ``data`` does not fit, model
@@ -197,7 +150,8 @@ def _judge(
 ) -> Verification:
     opened = pair.opened
     if again is not None and opened.facts.precision == "int8":
-        return _judge_integers(pair, again, progress, elsewhere)
+        graph = IntegerGraph(opened.model, again.tables, again.folded)
+        return judge_integers(pair, graph, again.exact, progress, elsewhere)
     progress("judging the outputs")
     feeds = [Feed(one.images, one.batch_size) for one in pair.inputs] if elsewhere else []
     replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
@@ -226,21 +180,3 @@ def _judge(
         exact=again.exact,
     )
     return replace(found, diagnosis=causes)
-
-
-def _judge_integers(
-    pair: ModelPair, again: _Again, progress: Progress, elsewhere: Sequence[Runtime]
-) -> Verification:
-    if elsewhere:
-        raise UsageError(
-            "a file that computes in int8 is judged by ONNX Runtime in this process only",
-            received=", ".join(one.name for one in elsewhere),
-            next_step="leave --runtime out",
-        )
-    progress("measuring the outputs")
-    agreements = measure_outputs(pair)
-    progress("walking the layers")
-    layers, causes = prove_layers(pair, again.tables, again.folded)
-    notes = tuple(note for note in (INTEGERS_NOTE, pair.store_note, pair.checkpoint_note) if note)
-    found = (*causes, *again.exact.lines)
-    return Verification(agreements, layers, notes, found, exact=again.exact)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from legoexport.parity.agreement import Agreement
 
 if TYPE_CHECKING:
+    from legoexport.parity.integer.elsewhere import IntegersElsewhere
     from legoexport.parity.layer_check import LayerAgreement
 
 AGREEMENT_COLUMNS = (
@@ -21,6 +22,7 @@ AGREEMENT_COLUMNS = (
     "top-1 equal",
     "verdict",
 )
+INTEGER_COLUMNS = ("layer", "lowering", "integers", "ties", "differ", "by steps", "verdict")
 LAYER_COLUMNS = ("layer", "lowering", "relative error", "of its limit", "channel", "verdict")
 
 
@@ -54,6 +56,22 @@ def layer_rows(layers: Sequence[LayerAgreement]) -> list[tuple[object, ...]]:
             verdict(passed=one.passed),
         )
         for one in layers
+    ]
+
+
+def integer_rows(one: IntegersElsewhere) -> list[tuple[object, ...]]:
+    """One row for each layer of a file in int8 on another runtime."""
+    return [
+        (
+            layer.layer,
+            layer.lowering,
+            layer.values_count,
+            layer.ties_count,
+            layer.wrong_count,
+            layer.largest_excess_steps,
+            verdict(passed=layer.within(one.allowed_steps)),
+        )
+        for layer in one.walked.layers
     ]
 
 

@@ -6,8 +6,8 @@ another machine. A runtime takes the bytes of a file and images, and gives back 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from legoexport.errors import CheckFailed, UsageError
 
 IMAGE_RANK = 4
+# Outputs by their names, ``(N, ...)``.
+Values = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,36 @@ class Replay:
         runtime: The runtime in words, with its version, for reports.
         rounding_growth: Factor on the limit: how much more its order of summation may lose than
             sums in blocks, as PyTorch and ONNX Runtime's own kernels compute them.
+        values: Every output of the model by its name, for each feed, ``(N, ...)`` of any type:
+            what a graph gives that exposes more than its result.
     """
 
     outputs: tuple[NDArray[np.float32], ...]
     placement: tuple[PlacedNode, ...]
     runtime: str
     rounding_growth: float = 1.0
+    values: tuple[Values, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        values: Sequence[Values],
+        feeds: Sequence[Feed],
+        placement: tuple[PlacedNode, ...],
+        runtime: str,
+        rounding_growth: float = 1.0,
+    ) -> Replay:
+        """Return what a runtime gave for each feed, the model's first output first.
+
+        Raises:
+            CheckFailed: That output is not float32, or not one for each image.
+        """
+        outputs = tuple(map(_first_output, values, feeds))
+        return cls(outputs, placement, runtime, rounding_growth, tuple(values))
+
+    def without_last(self) -> Replay:
+        """Return the same without what the last feed gave."""
+        return replace(self, outputs=self.outputs[:-1], values=self.values[:-1])
 
     def to_json(self) -> dict[str, Any]:
         """Return the runtime, and the nodes where they ran, without the outputs."""
@@ -136,17 +162,17 @@ class Timed(Protocol):
         """
 
 
-def join_batches(parts: Sequence[NDArray[Any]], feed: Feed) -> NDArray[np.float32]:
-    """Join the outputs of the runs of a feed.
+def join_values(batches: Sequence[Values]) -> Values:
+    """Join what the runs of a feed gave, output by output."""
+    return {name: np.concatenate([one[name] for one in batches]) for name in batches[0]}
 
-    Raises:
-        CheckFailed: They are not float32, or not one for each image.
-    """
-    joined = np.concatenate(parts)
-    if joined.dtype != np.float32 or len(joined) != len(feed.images):
+
+def _first_output(values: Values, feed: Feed) -> NDArray[np.float32]:
+    first = next(iter(values.values()))
+    if first.dtype != np.float32 or len(first) != len(feed.images):
         raise CheckFailed(
             "the runtime gave something else than a float32 output for each image",
-            received=f"{joined.dtype} {joined.shape}",
+            received=f"{first.dtype} {first.shape}",
             legal=f"float32 ({len(feed.images)}, ...)",
         )
-    return joined
+    return first

@@ -9,7 +9,7 @@ import onnxruntime
 
 from legoexport.ort.session import RuntimeModel
 from legoexport.runtimes import refuse_variant
-from legoexport.runtimes.base import Feed, Replay, join_batches
+from legoexport.runtimes.base import Feed, Replay
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,8 @@ class CpuRuntime:
     def run(self, model_bytes: bytes, feeds: Sequence[Feed]) -> Replay:
         """Run the model on every feed, as ``Runtime.run`` says; placement is left out."""
         model = RuntimeModel(model_bytes, self.threads)
-        outputs = [
-            join_batches([model.run(batch, len(batch)) for batch in feed.batches], feed)
-            for feed in feeds
-        ]
-        return Replay(tuple(outputs), (), f"onnxruntime {onnxruntime.__version__}, CPU")
+        values = [model.run_all((feed.images,), feed.batch_size) for feed in feeds]
+        return Replay.of(values, feeds, (), f"onnxruntime {onnxruntime.__version__}, CPU")
 
 
 def make(variant: str | None, threads: int) -> CpuRuntime:

@@ -35,6 +35,7 @@ RIGHT = IntegerAgreement(
     wrong_count=0,
     largest_step_difference=2,
     first_wrong_channel=None,
+    largest_excess_steps=0,
 )
 
 

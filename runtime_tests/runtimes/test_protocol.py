@@ -8,7 +8,7 @@ import pytest
 from legoexport.errors import CheckFailed, UsageError
 from legoexport.ort.session import RuntimeModel
 from legoexport.runtimes import MODULES, Feed, PlacedNode, find_runtime, find_runtimes
-from legoexport.runtimes.base import Timed, join_batches
+from legoexport.runtimes.base import Replay, Timed, join_values
 from legoexport.runtimes.view import convolutions_line, placement_rows
 from runtime_tests.parity.networks import INPUT_SHAPE, converted
 
@@ -70,11 +70,15 @@ def test_what_no_model_takes_is_no_feed(images: np.ndarray, batch_size: int) -> 
 
 
 def test_an_output_short_of_an_image_is_noticed() -> None:
-    part = np.zeros((1, 7), np.float32)
-    assert join_batches([part] * 5, Feed(IMAGES, 1)).shape == (5, 7)
+    part, feeds = np.zeros((1, 7), np.float32), [Feed(IMAGES, 1)]
+    whole = join_values([{"scores": part, "integers": part.astype(np.int8)}] * 5)
+    replay = Replay.of([whole], feeds, (), "a runtime")
+    assert replay.outputs[0].shape == (5, 7)
+    assert replay.values[0]["integers"].dtype == np.int8
     for parts in ([part] * 4, [part.astype(np.float64)] * 5):
+        short = join_values([{"scores": one} for one in parts])
         with pytest.raises(CheckFailed, match="for each image"):
-            join_batches(parts, Feed(IMAGES, 1))
+            Replay.of([short], feeds, (), "a runtime")
 
 
 def test_the_convolutions_in_a_sentence() -> None:

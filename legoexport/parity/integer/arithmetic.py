@@ -122,8 +122,13 @@ class Accepted:
 
     def is_wrong(self, actual: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether each entry of ``actual`` is none of the right ones."""
+        return self.excess(actual) > 0
+
+    def excess(self, actual: NDArray[Any]) -> Integers:
+        """How many steps each entry of ``actual`` is away from the right ones."""
         integers = actual.astype(np.int64)
-        return (integers < self.low) | (integers > self.high)
+        beyond: Integers = np.maximum(np.maximum(self.low - integers, integers - self.high), 0)
+        return beyond
 
 
 def settle(steps: Reals, doubt: Reals, affine: Affine) -> Accepted:

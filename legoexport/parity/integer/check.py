@@ -27,6 +27,7 @@ class IntegerAgreement:
         largest_step_difference: Largest distance from exact arithmetic, in steps of the output's
             scale.
         first_wrong_channel: The first channel with a wrong integer; None if there is none.
+        largest_excess_steps: Largest distance from a right integer, in those steps; 0 if all are.
     """
 
     layer: str
@@ -37,11 +38,16 @@ class IntegerAgreement:
     wrong_count: int
     largest_step_difference: int
     first_wrong_channel: int | None
+    largest_excess_steps: int
 
     @property
     def passed(self) -> bool:
         """Whether every integer is a right one."""
         return self.wrong_count == 0
+
+    def within(self, steps: int) -> bool:
+        """Whether every integer is at most so many steps away from a right one."""
+        return self.largest_excess_steps <= steps
 
     def to_json(self) -> dict[str, Any]:
         """Return every field and the verdict as JSON values."""
@@ -70,4 +76,5 @@ def compare(
         wrong_count=int(wrong.sum()),
         largest_step_difference=int(difference.max()),
         first_wrong_channel=int(channels[0]) if len(channels) else None,
+        largest_excess_steps=int(expected.excess(actual).max()),
     )

@@ -7,23 +7,26 @@ comparison with the file that its checkpoint and its scales give.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-import onnx
+import numpy as np
+from numpy.typing import NDArray
 
-from legoexport.errors import UsageError
-from legoexport.lego.file_facts import read_facts
-from legoexport.lego.frozen import FrozenLego
+from legoexport.host.progress import Progress
 from legoexport.lego.scales import LIMITS
-from legoexport.lego.storage import IntegerStore
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
+from legoexport.parity.exact import ExactCheck
 from legoexport.parity.integer.check import IntegerAgreement
-from legoexport.parity.integer.dense_walk import walk_between
-from legoexport.parity.integer.walk import first_wrong, walk_integers
+from legoexport.parity.integer.elsewhere import run_elsewhere
+from legoexport.parity.integer.walk import run_exposed
+from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.pair import ModelPair
+from legoexport.parity.verification import Verification
+from legoexport.runtimes.base import Replay, Runtime
+from legoexport.runtimes.each import by_set_and_runtime
 
 INTEGERS_NOTE = (
     "the file computes in int8: its layers are proved integer by integer, and its outputs are"
@@ -31,58 +34,78 @@ INTEGERS_NOTE = (
 )
 
 
-def measure_outputs(pair: ModelPair) -> dict[str, Agreement]:
-    """Measure the first output on each set, without integer kernels, which may overflow here."""
-    runtime = RuntimeModel(pair.opened.model_bytes, pair.opened.threads, integer_kernels=False)
-    agreements = {}
-    for inputs, reference in zip(pair.inputs, pair.references, strict=True):
-        actual = next(iter(runtime.run_all(inputs.arrays, inputs.batch_size).values()))
-        agreements[inputs.name] = measure_freely(reference.outputs[0].float64, actual)
-    return agreements
-
-
-def prove_layers(
-    pair: ModelPair, layers: Mapping[str, FrozenLego], unrounded: onnx.ModelProto | None
-) -> tuple[tuple[LayerAgreement, ...], tuple[str, ...]]:
-    """Walk the layers, on the last set of inputs, which holds real images if there are any.
+def judge_integers(
+    pair: ModelPair,
+    graph: IntegerGraph,
+    exact: ExactCheck,
+    progress: Progress,
+    elsewhere: Sequence[Runtime],
+) -> Verification:
+    """Prove every layer here and on each runtime elsewhere, and measure the outputs.
 
     Args:
         pair: The file and its network.
-        layers: Its Lego layers before they are lowered, from the checkpoint.
-        unrounded: The network before anything in it became an integer; None if it does not compile.
-
-    Returns:
-        An entry for each Lego layer and for all else that gives a wrong integer, and a sentence on
-        the first Lego layer and the first other node that does.
-    """
-    opened, images = pair.opened, pair.inputs[-1].images
-    store = integer_store(opened.model)
-    found = walk_integers(opened.model, layers, store, images, opened.threads)
-    between = (
-        ()
-        if unrounded is None
-        else walk_between(opened.model, unrounded, store, images, opened.threads)
-    )
-    wrong = [one for one in (first_wrong(found), first_wrong(between)) if one is not None]
-    rows = (*found, *(one for one in between if not one.passed))
-    causes = tuple(f"first at fault: {one}" for one in wrong)
-    return tuple(map(layer_agreement, rows)), causes
-
-
-def integer_store(model: onnx.ModelProto) -> IntegerStore:
-    """Return how large the codes of a file are.
+        graph: The file and what its checkpoint makes of it.
+        exact: How it differs from what the checkpoint gives.
+        progress: Called with each step before it starts.
+        elsewhere: Runtimes whose outputs are measured; if empty, ONNX Runtime in this process.
 
     Raises:
-        UsageError: It says that it holds no codes.
+        UsageError: A runtime is not installed, or does not take the model.
+        CheckFailed: A runtime stops, or its integers are not those of the network.
     """
-    store = read_facts(model).store
-    if store not in ("int8", "int7"):
-        raise UsageError(
-            "legoexport.store in the model's metadata is damaged",
-            received=store,
-            legal="int8 or int7 in a file that computes in int8",
-        )
-    return store
+    progress("measuring the outputs")
+    replays, found = (
+        run_elsewhere(pair.opened, graph, pair.inputs, elsewhere, progress)
+        if elsewhere
+        else ((), ())
+    )
+    agreements = _measure(pair, elsewhere, replays)
+    progress("walking the layers")
+    walked = _walk_here(pair, graph)
+    causes = [*walked.causes(0), *(cause for one in found for cause in one.causes)]
+    notes = tuple(note for note in (INTEGERS_NOTE, pair.store_note, pair.checkpoint_note) if note)
+    return Verification(
+        agreements,
+        _rows(walked),
+        notes,
+        (*causes, *exact.lines),
+        exact=exact,
+        replays=replays,
+        elsewhere=found,
+    )
+
+
+def _measure(
+    pair: ModelPair, elsewhere: Sequence[Runtime], replays: Sequence[Replay]
+) -> dict[str, Agreement]:
+    """Measure the first output on each set, without integer kernels where these overflow here."""
+    if replays:
+        return by_set_and_runtime(elsewhere, [_measured(pair, one.outputs) for one in replays])
+    runtime = RuntimeModel(pair.opened.model_bytes, pair.opened.threads, integer_kernels=False)
+    runs = [runtime.run_all(one.arrays, one.batch_size) for one in pair.inputs]
+    return _measured(pair, [next(iter(one.values())) for one in runs])
+
+
+def _measured(pair: ModelPair, outputs: Sequence[NDArray[np.float32]]) -> dict[str, Agreement]:
+    """Compare the outputs of each set with PyTorch's."""
+    return {
+        inputs.name: measure_freely(reference.outputs[0].float64, actual)
+        for inputs, reference, actual in zip(pair.inputs, pair.references, outputs, strict=True)
+    }
+
+
+def _walk_here(pair: ModelPair, graph: IntegerGraph) -> Walked:
+    """Walk the layers, on the last set of inputs, which holds real images if there are any."""
+    walk, images = FileWalk(graph), pair.inputs[-1].images
+    values = run_exposed(graph.model, walk.names, walk.kernels, images, pair.opened.threads)
+    return walk.check(values)
+
+
+def _rows(walked: Walked) -> tuple[LayerAgreement, ...]:
+    """Return an entry for each Lego layer, and for all else that gives a wrong integer."""
+    wrong = (one for one in walked.between if not one.passed)
+    return tuple(map(layer_agreement, (*walked.lego, *wrong)))
 
 
 def layer_agreement(one: IntegerAgreement) -> LayerAgreement:

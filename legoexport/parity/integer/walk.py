@@ -43,7 +43,7 @@ def walk_integers(
     images: NDArray[np.float32],
     threads: int = 1,
 ) -> tuple[IntegerAgreement, ...]:
-    """Check the Lego layers that compute in integers, in the order of the graph.
+    """Run a file and check its Lego layers that compute in integers, in the order of the graph.
 
     Args:
         model: The converted file.
@@ -55,20 +55,59 @@ def walk_integers(
     Raises:
         CheckFailed: The integers that enter or leave a layer are not in the file.
     """
-    records = [one for one in read_layers(model) or () if one.lowering in INT8_LOWERINGS]
-    leaving = {one.layer: _integers_after(model.graph, one) for one in records}
-    names = [*(one.input for one in records), *leaving.values()]
     scales = read_scales(model)
-    values = run_exposed(model, names, exact_kernels(scales, store), images, threads)
-    return tuple(
-        _check(
-            one,
-            _layer(one, layers[one.layer], scales, int(LARGEST_CODE[store])),
-            (values[one.input], values[leaving[one.layer]]),
-            affine_of(scales, leaving[one.layer]),
-        )
-        for one in records
-    )
+    walk = LegoWalk(model, layers, scales, int(LARGEST_CODE[store]))
+    return walk.check(run_exposed(model, walk.names, exact_kernels(scales, store), images, threads))
+
+
+class LegoWalk:
+    """The Lego layers of a file that compute in integers.
+
+    Args:
+        model: The converted file.
+        layers: What its layers are before they are lowered, from the checkpoint.
+        scales: The integers of its activations.
+        largest_code: The largest integer of a weight.
+
+    Raises:
+        CheckFailed: The integers that leave a layer are not in the file.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        layers: Mapping[str, FrozenLego],
+        scales: Scales,
+        largest_code: int,
+    ) -> None:
+        records = [one for one in read_layers(model) or () if one.lowering in INT8_LOWERINGS]
+        self._leaving = {one: _integers_after(model.graph, one) for one in records}
+        self._layers = layers
+        self.scales, self.largest_code = scales, largest_code
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values that are needed of a run, and that ``check`` takes."""
+        return (*(one.input for one in self._leaving), *self._leaving.values())
+
+    def check(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
+        """Compare what each layer gave in one run with what it should.
+
+        Args:
+            values: Inputs and exposed values of that run, ``(N, ...)``, by name.
+
+        Raises:
+            CheckFailed: The integers that enter a layer are not in the file.
+        """
+        return tuple(self._check(one, name, values) for one, name in self._leaving.items())
+
+    def _check(
+        self, record: LayerRecord, leaving: str, values: Mapping[str, NDArray[Any]]
+    ) -> IntegerAgreement:
+        frozen = self._layers[record.layer]
+        layer = _layer(record, frozen, self.scales, self.largest_code)
+        expected = layer.expected(values[record.input], affine_of(self.scales, leaving))
+        return compare(record.layer, record.lowering, expected, values[leaving])
 
 
 def run_exposed(
@@ -89,9 +128,14 @@ def run_exposed(
     """
     exposed = expose(model, names).SerializeToString()
     runtime = RuntimeModel(exposed, threads, exact_integers=kernels)
-    size = runtime.fixed_batch_size or min(IMAGES_COUNT, len(images))
-    batch = np.resize(images[:size], (size, *images.shape[1:]))
-    return {runtime.inputs[0].name: batch, **runtime.run_all((batch,), size)}
+    batch = walked_images(images, runtime.fixed_batch_size)
+    return {runtime.inputs[0].name: batch, **runtime.run_all((batch,), len(batch))}
+
+
+def walked_images(images: NDArray[np.float32], fixed_batch_size: int | None) -> NDArray[np.float32]:
+    """Return the few of ``images (N, c, h, w)`` that go through a file, as one batch of it."""
+    size = fixed_batch_size or min(IMAGES_COUNT, len(images))
+    return np.resize(images[:size], (size, *images.shape[1:]))
 
 
 def exact_kernels(scales: Scales, store: IntegerStore) -> ActivationType | None:
@@ -105,16 +149,6 @@ def exact_kernels(scales: Scales, store: IntegerStore) -> ActivationType | None:
 def first_wrong(agreements: tuple[IntegerAgreement, ...]) -> IntegerAgreement | None:
     """Return the first layer of the graph that gives a wrong integer, if there is one."""
     return next((one for one in agreements if not one.passed), None)
-
-
-def _check(
-    record: LayerRecord,
-    layer: IntegerLego,
-    run: tuple[NDArray[np.generic], NDArray[np.generic]],
-    y: Affine,
-) -> IntegerAgreement:
-    entered, left = run
-    return compare(record.layer, record.lowering, layer.expected(entered, y), left)
 
 
 def _layer(record: LayerRecord, frozen: FrozenLego, scales: Scales, largest: int) -> IntegerLego:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from legoexport.errors import CheckFailed, UsageError
-from legoexport.runtimes.base import Feed, Replay, join_batches
+from legoexport.runtimes.base import Feed, Replay, Values
 from legoexport.signals import temporary_folder
 
 MESSAGE_LINES = 4
@@ -51,8 +50,8 @@ def replay(place: Place, threads: int, model_bytes: bytes, feeds: Sequence[Feed]
         sme = ", which has SME" if answer["has_sme"] else ""
         words = f"onnxruntime {answer['onnxruntime']} on {place.processor}{sme}"
         _check(answer, words)
-        outputs = tuple(_read(folder, i, feed) for i, feed in enumerate(feeds))
-    return Replay(outputs, (), words)
+        values = [_read(folder, i, answer["names"]) for i, _ in enumerate(feeds)]
+    return Replay.of(values, feeds, (), words)
 
 
 def _write(folder: Path, threads: int, model_bytes: bytes, feeds: Sequence[Feed]) -> None:
@@ -84,6 +83,6 @@ def _check(answer: dict[str, Any], words: str) -> None:
         raise CheckFailed(f"{words} fails while it runs the model", received=answer["failed"])
 
 
-def _read(folder: Path, i: int, feed: Feed) -> NDArray[np.float32]:
-    with np.load(folder / f"outputs_{i}.npz") as parts:
-        return join_batches([parts[name] for name in parts.files], feed)
+def _read(folder: Path, i: int, names: Sequence[str]) -> Values:
+    with np.load(folder / f"outputs_{i}.npz") as arrays:
+        return {name: arrays[key] for name, key in zip(names, arrays.files, strict=True)}

@@ -43,15 +43,16 @@ def _load(path: Path, threads: int) -> Any:
 
 def _run(session: Any, folder: Path, batch_sizes: list[int]) -> dict[str, Any]:
     name = session.get_inputs()[0].name
+    names = [one.name for one in session.get_outputs()]
     try:
         for i, size in enumerate(batch_sizes):
             images = np.load(folder / f"images_{i}.npy")
             starts = range(0, len(images), size)
-            parts = [session.run(None, {name: images[k : k + size]})[0] for k in starts]
-            np.savez(folder / f"outputs_{i}.npz", *parts)
+            batches = [session.run(names, {name: images[k : k + size]}) for k in starts]
+            np.savez(folder / f"outputs_{i}.npz", *map(np.concatenate, zip(*batches, strict=True)))
     except Exception as error:
         return {"failed": str(error)}
-    return {}
+    return {"names": names}
 
 
 def _has_sme() -> bool:

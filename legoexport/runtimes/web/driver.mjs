@@ -73,18 +73,19 @@ async function measure({ duration_s: durationS }) {
   return { latencies_ms: latenciesMs };
 }
 
-// Runs the images in one file once, and leaves the first output in another.
-async function run({ source, shape, result }) {
+// Runs the images in one file once, and leaves every output in a file of its own in a folder.
+async function run({ source, shape, folder }) {
   const bytes = fs.readFileSync(source);
   const values = new Float32Array(new Uint8Array(bytes).buffer);
   feeds = { [session.inputNames[0]]: new ort.Tensor('float32', values, shape) };
-  const output = await infer();
-  if (output.type !== 'float32') {
-    throw new Error(`the model gives ${output.type}, not float32`);
-  }
-  const { buffer, byteOffset, byteLength } = output.data;
-  fs.writeFileSync(result, new Uint8Array(buffer, byteOffset, byteLength));
-  return { shape: output.dims };
+  const results = await infer();
+  const outputs = session.outputNames.map((name, i) => {
+    const { type, dims, data } = results[name];
+    const file = path.join(folder, `output_${i}.bin`);
+    fs.writeFileSync(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return { name, type, shape: dims, file };
+  });
+  return { outputs };
 }
 
 function memory() {
@@ -114,13 +115,14 @@ async function createSession(extra) {
 // XNNPACK's Gemm takes an open batch for 1 and leaves the other images out without a word
 // (onnxruntime issue 31153).
 async function infer() {
-  const output = (await session.run(feeds))[session.outputNames[0]];
+  const results = await session.run(feeds);
+  const output = results[session.outputNames[0]];
   const batch = feeds[session.inputNames[0]].dims[0];
   if (batch > 1 && output.dims[0] === 1) {
     const cause = `${settings.provider} takes the open batch for 1`;
     throw new Error(`1 output for ${batch} images: ${cause}; fix it with convert --batch ${batch}`);
   }
-  return output;
+  return results;
 }
 
 async function runMs() {

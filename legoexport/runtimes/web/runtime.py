@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +14,17 @@ from legoexport.errors import CheckFailed, UsageError
 from legoexport.ort.client import Client, start_worker
 from legoexport.ort.nodes import read_nodes
 from legoexport.runtimes import refuse_variant
-from legoexport.runtimes.base import Engine, Feed, PlacedNode, Replay, join_batches
+from legoexport.runtimes.base import Engine, Feed, PlacedNode, Replay, Values, join_values
 from legoexport.runtimes.web.accept import check_model
 from legoexport.runtimes.web.install import VERSION, installed
 from legoexport.runtimes.web.node import find_node, node_version
 from legoexport.signals import temporary_folder
 
 DRIVER = Path(__file__).with_name("driver.mjs")
-LITTLE_ENDIAN_FLOAT32 = "<f4"
+# Of what a file gives: numbers, and integers that are exposed.
+LITTLE_ENDIAN = {"float32": "<f4", "uint8": "u1", "int8": "i1"}
 PROFILED_RUNS_COUNT = 1
+NEXT_STEP = "convert an int8 file for XNNPACK with --target xnnpack"
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,16 @@ class WebRuntime:
             path.write_bytes(model_bytes)
             with start_worker(path, command) as client:
                 client.load(provider=self.name)
-                outputs = tuple(_outputs(client, folder, feed) for feed in feeds)
+                values = [_values(client, folder, feed) for feed in feeds]
                 placement = _placement(client, folder)
         self._check_placement(placement)
-        return Replay(outputs, placement, f"{self.name} of {words}", self.rounding_growth)
+        return Replay.of(
+            values,
+            feeds,
+            placement,
+            f"{self.name} of {words}",
+            rounding_growth=self.rounding_growth,
+        )
 
     def engine(self, path: Path) -> Engine:
         """Return what it takes to measure the model at ``path``, as ``Timed.engine`` says.
@@ -71,7 +80,8 @@ class WebRuntime:
         if not any(node.provider == self.provider for node in placement):
             ran_on = sorted({node.provider for node in placement})
             problem = f"no node of the model runs on {self.provider}"
-            raise CheckFailed(problem, received=f"all of them on {', '.join(ran_on)}")
+            received = f"all of them on {', '.join(ran_on)}"
+            raise CheckFailed(problem, received=received, next_step=NEXT_STEP)
 
     def _command(self) -> tuple[str, ...]:
         return find_node(), str(DRIVER), str(installed())
@@ -91,17 +101,30 @@ def check_plain(name: str, variant: str | None, threads: int) -> None:
         raise UsageError(f"runtime {name} has one thread", received=f"--threads {threads}", legal=1)
 
 
-def _outputs(client: Client, folder: Path, feed: Feed) -> NDArray[np.float32]:
-    return join_batches([_run_batch(client, folder, batch) for batch in feed.batches], feed)
+def _values(client: Client, folder: Path, feed: Feed) -> Values:
+    return join_values([_run_batch(client, folder, batch) for batch in feed.batches])
 
 
-def _run_batch(client: Client, folder: Path, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    source, result = folder / "images.bin", folder / "output.bin"
-    source.write_bytes(batch.astype(LITTLE_ENDIAN_FLOAT32).tobytes())
-    done = client.ask("run", source=str(source), shape=batch.shape, result=str(result))
-    values = np.frombuffer(result.read_bytes(), LITTLE_ENDIAN_FLOAT32)
-    result.unlink()  # a later run that writes nothing must not leave this one's to be read
-    return values.reshape(done["shape"]).astype(np.float32)
+def _run_batch(client: Client, folder: Path, batch: NDArray[np.float32]) -> Values:
+    source = folder / "images.bin"
+    source.write_bytes(batch.astype("<f4").tobytes())
+    done = client.ask("run", source=str(source), shape=batch.shape, folder=str(folder))
+    return {one["name"]: _read(one) for one in done["outputs"]}
+
+
+def _read(output: Mapping[str, Any]) -> NDArray[Any]:
+    """Return one output that the driver wrote.
+
+    Raises:
+        CheckFailed: It is of a type that no converted file gives.
+    """
+    if output["type"] not in LITTLE_ENDIAN:
+        legal = " ".join(LITTLE_ENDIAN)
+        raise CheckFailed(f"output {output['name']}", received=output["type"], legal=legal)
+    file = Path(output["file"])
+    values = np.frombuffer(file.read_bytes(), LITTLE_ENDIAN[output["type"]])
+    file.unlink()  # a later run that writes nothing must not leave this one's to be read
+    return values.reshape(output["shape"]).astype(output["type"])
 
 
 def _placement(client: Client, folder: Path) -> tuple[PlacedNode, ...]:

@@ -1,0 +1,118 @@
+"""Walk all that computes in an int8 file in one run: Lego layers and what stands between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+
+from legoexport.compile.read_scales import read_scales
+from legoexport.errors import UsageError
+from legoexport.lego.file_facts import read_facts
+from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.scales import ActivationType
+from legoexport.lego.storage import LARGEST_CODE, IntegerStore
+from legoexport.parity.integer.check import IntegerAgreement
+from legoexport.parity.integer.dense_walk import DenseWalk
+from legoexport.parity.integer.walk import LegoWalk, exact_kernels
+
+
+@dataclass(frozen=True)
+class IntegerGraph:
+    """A file in int8, and what its checkpoint makes of it.
+
+    Attributes:
+        model: The file.
+        layers: Its Lego layers before they are lowered.
+        unrounded: The network before anything in it became an integer; None if it does not compile.
+    """
+
+    model: onnx.ModelProto
+    layers: Mapping[str, FrozenLego]
+    unrounded: onnx.ModelProto | None
+
+
+@dataclass(frozen=True)
+class Walked:
+    """How the integers of one run compare with the right ones.
+
+    Attributes:
+        lego: An entry for each Lego layer that computes in integers, in the order of the graph.
+        between: One for all else that gives integers, or sums of them.
+    """
+
+    lego: tuple[IntegerAgreement, ...]
+    between: tuple[IntegerAgreement, ...]
+
+    @property
+    def layers(self) -> tuple[IntegerAgreement, ...]:
+        """All of them."""
+        return (*self.lego, *self.between)
+
+    def causes(self, allowed_steps: int) -> tuple[str, ...]:
+        """A sentence on the first Lego layer and the first other node beyond ``allowed_steps``."""
+        wrong = [
+            next((one for one in part if not one.within(allowed_steps)), None)
+            for part in (self.lego, self.between)
+        ]
+        return tuple(f"first at fault: {one}" for one in wrong if one is not None)
+
+
+class FileWalk:
+    """All that is checked of a file, wherever it runs.
+
+    Args:
+        graph: The file and its checkpoint.
+
+    Raises:
+        UsageError: The file does not say how large its codes are.
+        CheckFailed: Integers that leave a layer are not in it.
+    """
+
+    def __init__(self, graph: IntegerGraph) -> None:
+        scales, store = read_scales(graph.model), integer_store(graph.model)
+        largest = int(LARGEST_CODE[store])
+        self.kernels: ActivationType | None = exact_kernels(scales, store)
+        self._lego = LegoWalk(graph.model, graph.layers, scales, largest)
+        self._between = (
+            None
+            if graph.unrounded is None
+            else DenseWalk(graph.model, graph.unrounded, scales, largest)
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values that are needed of a run, and that ``check`` takes."""
+        between = self._between.names if self._between else ()
+        return tuple(dict.fromkeys((*self._lego.names, *between)))
+
+    def check(self, values: Mapping[str, NDArray[Any]]) -> Walked:
+        """Compare what each layer gave in one run with what it should.
+
+        Args:
+            values: Inputs and exposed values of that run, ``(N, ...)``, by name.
+
+        Raises:
+            CheckFailed: A node or its integers are not those of the network.
+        """
+        between = self._between.check(values) if self._between else ()
+        return Walked(self._lego.check(values), between)
+
+
+def integer_store(model: onnx.ModelProto) -> IntegerStore:
+    """Return how large the codes of a file are.
+
+    Raises:
+        UsageError: It says that it holds no codes.
+    """
+    store = read_facts(model).store
+    if store not in ("int8", "int7"):
+        raise UsageError(
+            "legoexport.store in the model's metadata is damaged",
+            received=store,
+            legal="int8 or int7 in a file that computes in int8",
+        )
+    return store
