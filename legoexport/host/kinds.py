@@ -42,13 +42,18 @@ def kind_of(path: Path) -> Kind | None:
         head = file.read(HEAD_BYTES)
     if not head:
         return None
+    kind = kind_of_bytes(head)
+    return _kind_of_zip(path) if kind is Kind.ZIP else kind
+
+
+def kind_of_bytes(data: bytes) -> Kind:
+    """Return what a file that starts with ``data`` holds; of an archive not what is in it.
+
+    A checkpoint is one in the format before torch 1.6; later ones are zip archives.
+    """
+    head = data[:HEAD_BYTES]
     if head.startswith(ZIP):
-        return _kind_of_zip(path)
-    return kind_of_bytes(head)
-
-
-def kind_of_bytes(head: bytes) -> Kind:
-    """Return what a file that starts with ``head`` holds, unless it is a zip archive."""
+        return Kind.ZIP
     if head[4:8] == ORT_IDENTIFIER:
         return Kind.ORT
     if head.startswith(PICKLE):

@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import onnx
-from google.protobuf.message import DecodeError
-
 from legoexport.errors import CheckpointError
+from legoexport.host.kinds import Kind
 
-_ORT_IDENTIFIER = b"ORTM"
-_ORT_IDENTIFIER_AT = 4
-_IR_VERSION_TAG = b"\x08"  # field 1 as a varint: what every writer of ONNX begins with
+_LEGAL = "a checkpoint: weights that torch.save or safetensors wrote"
 
 
-def check_not_converted(data: bytes) -> None:
+def check_not_converted(kind: Kind) -> None:
     """Refuse an ONNX model, or one in ORT format, and say what can be done with it.
 
     Args:
-        data: The whole file.
+        kind: What the file holds.
 
     Raises:
         CheckpointError: It is one of them.
     """
-    if data[_ORT_IDENTIFIER_AT:].startswith(_ORT_IDENTIFIER):
+    if kind is Kind.ORT:
         raise CheckpointError(
             "this is a model in ORT format already, and no checkpoint",
-            legal="a checkpoint: weights that torch.save or safetensors wrote",
+            legal=_LEGAL,
             next_step="give the checkpoint that it was made from; verify, bench and inspect take"
             " the ONNX file",
         )
-    if _is_onnx(data):
+    if kind is Kind.ONNX:
         raise CheckpointError(
             "this is an ONNX file already, and no checkpoint",
-            legal="a checkpoint: weights that torch.save or safetensors wrote",
+            legal=_LEGAL,
             next_step="give the checkpoint that it was made from; for this file there are"
             " legoexport verify CHECKPOINT MODEL, bench MODEL, inspect MODEL and doctor MODEL",
         )
-
-
-def _is_onnx(data: bytes) -> bool:
-    if not data.startswith(_IR_VERSION_TAG):
-        return False
-    try:
-        return bool(onnx.ModelProto.FromString(data).HasField("graph"))
-    except DecodeError:
-        return False

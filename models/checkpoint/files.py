@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load as load_safetensors
 
 from legoexport.errors import CheckpointError
+from legoexport.host.kinds import SAFETENSORS_LENGTH_BYTES, Kind, kind_of_bytes
 from legoexport.models.checkpoint.converted import check_not_converted
 from legoexport.models.checkpoint.damage import MalformedFileError, foreign_reader
-from legoexport.models.checkpoint.legacy_container import PICKLE_SIGNATURE, read_legacy
+from legoexport.models.checkpoint.legacy_container import read_legacy
 from legoexport.models.checkpoint.tensors import StoredTensor
-from legoexport.models.checkpoint.zip_container import ZIP_SIGNATURE, read_zip
+from legoexport.models.checkpoint.zip_container import read_zip
 
 METADATA_KEY = "legoexport"
 SAFETENSORS_SUFFIX = ".safetensors"
-_HEADER_LENGTH_BYTES = 8
 _MOST_HEADER_BYTES = 2**24  # a name, a type and a shape for each of 100,000 tensors
 
 
@@ -84,24 +84,25 @@ def read_content(data: bytes) -> Content:
 
 
 def _contained(data: bytes) -> tuple[str, object]:
-    if data.startswith(ZIP_SIGNATURE):
+    kind = kind_of_bytes(data)
+    if kind is Kind.ZIP:
         return "zip", read_zip(data)
-    if data.startswith(PICKLE_SIGNATURE):
+    if kind is Kind.CHECKPOINT:
         return "legacy", read_legacy(data)
-    if data[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + 1] == b"{":
+    if kind is Kind.SAFETENSORS:
         return "safetensors", _read_safetensors(data)
-    check_not_converted(data)
+    check_not_converted(kind)
     raise MalformedFileError("bytes of no known kind")
 
 
 def _read_safetensors(data: bytes) -> object:
-    header_bytes = int.from_bytes(data[:_HEADER_LENGTH_BYTES], "little")
+    header_bytes = int.from_bytes(data[:SAFETENSORS_LENGTH_BYTES], "little")
     if header_bytes > _MOST_HEADER_BYTES:
         raise MalformedFileError(f"a safetensors header of {header_bytes} bytes")
     with foreign_reader("a safetensors file that ends early or is damaged"):
         loaded = load_safetensors(data)
     tensors = {name: _in_memory(tensor) for name, tensor in loaded.items()}
-    header = _json_object(data[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + header_bytes])
+    header = _json_object(data[SAFETENSORS_LENGTH_BYTES : SAFETENSORS_LENGTH_BYTES + header_bytes])
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or METADATA_KEY not in metadata:
         return tensors

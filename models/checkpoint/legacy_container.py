@@ -6,7 +6,6 @@ from legoexport.models.checkpoint.damage import MalformedFileError
 from legoexport.models.checkpoint.pickle_stream import read_pickle
 from legoexport.models.checkpoint.tensors import Storage, declared_storage
 
-PICKLE_SIGNATURE = b"\x80"
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT_BYTES = 8

@@ -9,7 +9,6 @@ from legoexport.models.checkpoint.damage import MalformedFileError, foreign_read
 from legoexport.models.checkpoint.pickle_stream import read_pickle
 from legoexport.models.checkpoint.tensors import Storage, declared_storage
 
-ZIP_SIGNATURE = b"PK\x03\x04"
 _DAMAGED = "a zip archive that ends early or is damaged"
 _PICKLE = "data.pkl"
 
