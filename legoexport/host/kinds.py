@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 
 HEAD_BYTES = 512
 ZIP = b"PK\x03\x04"
@@ -52,19 +54,15 @@ def kind_of_bytes(data: bytes) -> Kind:
     A checkpoint is one in the format before torch 1.6; later ones are zip archives.
     """
     head = data[:HEAD_BYTES]
-    if head.startswith(ZIP):
-        return Kind.ZIP
-    if head[4:8] == ORT_IDENTIFIER:
-        return Kind.ORT
-    if head.startswith(PICKLE):
-        return Kind.CHECKPOINT
-    if head[SAFETENSORS_LENGTH_BYTES : SAFETENSORS_LENGTH_BYTES + 1] == b"{":
-        return Kind.SAFETENSORS
-    if _starts_as_onnx(head):
-        return Kind.ONNX
-    if TEXT_CONTROLS.isdisjoint(head):
-        return Kind.JSON if head.lstrip()[:1] in {b"{", b"["} else Kind.TEXT
-    return Kind.OTHER
+    kinds = (kind for kind, is_one in STARTS.items() if is_one(head))
+    return next(kinds, Kind.OTHER)
+
+
+def _starts_as_safetensors(head: bytes) -> bool:
+    """A length, little-endian, then a header in JSON. The lowest byte may be that of a pickle."""
+    length, header = head[:SAFETENSORS_LENGTH_BYTES], head[SAFETENSORS_LENGTH_BYTES:]
+    is_length = not length.startswith(PICKLE) or length.endswith(bytes(4))
+    return header.startswith(b"{") and is_length
 
 
 def _starts_as_onnx(head: bytes) -> bool:
@@ -87,3 +85,21 @@ def _kind_of_zip(path: Path) -> Kind:
     if names and all(name.endswith(".npy") for name in names):
         return Kind.ARRAYS
     return Kind.ZIP
+
+
+def _starts_as_text(head: bytes) -> bool:
+    return TEXT_CONTROLS.isdisjoint(head)
+
+
+# The first that holds is taken.
+STARTS: Mapping[Kind, Callable[[bytes], bool]] = MappingProxyType(
+    {
+        Kind.ZIP: lambda head: head.startswith(ZIP),
+        Kind.ORT: lambda head: head[4:8] == ORT_IDENTIFIER,
+        Kind.SAFETENSORS: _starts_as_safetensors,
+        Kind.CHECKPOINT: lambda head: head.startswith(PICKLE),
+        Kind.ONNX: _starts_as_onnx,
+        Kind.JSON: lambda head: _starts_as_text(head) and head.lstrip()[:1] in {b"{", b"["},
+        Kind.TEXT: _starts_as_text,
+    }
+)

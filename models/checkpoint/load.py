@@ -94,6 +94,12 @@ def _check_names(names: set[str], problem: str) -> None:
         )
 
 
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Whether no value is NaN or infinite, found without a second tensor of that size."""
+    extremes = tensor.aminmax() if tensor.is_floating_point() and tensor.numel() else ()
+    return all(math.isfinite(value) for value in extremes)
+
+
 def load(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
     """Put checked weights into a network, as float32, and set it to eval mode.
 
@@ -109,7 +115,7 @@ def load(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
         dtype = torch.float32 if wanted.is_floating_point() else wanted.dtype
         # A copy of its own: tensors in a file may share memory, the network's shall not.
         state[name] = torch.empty(wanted.shape, dtype=dtype).copy_(tensors[name].read())
-        if not torch.isfinite(state[name]).all():
+        if not _is_finite(state[name]):
             raise CheckpointError(
                 f"{name} holds NaN or infinite values",
                 received=f"{int((~torch.isfinite(state[name])).sum())} of {state[name].numel()}",

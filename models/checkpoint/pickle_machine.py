@@ -19,6 +19,9 @@ from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, Storage
 
 _MOST_REFERENCE_ITEMS = 8
 _MOST_KEY_LENGTH = 100
+# Names of a hundred thousand tensors and the source of a network take a few millions. Text may take
+# four times its bytes in memory.
+_MOST_TEXT_BYTES = 2**24
 
 StorageReader = Callable[[str, str, object], Storage]
 """Makes a storage from the key, the dotted storage type and the element count in the file."""
@@ -42,12 +45,17 @@ class PickleMachine:
         self._stack: list[object] = []
         self._marks: list[int] = []
         self._memo: dict[int, object] = {}
+        self._text_bytes = 0
 
-    def take(self, count: int) -> bytes:
-        """The next bytes of the pickle."""
+    def skip(self, count: int) -> None:
+        """Leave out the next bytes of the pickle."""
         self.position += count
         if count < 0 or self.position > len(self._data):
             raise MalformedFileError("the file ends early")
+
+    def take(self, count: int) -> bytes:
+        """The next bytes of the pickle."""
+        self.skip(count)
         return self._data[self.position - count : self.position]
 
     def number(self, layout: str) -> int:
@@ -66,6 +74,9 @@ class PickleMachine:
 
     def text(self, size_bytes: int) -> str:
         """The next bytes as text."""
+        self._text_bytes += size_bytes
+        if self._text_bytes > _MOST_TEXT_BYTES:
+            raise MalformedFileError(f"a pickle with more than {_MOST_TEXT_BYTES} bytes of text")
         try:
             return self.take(size_bytes).decode(errors="surrogatepass")
         except UnicodeDecodeError:

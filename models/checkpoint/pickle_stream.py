@@ -66,10 +66,7 @@ def follow(machine: PickleMachine, instructions: Mapping[bytes, Instruction]) ->
 
 
 def _skip(count: int) -> Instruction:
-    def take(machine: PickleMachine) -> None:
-        machine.take(count)
-
-    return take
+    return lambda machine: machine.skip(count)
 
 
 def _float(machine: PickleMachine) -> None:
@@ -86,7 +83,7 @@ def _long(machine: PickleMachine) -> None:
 
 def _enormous(machine: PickleMachine) -> None:
     # More digits than Python likes to write down, and no number that weights depend on.
-    machine.take(machine.number("<i"))
+    machine.skip(machine.number("<i"))
     machine.push(Inert("builtins.int"))
 
 
@@ -98,7 +95,12 @@ def _text(layout: str) -> Instruction:
 
 
 def _bytes(layout: str) -> Instruction:
-    return lambda machine: machine.push(machine.take(machine.number(layout)))
+    # Such as the numbers of a numpy array: never weights, and as long as the file.
+    def push_nothing(machine: PickleMachine) -> None:
+        machine.skip(machine.number(layout))
+        machine.push(Inert("builtins.bytes"))
+
+    return push_nothing
 
 
 def _tuple(count: int) -> Instruction:

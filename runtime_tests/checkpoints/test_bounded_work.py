@@ -92,6 +92,9 @@ CRAFTED = {
     "an enormous integer": own(b"}" + text("o") + b"\x8b" + struct.pack("<I", 10**6) + b"1" * 10**6
     + b"s"),
     "escapes of a terminal": own(b"}" + text("\x1b[2J\x1b]0;title\x07") + b"K\x01s"),
+    "text that takes four times its bytes": b"X" + struct.pack("<I", 30_000_004) + "😀".encode()
+    + b"x" * 30_000_000,
+    "bytes that nobody reads": b"B" + struct.pack("<I", 30_000_000) + b"x" * 30_000_000,
     "many prefixes": tensor(b"Kd", b"Kd\x85", b"K\x01\x85").replace(
         text("w"), text("module." * 200_000 + "w")),
     "more instructions than any training needs": b"]" * 5_000_000,

@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, helper
 
 from legoexport.errors import UsageError
-from legoexport.host.kinds import Kind, kind_of
+from legoexport.host.kinds import Kind, kind_of, kind_of_bytes
 from legoexport.host.outputs import Output, check_outputs
 
 
@@ -71,6 +71,12 @@ def test_every_model_of_onnx_itself_is_known(tmp_path: Path) -> None:
         path = tmp_path / f"{ir_version}.onnx"
         path.write_bytes(model.SerializeToString())
         assert kind_of(path) == Kind.ONNX
+
+
+@pytest.mark.parametrize("lowest_byte", [0x08, 0x50, 0x80])
+def test_the_length_of_a_header_is_not_taken_for_another_kind(lowest_byte: int) -> None:
+    header = b"{}".ljust(0x100 + lowest_byte)
+    assert kind_of_bytes(len(header).to_bytes(8, "little") + header) == Kind.SAFETENSORS
 
 
 def out(path: Path, option: str = "--out", kind: Kind | None = Kind.ONNX) -> Output:
