@@ -5,25 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
-import socket
 import stat
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import psutil
-
 from legoexport.errors import UsageError
+from legoexport.host.left_behind import owned_prefix, remove_left_behind
 from legoexport.host.outputs import check_regular, real_path
 from legoexport.signals import held, undone
 
 SUFFIX = ".partial"
-# File systems end names at 255 bytes; what stands for the target leaves room for the rest.
-LONGEST_STEM = 48
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-OWNER = re.compile(r"\.(?P<host>[^.]*)-(?P<pid>\d+)\.[^.]*" + re.escape(SUFFIX) + "$")
 
 
 @contextlib.contextmanager
@@ -45,10 +39,9 @@ def writing(path: Path) -> Iterator[Path]:
     """
     check_regular(path)
     target = real_path(path)
-    prefix = f".{target.name[:LONGEST_STEM]}."
     try:
-        _remove_left_behind(target.parent, prefix)
-        with _temporary(target, prefix) as temporary:
+        remove_left_behind(target, SUFFIX)
+        with _temporary(target) as temporary:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -71,12 +64,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(target: Path, prefix: str) -> Iterator[Path]:
+def _temporary(target: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         with held():
-            handle, name = tempfile.mkstemp(
-                SUFFIX, f"{prefix}{_host()}-{os.getpid()}.", target.parent
-            )
+            handle, name = tempfile.mkstemp(SUFFIX, owned_prefix(target), target.parent)
             temporary = Path(name)
             remove = partial(temporary.unlink, missing_ok=True)
             stack.enter_context(undone(remove))
@@ -89,22 +80,6 @@ def _next_step(error: OSError, target: Path) -> str:
     if error.errno in NO_ROOM:
         return f"make room in {target.parent}, or choose another folder"
     return f"choose a folder that can be written instead of {target.parent}"
-
-
-def _remove_left_behind(folder: Path, prefix: str) -> None:
-    """Remove temporaries of processes of this machine that have ended without a word."""
-    for left in folder.glob(f"{_escaped(prefix)}*{SUFFIX}"):
-        owner = OWNER.search(left.name)
-        if owner and owner["host"] == _host() and not psutil.pid_exists(int(owner["pid"])):
-            left.unlink(missing_ok=True)
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", text)
-
-
-def _host() -> str:
-    return re.sub(r"\W", "_", socket.gethostname())[:16]
 
 
 def _mode(target: Path) -> int:

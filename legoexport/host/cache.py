@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from legoexport.errors import UsageError
+from legoexport.host.lock import alone
 from legoexport.host.staging import make_folder, staged_folder
 
 MESSAGE_LINES = 6
@@ -29,6 +30,8 @@ def cached(
 ) -> Path:
     """Return the folder ``name`` of the cache; if it is not there, have it made first.
 
+    Of several processes that miss it one makes it, and the others wait for that.
+
     Args:
         name: Must change with everything that the content depends on.
         make: Fills the empty folder that it is given.
@@ -40,8 +43,10 @@ def cached(
     folder = cache_folder(name)
     if not is_whole(folder):
         make_folder(folder.parent, XDG_STEP)
-        with staged_folder(folder, is_whole=is_whole, next_step=XDG_STEP) as made:
-            make(made)
+        with alone(folder.with_name(f".{name}.lock"), XDG_STEP):
+            if not is_whole(folder):
+                with staged_folder(folder, is_whole=is_whole, next_step=XDG_STEP) as made:
+                    make(made)
     return folder
 
 

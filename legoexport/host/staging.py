@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from legoexport.errors import UsageError
+from legoexport.host.left_behind import owned_prefix, remove_left_behind
 from legoexport.signals import held, temporary_folder
 
 
@@ -20,7 +21,7 @@ def staged_folder(
     """Give an empty hidden folder to fill; it becomes ``folder`` when the block ends well.
 
     What is in the way by then is replaced, so check before that it may be. It is kept if the block
-    or the replacement fails.
+    or the replacement fails. What a killed process left beside it is removed.
 
     Args:
         folder: Where to put it; its parent exists.
@@ -32,7 +33,8 @@ def staged_folder(
     """
     target = folder.resolve()
     try:
-        with temporary_folder(f".{target.name}.", target.parent) as staged:
+        remove_left_behind(target)
+        with temporary_folder(owned_prefix(target), target.parent) as staged:
             new, old = staged / "new", staged / "old"
             new.mkdir()
             yield new
