@@ -47,7 +47,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(home: Path, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PROGRAM, home / "calls", str(seconds)]
+    command = [sys.executable, "-c", PROGRAM, str(home / "calls"), str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
