@@ -63,16 +63,16 @@ def open_classifier(path: Path, threads: int = 1) -> Classifier:
         raise UsageError(f"cannot read {path}", received=error.strerror) from None
     model = parse_model(model_bytes, str(path))
     runtime = RuntimeModel(model_bytes, threads, integer_kernels=False)
-    channels, *_ = runtime.input_shape
-    size = runtime.fixed_batch_size or 1
-    scores = runtime.run_all((np.zeros((size, *runtime.input_shape), np.float32),), size)
+    channels, *_ = runtime.image_shape
+    size, (image,) = runtime.fixed_batch_size or 1, runtime.inputs
+    scores = runtime.run_all((np.zeros((size, *image.shape), image.dtype),), size)
     shapes = {name: one.shape for name, one in scores.items()}
     floats = all(one.dtype == np.float32 for one in scores.values())
     is_single = len(shapes) == 1 and floats and len(next(iter(shapes.values()))) == SCORES_RANK
     if not is_single or channels not in GREY_OR_COLOUR:
         raise UsageError(
             f"{path} is not a classifier of images",
-            received=f"{(size, *runtime.input_shape)} -> {shapes}",
+            received=f"{(size, *image.shape)} -> {shapes}",
             legal="(batch, 1 or 3, h, w) -> one output (batch, classes) of float32",
         )
     (shape,) = shapes.values()

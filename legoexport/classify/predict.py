@@ -58,7 +58,7 @@ def predict(
     Args:
         classifier: The file.
         pictures: Files that Pillow decodes, of any size.
-        normalization: Of the pictures in training.
+        normalization: Of the pictures in training; not used where the file normalises itself.
         class_names: One for each score, or none.
         top_count: Classes to give for each picture, at most.
 
@@ -66,12 +66,13 @@ def predict(
         UsageError: A picture cannot be read or decoded; it is named.
         CheckFailed: ONNX Runtime stops with an error, or gives scores that are not finite.
     """
-    channels, height, width = classifier.runtime.input_shape
+    channels, height, width = classifier.runtime.image_shape
     decoder = Decoder(channels, (height, width))
     for start in range(0, len(pictures), BATCH_SIZE):
         batch = pictures[start : start + BATCH_SIZE]
         pixels = np.stack([decoder.decode(str(path), _read(path)) for path in batch])
-        images = normalization.applied(np.moveaxis(pixels, 3, 1))
+        takes_pixels = classifier.runtime.inputs[0].is_pixels
+        images = pixels if takes_pixels else normalization.applied(np.moveaxis(pixels, 3, 1))
         for path, chances in zip(batch, probabilities(classifier.scores(images)), strict=True):
             best = np.argsort(-chances, kind="stable")[:top_count]
             names = class_names or [str(index) for index in range(len(chances))]

@@ -13,11 +13,8 @@ from legoexport.commands.convert_outputs import outputs as planned_outputs
 from legoexport.commands.int8_options import check_max_drop, check_precision
 from legoexport.commands.int8_options import images as read_images
 from legoexport.commands.output_options import force_option
-from legoexport.commands.picture_options import (
-    SOURCES,
-    picture_normalization,
-    picture_options,
-)
+from legoexport.commands.picture_options import SOURCES, picture_normalization, picture_options
+from legoexport.commands.pixel_options import input_option, with_input
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import check_outputs
 from legoexport.host.report import step_progress
@@ -44,6 +41,7 @@ from legoexport.target import OBJECTIVES, TARGETS
     help="Format of the file.",
 )
 @checkpoint_options
+@input_option
 @click.option(
     "--batch",
     metavar="dynamic|N",
@@ -198,6 +196,7 @@ def command(
     with step_progress() as progress:
         progress("reading the checkpoint")
         loaded = load_checkpoint(checkpoint, arch, settings, factory, input_size)
+        options = with_input(options, loaded)
         count = parse.batch_size(batch) or 1
         example = example_input(loaded.input_shape, count)
         fixed = None if options.final_dynamic_batch else count

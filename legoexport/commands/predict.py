@@ -79,7 +79,13 @@ def _normalization(classifier: Classifier, mean: str | None, std: str | None) ->
     Raises:
         UsageError: Nobody says it, or it does not fit the network.
     """
-    channels, *_ = classifier.runtime.input_shape
+    channels, *_ = classifier.runtime.image_shape
+    if classifier.facts.pixels is not None and (mean, std) != (None, None):
+        raise UsageError(
+            f"{classifier.name} takes pixels and normalises them itself",
+            received="--mean or --std",
+            next_step="leave them out",
+        )
     pixels = read_pixels(mean, std, channels, classifier.facts.normalization)
     if not pixels.stated:
         raise UsageError(

@@ -48,6 +48,8 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
     print_text(f"masks    {_audit(conversion.network.audits)}")
     for line in _proof_lines(conversion):
         print_text(line)
+    if conversion.compiled.pixels:
+        print_text(f"input    pixels, uint8: {conversion.compiled.pixels_remark}")
     if outcome.package:
         print_text(f"proof    in ORT format: {outcome.package.agreement}")
     for line in placement_lines(outcome):
@@ -153,6 +155,8 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "checkpoint_sha256": checkpoint.sha256,
         "form": checkpoint.form,
         "arch": checkpoint.arch,
+        "input": "image" if conversion.compiled.pixels else "tensor",
+        "input_remark": conversion.compiled.pixels_remark,
         "normalization": checkpoint.normalization and asdict(checkpoint.normalization),
         "target": options.target.name,
         "opset": conversion.compiled.opset,

@@ -168,7 +168,8 @@ def _real_images(data: Path | None, checkpoint: Checkpoint, opened: OpenedModel)
     if data is None:
         return None
     normalization, model = picture_normalization(checkpoint), opened.runtime
-    return read_inputs(data, model.input_shape, model.fixed_batch_size, normalization)
+    shape, size = model.image_shape, model.fixed_batch_size
+    return read_inputs(data, shape, size, normalization, pixels=opened.pixels)
 
 
 def _replay(

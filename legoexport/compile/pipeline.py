@@ -37,6 +37,7 @@ from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
 from legoexport.passes.set_opset import OpsetTooLow, SetOpset
 from legoexport.passes.simplify_graph import SimplifyGraph
 from legoexport.passes.store_weights import StoreWeights
+from legoexport.passes.take_pixels import TakePixels
 
 # onnx-ir leaves tensors of more than 1024 elements alone unless told otherwise. Its faster pass,
 # which compares hashes, takes no tensor that lies out of order, such as channels_last weights.
@@ -111,6 +112,11 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     if integers is not None:
         quantize = QuantizeActivations(integers.scales, floats(plan))
         run.apply("quantize_activations", quantize)
+    remark = ""
+    if options.pixels is not None:
+        take = TakePixels(options.pixels, folds=store == "fp32")
+        run.apply("take_pixels", take)
+        remark = take.remark
     nodes = list(lego_op.find(run.model.graph))
     layers = tuple(_lowered(node, plan, prepared.trained_m[node.layer]) for node in nodes)
     dense_bytes = _dense_bytes(run.model.graph, store)
@@ -130,6 +136,8 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
         dense_bytes=dense_bytes,
         store=store,
         scales=None if integers is None else integers.scales,
+        pixels=options.pixels,
+        pixels_remark=remark,
     )
 
 

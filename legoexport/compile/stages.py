@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from legoexport.errors import UsageError
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.normalization import Normalization
 from legoexport.lego.scales import Precision, Scales
 from legoexport.lego.storage import Store
 from legoexport.passes import lego_op
@@ -37,6 +38,8 @@ class CompileOptions:
         store: How the file holds banks and dense weights, if it computes in float32.
         precision: What the file computes in; with int8 it holds weights as the target wants them.
         scales: The integers of a network that computes in int8; None to calibrate them.
+        pixels: The file takes uint8 pixels ``(b, h, w, c)`` and normalises them by this; None for
+            one that takes what the network takes.
     """
 
     target: Target = CPU
@@ -47,6 +50,7 @@ class CompileOptions:
     store: Store = "fp32"
     precision: Precision = "fp32"
     scales: Scales | None = None
+    pixels: Normalization | None = None
 
     def __post_init__(self) -> None:
         self._check_precision()
@@ -64,6 +68,12 @@ class CompileOptions:
     def _check_precision(self) -> None:
         if self.precision == "fp32":
             return
+        if self.pixels is not None:
+            raise UsageError(
+                "a file that computes in int8 takes a normalised tensor",
+                received="--input image with --precision int8",
+                next_step="leave one of the two out",
+            )
         if not self.target.int8_lowerings:
             raise UsageError(
                 f"target {self.target.name} has no kernels for int8",
@@ -193,6 +203,8 @@ class Compiled:
         dense_bytes: Bytes of all initializers that belong to no Lego layer, as they are stored.
         store: How banks and dense weights are stored.
         scales: The integers that it computes in, if it does.
+        pixels: How it normalises the pixels that it takes; None if it takes what the network takes.
+        pixels_remark: Where it does so.
     """
 
     model: onnx.ModelProto
@@ -202,6 +214,8 @@ class Compiled:
     dense_bytes: int
     store: Store = "fp32"
     scales: Scales | None = None
+    pixels: Normalization | None = None
+    pixels_remark: str = ""
 
     @property
     def opset(self) -> int:

@@ -59,7 +59,8 @@ def stamp(
         "measured_relative_error": f"{relative_error:.3g}",
         "precision": "fp32" if compiled.scales is None else "int8",
     }
-    image = image_facts(model.graph, normalization)
+    takes_pixels = compiled.pixels is not None
+    image = image_facts(model.graph, normalization, takes_pixels=takes_pixels)
     if image is not None:
         facts["image"] = image.to_json()
     if class_names and len(class_names) == classes_count(model.graph):
@@ -103,21 +104,27 @@ def read_integer_ranges(model: onnx.ModelProto) -> dict[str, tuple[int, int]]:
         raise damaged("integer_ranges", error, None) from None
 
 
-def image_facts(graph: onnx.GraphProto, normalization: Normalization | None) -> ImageFacts | None:
+def image_facts(
+    graph: onnx.GraphProto, normalization: Normalization | None, *, takes_pixels: bool
+) -> ImageFacts | None:
     """Return what image a graph takes; None if it takes anything else.
 
     Args:
         graph: The finished graph.
         normalization: Of the pictures in training. Where it is known, so is how they were read.
+        takes_pixels: Whether it takes pixels as decoded, and normalises them itself.
     """
     if len(graph.input) != 1:
         return None
     tensor = graph.input[0].type.tensor_type
     _, *sizes = [one.dim_value for one in tensor.shape.dim] or [0]
-    if tensor.elem_type != onnx.TensorProto.FLOAT or len(sizes) != IMAGE_RANK or not all(sizes):
+    expected = onnx.TensorProto.UINT8 if takes_pixels else onnx.TensorProto.FLOAT
+    if tensor.elem_type != expected or len(sizes) != IMAGE_RANK or not all(sizes):
         return None
-    channels, height, width = sizes
+    channels, height, width = (sizes[2], *sizes[:2]) if takes_pixels else sizes
     colours = COLOURS.get(channels, "unknown") if normalization else "unknown"
+    if takes_pixels:
+        return ImageFacts("NHWC", "uint8", height, width, channels, colours)
     return ImageFacts("NCHW", "float32", height, width, channels, colours)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +16,15 @@ from legoexport.compile.stamp import stamp
 from legoexport.deliver import invariants
 from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.deliver.integer_invariants import Computes
-from legoexport.deliver.prove import hold_invariants, prove_integers, prove_outputs
+from legoexport.deliver.prove import hold_invariants, prove_integers, prove_outputs, tensor_sets
 from legoexport.host import atomic
 from legoexport.host.progress import Progress
 from legoexport.host.staging import make_folder
 from legoexport.lego.normalization import Normalization
 from legoexport.models.round_weights import round_weights
-from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.check import IntegerAgreement
-from legoexport.parity.judge_outputs import input_sets
 from legoexport.parity.store_cost import StoreCost, store_cost
 from legoexport.quantize.calibrate import Calibration
 from legoexport.quantize.cost import Int8Cost
@@ -129,6 +126,7 @@ def convert_module(
         CheckFailed: The file loses more than ``max_drop_points`` even in float.
     """
     options = options or CompileOptions()
+    normalization = options.pixels or normalization
     limit = drop_limit(options, max_drop_points, has_images=data is not None)
     inputs, announce = checked_example(example), _announce(observe, progress)
     rounded = round_weights(module, options.final_store)
@@ -159,8 +157,7 @@ def convert_module(
         integer_ranges=ranges,
         calibration=None if calibration is None else calibration_record(calibration),
     ).SerializeToString(deterministic=True)
-    names_bytes = len(json.dumps(class_names))
-    invariants.check_size(len(stamped), compiled, max_size_bytes, names_bytes=names_bytes)
+    invariants.check_size(len(stamped), compiled, max_size_bytes, class_names)
     integers = prove_integers(compiled, stamped, calibrate)
     twin = None
     if dense_twin:
@@ -169,8 +166,7 @@ def convert_module(
     cost, bill = None, None
     if options.precision == "fp32" and options.store != "fp32":
         progress("telling what rounding costs")
-        sets = input_sets(RuntimeModel(unstamped, 1), data, ranges)
-        cost = store_cost(module, rounded, sets)
+        cost = store_cost(module, rounded, tensor_sets(unstamped, data, ranges))
     if trained is not None:
         progress("telling what int8 costs")
         bill = trained.cost(compiled, stamped, {} if twin is None else {TWIN: twin})

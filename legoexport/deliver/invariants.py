@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -117,7 +118,10 @@ def check_banks_stored_once(compiled: Compiled) -> None:
 
 
 def check_size(
-    size_bytes: int, compiled: Compiled, max_size_bytes: int | None, *, names_bytes: int = 0
+    size_bytes: int,
+    compiled: Compiled,
+    max_size_bytes: int | None,
+    class_names: Sequence[str] = (),
 ) -> None:
     """The file holds banks, tables, dense layers, names of classes, and next to nothing else.
 
@@ -125,7 +129,7 @@ def check_size(
         InvariantBroken: It is larger than its budget, or than the user's own limit.
     """
     budget = size_budget(compiled)
-    largest_bytes = limit_bytes(budget) + names_bytes
+    largest_bytes = limit_bytes(budget) + len(json.dumps(class_names))
     if size_bytes > largest_bytes:
         raise InvariantBroken(
             "the file is larger than what it has to store",

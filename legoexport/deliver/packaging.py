@@ -13,6 +13,7 @@ from legoexport.deliver.ort_format import OrtFormat, config_path, to_ort_format
 from legoexport.deliver.prove import rounding_growth
 from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.host import atomic
+from legoexport.models.pixel_network import from_pixels
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge_outputs import check_model
 from legoexport.passes.eligible import automatic
@@ -82,7 +83,8 @@ def package(
     """
     ort = to_ort_format(conversion.model_bytes, fuse=target.fuses_offline)
     growth = rounding_growth(conversion.compiled)
-    agreement = check_model(module, ort.model_bytes, input_shape, growth=growth)
+    judged = from_pixels(module, conversion.compiled.pixels)
+    agreement = check_model(judged, ort.model_bytes, input_shape, growth=growth)
     if not agreement.passed:
         raise ParityFailed(
             "the model in ORT format does not compute what PyTorch computes", received=agreement

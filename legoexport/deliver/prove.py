@@ -12,13 +12,15 @@ from legoexport.compile.stages import Compiled, Prepared
 from legoexport.deliver import invariants
 from legoexport.deliver.integer_invariants import Computes, check_integers
 from legoexport.errors import ParityFailed
+from legoexport.models.pixel_network import from_pixels
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
+from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.walk import first_wrong, walk_integers
 from legoexport.parity.integer.walk_file import integer_store
 from legoexport.parity.judge import measure_freely
-from legoexport.parity.judge_outputs import check_model
+from legoexport.parity.judge_outputs import check_model, input_sets
 from legoexport.parity.reference import ReferenceNetwork
 from legoexport.passes.lowerings import find_lowering
 from legoexport.quantize.calibrate import ImageSet
@@ -64,8 +66,8 @@ def prove_outputs(
     """
     if calibrate is not None and compiled.scales is not None:
         return measure_outputs(module, model_bytes, calibrate.images)
-    growth = rounding_growth(compiled)
-    agreement = check_model(module, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
+    growth, judged = rounding_growth(compiled), from_pixels(module, compiled.pixels)
+    agreement = check_model(judged, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
     if not agreement.passed:
         raise ParityFailed(
             "the converted model does not compute what PyTorch computes", received=agreement
@@ -114,6 +116,17 @@ def prove_integers(
     if wrong is not None:
         raise ParityFailed("the converted model does not compute its integers", received=wrong)
     return found
+
+
+def tensor_sets(
+    model_bytes: bytes, data: InputSet | None, integer_ranges: Mapping[str, tuple[int, int]]
+) -> tuple[InputSet, ...]:
+    """Return random inputs for the network of a file, and ``data``: tensors if it takes pixels."""
+    model = RuntimeModel(model_bytes, 1)
+    if not model.inputs[0].is_pixels:
+        return input_sets(model, data, integer_ranges)
+    drawn = random_inputs(model.image_shape, model.fixed_batch_size)
+    return drawn if data is None else (*drawn, data)
 
 
 def rounding_growth(compiled: Compiled) -> float:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from legoexport.errors import UsageError
 
 GREY_LEVELS = 255
+# Of a grey level: what float32 leaves of a whole number that was normalised and is not any more.
+WHOLE_TOLERANCE = 1e-2
 LEGAL = "as many finite numbers for std as for mean, one a channel, and std above 0"
 
 
@@ -36,6 +38,15 @@ class Normalization:
         if not (finite and self.mean and len(self.mean) == len(self.std) and min(self.std) > 0):
             raise UsageError("normalization", received=f"{self.mean}, {self.std}", legal=LEGAL)
 
+    @property
+    def grey_levels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation of each channel in grey levels, as training rounds them."""
+        mean, std = (
+            (GREY_LEVELS * np.array(one)).astype(np.float32).astype(np.float64)
+            for one in (self.mean, self.std)
+        )
+        return mean, std
+
     def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return pictures ``(N, c, h, w)`` as the network sees them, to the bit as in training.
 
@@ -48,12 +59,27 @@ class Normalization:
                 received=f"{len(self.mean)} channels",
                 legal=pixels.shape[1],
             )
-        mean, std = (
-            (GREY_LEVELS * np.array(one)).astype(np.float32).reshape(1, -1, 1, 1)
-            for one in (self.mean, self.std)
-        )
+        mean, std = (one.astype(np.float32).reshape(1, -1, 1, 1) for one in self.grey_levels)
         normalised: NDArray[np.float32] = (pixels.astype(np.float32) - mean) / std
         return normalised
+
+    def undone(self, images: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Return the pixels ``(N, h, w, c)`` that ``applied`` made images ``(N, c, h, w)`` of.
+
+        Raises:
+            UsageError: They are not made of whole grey levels by this normalization.
+        """
+        mean, std = (one.reshape(1, -1, 1, 1) for one in self.grey_levels)
+        if images.shape[1] == mean.shape[1]:
+            levels = images.astype(np.float64) * std + mean
+            pixels = np.clip(np.rint(levels), 0, GREY_LEVELS)
+            if np.abs(levels - pixels).max(initial=0) < WHOLE_TOLERANCE:
+                return np.moveaxis(pixels.astype(np.uint8), 1, 3)
+        raise UsageError(
+            "a file that takes pixels is checked with pixels",
+            received="images that are not pixels from 0 to 255, normalised as the file does",
+            next_step="give pictures, or arrays that were made of pixels",
+        )
 
     def to_json(self) -> str:
         """Return it as the metadata of a converted file has it."""

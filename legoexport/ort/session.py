@@ -17,6 +17,7 @@ PROVIDER = "CPUExecutionProvider"
 # ONNX Runtime's messages come back in its exceptions.
 FATAL_ONLY = 4
 IMAGE_RANK = 4
+GREY_OR_COLOUR = (1, 3)
 # What stands between DequantizeLinear and QuantizeLinear is computed in float32 as it is written.
 NO_INTEGER_KERNELS = "session.disable_quant_qdq"
 # U8U8 in the place of U8S8, which overflows on x86 without VNNI; S8S8, which x86 fuses on request.
@@ -55,6 +56,12 @@ class InputSpec:
     def is_image(self) -> bool:
         """Whether it is a batch of images in float32."""
         return self.dtype == "float32" and len(self.shape) == IMAGE_RANK - 1
+
+    @property
+    def is_pixels(self) -> bool:
+        """Whether it is a batch of images as a decoder gives them, ``(b, h, w, c)`` in uint8."""
+        is_bytes = self.dtype == "uint8" and len(self.shape) == IMAGE_RANK - 1
+        return is_bytes and self.shape[-1] in GREY_OR_COLOUR
 
 
 class RuntimeModel:
@@ -119,7 +126,19 @@ class RuntimeModel:
         c, h, w = self.inputs[0].shape
         return c, h, w
 
-    def run(self, images: NDArray[np.float32], batch_size: int) -> NDArray[Any]:
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(c, h, w)`` of an image, whether the model takes it normalised or as pixels.
+
+        Raises:
+            UsageError: The model does not take one image and nothing else.
+        """
+        if len(self.inputs) == 1 and self.inputs[0].is_pixels:
+            h, w, c = self.inputs[0].shape
+            return c, h, w
+        return self.input_shape
+
+    def run(self, images: NDArray[Any], batch_size: int) -> NDArray[Any]:
         """Return the first output for ``images (N, c, h, w)``, ``batch_size`` at a time."""
         return next(iter(self.run_all((images,), batch_size).values()))
 

@@ -8,8 +8,9 @@ whole.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from torch import Tensor
@@ -19,6 +20,7 @@ from legoexport.compile.pipeline import compile_network
 from legoexport.compile.stages import CompileOptions, Stage
 from legoexport.compile.stamp import mask_digest
 from legoexport.errors import LegoExportError
+from legoexport.lego.normalization import Normalization
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.dense_form import DenseForm, batch_norms_after
 from legoexport.parity.expectation import ExpectedLayer
@@ -96,12 +98,21 @@ def layer_check(expected: ExpectedLayer) -> StageCheck:
     return is_right
 
 
-def network_check(inputs: InputSet, reference: Reference, growth: float) -> StageCheck:
-    """Return a check of the whole network; Lego nodes run as dense convolutions."""
+def network_check(
+    inputs: InputSet, reference: Reference, growth: float, pixels: Normalization | None
+) -> StageCheck:
+    """Return a check of the whole network; Lego nodes run as dense convolutions.
+
+    Where the finished file takes ``pixels``, earlier stages take them normalised.
+    """
 
     def is_right(model: onnx.ModelProto) -> bool:
         runtime = RuntimeModel(_standard(model).SerializeToString(), threads=1)
-        return combine(judge_sets(runtime, [inputs], [reference], growth=growth)).passed
+        given = inputs
+        if pixels is not None and runtime.inputs[0].is_image:
+            normalised = pixels.applied(np.moveaxis(inputs.images, 3, 1))
+            given = replace(inputs, arrays=(normalised,))
+        return combine(judge_sets(runtime, [given], [reference], growth=growth)).passed
 
     return is_right
 

@@ -70,7 +70,10 @@ def diagnose(
         # Each set has one for each output, and with several runtimes the sets repeat.
         bad = next(i for i, one in enumerate(agreements.values()) if not one.passed)
         bad = bad // len(pair.references[0].outputs) % len(pair.inputs)
-        is_right = network_check(pair.inputs[bad], pair.references[bad], pair.opened.growth)
+        opened = pair.opened
+        is_right = network_check(
+            pair.inputs[bad], pair.references[bad], opened.growth, opened.pixels
+        )
     return symptom, *_describe_cause(pair, network, is_right)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
+from legoexport.lego.normalization import Normalization
 from legoexport.ort.session import InputSpec
 
 SEED = 2019
@@ -19,8 +20,10 @@ FEWEST_IMAGES = 2
 VALUES_BUDGET = 8 * 3 * 32 * 32
 SPARSE_SCALE = 16.0
 SPARSE_DENSITY = 0.1
-# Of floats; integers are drawn evenly from their range each time.
+# Of floats; integers are drawn evenly from their range each time, but those of images.
 DRAWS = ("standard normal", "uniform in [0, 1)", "sparse and large")
+PIXEL_DRAWS = ("pixels", "dark pixels", "black and white")
+DARK = 32
 WHOLE_RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
@@ -79,10 +82,11 @@ def draw_inputs(
         count = -(-count // fixed_batch_size) * fixed_batch_size
         batch_sizes = [fixed_batch_size] * 3
     rng = np.random.default_rng(SEED)
+    names = PIXEL_DRAWS if all(one.is_pixels for one in specs) else DRAWS
     drawn = [_draw(rng, one, count, integer_ranges.get(one.name)) for one in specs]
     return tuple(
         InputSet(name, tuple(draws[i] for draws in drawn), batch_size)
-        for i, (name, batch_size) in enumerate(zip(DRAWS, batch_sizes, strict=True))
+        for i, (name, batch_size) in enumerate(zip(names, batch_sizes, strict=True))
     )
 
 
@@ -90,6 +94,10 @@ def _draw(
     rng: np.random.Generator, spec: InputSpec, count: int, given: tuple[int, int] | None
 ) -> list[NDArray[Any]]:
     shape, dtype = (count, *spec.shape), np.dtype(spec.dtype)
+    if spec.is_pixels:
+        white = 255 * rng.integers(0, 2, shape)
+        levels = (rng.integers(0, 256, shape), rng.integers(0, DARK, shape), white)
+        return [one.astype(dtype) for one in levels]
     if dtype.kind != "f":
         low, high = given or WHOLE_RANGES.get(spec.dtype, (0, 1))
         return [rng.integers(low, high + 1, shape).astype(dtype) for _ in DRAWS]
@@ -109,6 +117,19 @@ def given_inputs(
     """
     checked = _check_images(images, input_shape, "data")
     return batched("images given", checked, None, fixed_batch_size)
+
+
+def as_pixels(inputs: InputSet, pixels: Normalization | None) -> InputSet:
+    """Return normalised images as a file takes them that normalises pixels itself.
+
+    Args:
+        inputs: One image tensor, normalised by ``pixels``.
+        pixels: How the file normalises; None for one that takes them normalised.
+
+    Raises:
+        UsageError: The images were not made of pixels by this normalization.
+    """
+    return inputs if pixels is None else replace(inputs, arrays=(pixels.undone(inputs.images),))
 
 
 def batched(

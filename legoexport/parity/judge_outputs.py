@@ -156,10 +156,10 @@ def check_input_shape(model: RuntimeModel, input_shape: tuple[int, int, int]) ->
     Raises:
         UsageError: The shapes differ.
     """
-    if model.input_shape != tuple(input_shape):
+    if model.image_shape != tuple(input_shape):
         raise UsageError(
             "the model takes inputs of another shape than the network",
-            received=model.input_shape,
+            received=model.image_shape,
             legal=tuple(input_shape),
             next_step="name the checkpoint that the model was converted from, or its --input-size",
         )

@@ -15,6 +15,7 @@ from legoexport.compile.stamp import read_integer_ranges
 from legoexport.errors import UsageError
 from legoexport.lego.file_facts import FileFacts, read_facts
 from legoexport.lego.layer_records import LayerRecord
+from legoexport.lego.normalization import Normalization
 from legoexport.ort.session import RuntimeModel, parse_model
 from legoexport.parity.records import largest_growth, read_records
 
@@ -43,6 +44,11 @@ class OpenedModel:
         return read_facts(self.model)
 
     @property
+    def pixels(self) -> Normalization | None:
+        """How the file normalises the pixels that it takes; None if it takes anything else."""
+        return self.facts.pixels
+
+    @property
     def growth(self) -> float:
         """The largest rounding growth among the lowerings of the model."""
         return largest_growth(self.records)
@@ -54,7 +60,7 @@ class OpenedModel:
         Raises:
             UsageError: The model takes other than one image.
         """
-        _, height, width = self.runtime.input_shape
+        _, height, width = self.runtime.image_shape
         return height, width
 
     @property
@@ -63,7 +69,9 @@ class OpenedModel:
         return read_integer_ranges(self.model)
 
     def example(self) -> tuple[Tensor, ...]:
-        """Return one batch of every input, with the ends of its range for integers."""
+        """Return one batch of what the network takes, with the ends of its range for integers."""
+        if self.pixels is not None:
+            return (torch.zeros(self.runtime.fixed_batch_size or 1, *self.runtime.image_shape),)
         batch_size, ranges = self.runtime.fixed_batch_size or 1, self.integer_ranges
         inputs = []
         for one in self.runtime.inputs:

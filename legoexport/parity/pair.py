@@ -13,10 +13,11 @@ from torch import nn
 from legoexport.compile.stamp import read_stamp
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import Checkpoint
+from legoexport.models.pixel_network import from_pixels
 from legoexport.models.round_weights import round_weights
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.golden import GoldenOutput, GoldenSet
-from legoexport.parity.inputs import InputSet, given_inputs
+from legoexport.parity.inputs import InputSet, as_pixels, given_inputs
 from legoexport.parity.judge import reference_limit
 from legoexport.parity.judge_outputs import input_sets, judge_outputs, judge_sets
 from legoexport.parity.opened import OpenedModel
@@ -121,7 +122,7 @@ def pair_up(
     else:
         module, sha256 = network, None
     module = round_weights(module, opened.facts.store)
-    reference = ReferenceNetwork(module)
+    reference = ReferenceNetwork(from_pixels(module, opened.pixels))
     return ModelPair(
         module=module,
         checkpoint_sha256=sha256,
@@ -136,9 +137,9 @@ def pair_up(
 def _real(
     data: Path | str | NDArray[Any] | InputSet, opened: OpenedModel, recorded: Normalization | None
 ) -> InputSet:
-    shape, batch_size = opened.runtime.input_shape, opened.runtime.fixed_batch_size
+    shape, batch_size = opened.runtime.image_shape, opened.runtime.fixed_batch_size
     if isinstance(data, InputSet):
         return data
     if isinstance(data, (Path, str)):
-        return read_inputs(data, shape, batch_size, recorded)
-    return given_inputs(data, shape, batch_size)
+        return read_inputs(data, shape, batch_size, recorded, pixels=opened.pixels)
+    return as_pixels(given_inputs(data, shape, batch_size), opened.pixels)

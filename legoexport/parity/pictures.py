@@ -12,7 +12,7 @@ from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.array_file import IMAGES_MEMBER, open_arrays
 from legoexport.parity.image_series import ImageSeries, shuffled
-from legoexport.parity.inputs import InputSet
+from legoexport.parity.inputs import InputSet, as_pixels
 from legoexport.parity.picture_series import NetworkInput, series_in_memory, series_of_files
 from legoexport.training.data import arrays as training_arrays
 from legoexport.training.data import folder
@@ -45,6 +45,8 @@ def read_inputs(
     input_shape: tuple[int, int, int],
     fixed_batch_size: int | None,
     normalization: Normalization | None,
+    *,
+    pixels: Normalization | None = None,
 ) -> InputSet:
     """Read real images to judge on: of labelled pictures those for testing, else all.
 
@@ -54,11 +56,14 @@ def read_inputs(
         fixed_batch_size: The batch of the model, or None if it is open; images that do not fill
             one are left out.
         normalization: Of the pictures in training, or None if nobody knows.
+        pixels: How the model normalises the pixels that it takes; None if it takes images
+            normalised already.
 
     Raises:
         UsageError: As ``open_images`` has it, or an image cannot be read.
     """
-    return open_images(source, input_shape, normalization).judging.inputs(fixed_batch_size)
+    series = open_images(source, input_shape, pixels or normalization).judging
+    return as_pixels(series.inputs(fixed_batch_size), pixels)
 
 
 def open_images(

@@ -56,6 +56,7 @@ def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs
         store="fp32" if precision == "int8" else opened.facts.store,
         precision=precision,
         scales=read_scales(opened.model) if precision == "int8" else None,
+        pixels=opened.pixels,
     )
     return CompileInputs(network, opened.example(), options)
 

@@ -1,0 +1,39 @@
+"""The network from pixels on: what a file that takes pixels is held to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from legoexport.lego.normalization import Normalization
+
+
+class PixelNetwork(nn.Module):
+    """A network behind the normalization of its training.
+
+    Args:
+        network: It takes normalised images ``(b, c, h, w)``.
+        normalization: Of the pictures in training, one number a channel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, normalization: Normalization) -> None:
+        super().__init__()
+        self.network = network
+        mean, std = (
+            torch.from_numpy(one).float().reshape(1, -1, 1, 1) for one in normalization.grey_levels
+        )
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, image: Tensor) -> object:
+        """Map pixels ``(b, h, w, c)`` to what the network gives, computed in its own precision."""
+        pixels = image.permute(0, 3, 1, 2).to(self.mean.dtype)
+        return self.network((pixels - self.mean) / self.std)
+
+
+def from_pixels(network: nn.Module, pixels: Normalization | None) -> nn.Module:
+    """Return ``network`` behind a normalization, or as it is where there is none."""
+    return network if pixels is None else PixelNetwork(network, pixels)
