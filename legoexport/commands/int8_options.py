@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from legoexport.parity.inputs import InputSet
     from legoexport.quantize.calibrators import Method
     from legoexport.quantize.settle import CalibrationOptions
+    from legoexport.target import Target
 
 
-def check_precision(precision: Precision, data: Path | None, *, tune: bool, as_ort: bool) -> None:
+def check_precision(
+    precision: Precision, data: Path | None, target: Target, *, tune: bool, as_ort: bool
+) -> None:
     """Hold ``--precision int8`` against what it needs and what it does not go with.
 
     Raises:
-        UsageError: Real images are missing, or the file would be tuned or in ORT format.
+        UsageError: Real images are missing, or the file would be tuned, or in ORT format
+            where it cannot be proved.
     """
     if precision == "fp32":
         return
@@ -33,11 +37,14 @@ def check_precision(precision: Precision, data: Path | None, *, tune: bool, as_o
             next_step="name some hundred images: where nothing tells training and test apart, half"
             " of them calibrate",
         )
-    if as_ort:
+    if as_ort and not target.fuses_offline:
+        # ONNX Runtime here runs such a file in float, so its integers cannot be proved.
         raise UsageError(
-            "ORT format folds codes back into whole weights",
-            received="--precision int8",
-            legal="--out with .onnx",
+            f"ORT format for target {target.name} leaves fusing to a provider that is not here, so"
+            " that its integers cannot be proved",
+            received="--precision int8 with .ort",
+            legal="--out with .onnx, or a target with ONNX Runtime's own kernels: cpu, arm64, web",
+            next_step="ship the ONNX file, which the provider takes whole",
         )
     if tune:
         raise UsageError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from legoexport.deliver.convert import Conversion
@@ -14,8 +15,9 @@ from legoexport.deliver.prove import rounding_growth
 from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.host import atomic
 from legoexport.models.pixel_network import from_pixels
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.judge_outputs import check_model
+from legoexport.parity.judge_outputs import check_model, input_sets
 from legoexport.passes.eligible import automatic
 from legoexport.passes.plan import why_not
 from legoexport.passes.preference import held_bytes
@@ -67,7 +69,10 @@ def package(
     target: Target,
     max_size_bytes: int | None = None,
 ) -> Package:
-    """Convert to ORT format, load it back, and hold it to the rule that the ONNX file passed.
+    """Convert to ORT format, load it back, and hold it to what the ONNX file was held to.
+
+    A file that computes in int8 was proved integer by integer as ONNX; in ORT format its operators
+    are fused, so that no integer can be exposed, and it must give the same outputs to the bit.
 
     Args:
         module: The network that was converted.
@@ -82,13 +87,10 @@ def package(
         InvariantBroken: It is larger than the user's limit.
     """
     ort = to_ort_format(conversion.model_bytes, fuse=target.fuses_offline)
-    growth = rounding_growth(conversion.compiled)
-    judged = from_pixels(module, conversion.compiled.pixels)
-    agreement = check_model(judged, ort.model_bytes, input_shape, growth=growth)
-    if not agreement.passed:
-        raise ParityFailed(
-            "the model in ORT format does not compute what PyTorch computes", received=agreement
-        )
+    if conversion.computes is None:
+        agreement = _equal_to_pytorch(module, conversion, input_shape, ort)
+    else:
+        agreement = _equal_to_onnx(conversion, ort)
     smallest = _smallest(conversion, target)
     packed = Package(ort, agreement, len(conversion.model_bytes), smallest)
     if max_size_bytes is not None and packed.size_bytes > max_size_bytes:
@@ -101,6 +103,35 @@ def package(
     return packed
 
 
+def _equal_to_pytorch(
+    module: nn.Module, conversion: Conversion, input_shape: tuple[int, int, int], ort: OrtFormat
+) -> Agreement:
+    growth = rounding_growth(conversion.compiled)
+    judged = from_pixels(module, conversion.compiled.pixels)
+    agreement = check_model(judged, ort.model_bytes, input_shape, growth=growth)
+    if not agreement.passed:
+        raise ParityFailed(
+            "the model in ORT format does not compute what PyTorch computes", received=agreement
+        )
+    return agreement
+
+
+def _equal_to_onnx(conversion: Conversion, ort: OrtFormat) -> Agreement:
+    """Hold a file in int8 to the one it was made of; both run as users run them, in one kind."""
+    here, packed = (RuntimeModel(one, 1) for one in (conversion.model_bytes, ort.model_bytes))
+    for inputs in input_sets(here, None):
+        runs = [one.run_all(inputs.arrays, inputs.batch_size) for one in (here, packed)]
+        wrong = [name for name in runs[0] if not np.array_equal(runs[0][name], runs[1][name])]
+        if wrong:
+            raise ParityFailed(
+                "the model in ORT format does not give the outputs of the ONNX file",
+                received=f"{', '.join(wrong)} on {inputs.name}",
+                legal="equal to the bit",
+                next_step="ship the ONNX file",
+            )
+    return conversion.agreement
+
+
 def write(packed: Package, path: Path) -> Path:
     """Write the file, and beside it the configuration for a reduced build; return where."""
     config = config_path(path)
@@ -110,11 +141,13 @@ def write(packed: Package, path: Path) -> Path:
 
 
 def _smallest(conversion: Conversion, target: Target) -> str:
-    """Choose among the lowerings that serve every layer; ``dense`` always does."""
+    """Choose among the lowerings that serve every layer; a dense one always does."""
     sites = [layer.site for layer in conversion.compiled.layers]
-    serving = [
-        name
-        for name in automatic(target)
-        if all(why_not(name, site, target) is None for site in sites)
-    ]
+    serving: tuple[str, ...] = target.int8_lowerings  # each serves every layer that has scales
+    if conversion.computes is None:
+        serving = tuple(
+            name
+            for name in automatic(target)
+            if all(why_not(name, site, target) is None for site in sites)
+        )
     return min(serving, key=lambda name: sum(held_bytes(site, name) for site in sites))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from legoexport.deliver.ort_format import to_ort_format
 from legoexport.errors import CheckFailed, InvariantBroken, ParityFailed, UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
+from legoexport.quantize.images import CalibrationImages
+from legoexport.quantize.settle import CalibrationOptions
 from legoexport.target import ARM64, COREML
 from runtime_tests.networks import randomize, small_net
 
@@ -180,3 +183,35 @@ def test_the_targets_batch_is_taken_and_said(checkpoint: Path) -> None:
 def test_contradictions_are_explained(checkpoint: Path, arguments: list[str], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         convert(checkpoint, *arguments)
+
+
+def test_int8_gives_the_outputs_of_the_onnx_file_to_the_bit() -> None:
+    images = np.random.default_rng(0).standard_normal((4, *SHAPE)).astype(np.float32)
+    calibrate = CalibrationOptions(CalibrationImages.of(images))
+    options = CompileOptions(ARM64, precision="int8")
+    found = convert_module(small_net(), EXAMPLE, options, calibrate=calibrate)
+    packed = packaging.package(small_net(), found, SHAPE, ARM64)
+    assert "QLinearConv" in packed.ort.operators
+    assert np.array_equal(run(packed.ort.model_bytes, images), run(found.model_bytes, images))
+    assert packed.smallest_lowering in ARM64.int8_lowerings
+    other = replace(found, model_bytes=changed_code(found.model_bytes))
+    with pytest.raises(ParityFailed, match="does not give the outputs of the ONNX file"):
+        packaging._equal_to_onnx(other, packed.ort)
+
+
+def changed_code(model_bytes: bytes) -> bytes:
+    model = onnx.load_from_string(model_bytes)
+    codes = next(one for one in model.graph.initializer if one.name.endswith("lego_codes"))
+    array = onnx.numpy_helper.to_array(codes).copy()
+    array[0] = -array[0]
+    codes.CopyFrom(onnx.numpy_helper.from_array(array, codes.name))
+    return model.SerializeToString()
+
+
+def test_int8_is_refused_where_a_provider_fuses(tmp_path: Path) -> None:
+    arguments = [str(tmp_path / "c.pt"), "--precision", "int8", "--data", "digits"]
+    arguments += ["--target", "xnnpack", "--out", str(tmp_path / "m.ort")]
+    (tmp_path / "c.pt").touch()
+    result = CliRunner().invoke(command, arguments)
+    assert isinstance(result.exception, UsageError)
+    assert "its integers cannot be proved" in str(result.exception)
