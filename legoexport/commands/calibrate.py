@@ -9,11 +9,11 @@ import click
 
 from legoexport.commands.output_options import force_option
 from legoexport.errors import UsageError
-from legoexport.host.atomic import write_bytes
 from legoexport.host.kinds import Kind
 from legoexport.host.machine import describe
 from legoexport.host.outputs import Output, check_outputs
 from legoexport.host.report import print_json, print_table, print_text, step_progress
+from legoexport.host.standard_output import writer_of
 
 if TYPE_CHECKING:
     from legoexport.measure.calibration.run import Calibration
@@ -33,7 +33,7 @@ COLUMNS = ("threads", "macs/s", "bytes/s moved", "in tiles", "s/node", "s/byte s
     "--out",
     type=click.Path(path_type=Path),
     show_default="the one in the cache that convert reads",
-    help="File to write.",
+    help="File to write; - for standard output.",
 )
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the constants as JSON.")
@@ -45,7 +45,8 @@ def command(threads: str | None, out: Path | None, *, force: bool, as_json: bool
     """
     counts = _counts(threads)
     if out is not None:
-        check_outputs([Output("--out", out, Kind.JSON)], {}, force=force)
+        check_outputs([Output("--out", out, Kind.JSON, streams=True)], {}, force=force)
+        write = click.get_current_context().with_resource(writer_of(out))
 
     from legoexport.measure.calibration.kept import keep
     from legoexport.measure.calibration.run import calibrate
@@ -56,7 +57,7 @@ def command(threads: str | None, out: Path | None, *, force: bool, as_json: bool
     if out is None:
         out = keep(constants)
     else:
-        write_bytes(out, constants.to_json().encode())
+        write(constants.to_json().encode())
     if as_json:
         print_json(
             {

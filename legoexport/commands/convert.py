@@ -8,7 +8,7 @@ import click
 
 from legoexport.commands import convert_options as parse
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
-from legoexport.commands.convert_outputs import machine_file
+from legoexport.commands.convert_outputs import machine_file, readable
 from legoexport.commands.convert_outputs import outputs as planned_outputs
 from legoexport.commands.int8_options import check_max_drop, check_precision
 from legoexport.commands.int8_options import images as read_images
@@ -18,6 +18,7 @@ from legoexport.commands.pixel_options import input_option, with_input
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import check_outputs
 from legoexport.host.report import step_progress
+from legoexport.host.standard_output import writer_of
 from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.lego.storage import STORES, Store
 from legoexport.quantize.calibrators import METHODS, Method
@@ -31,7 +32,7 @@ from legoexport.target import OBJECTIVES, TARGETS
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="The file to write: .onnx, or .ort for ORT format.",
+    help="The file to write: .onnx, or .ort for ORT format; - for ONNX to standard output.",
 )
 @click.option(
     "--format",
@@ -186,6 +187,7 @@ def command(
     }
     written = planned_outputs(out, save_plan, dense_twin, save_stages, as_ort=as_ort)
     check_outputs(written, inputs, force=force)
+    write = click.get_current_context().with_resource(writer_of(out))
 
     from legoexport.commands.outcome_view import Outcome
     from legoexport.commands.summary import print_summary
@@ -234,7 +236,7 @@ def command(
     if packed:
         packaging.write(packed, out)
     else:
-        conversion.save(out)
+        write(conversion.model_bytes)
     if dense_twin and conversion.dense_twin:
         write_bytes(dense_twin, conversion.dense_twin)
     if save_plan:
@@ -242,7 +244,8 @@ def command(
     with step_progress() as progress:
         progress("measuring memory")
         size = parse.batch_size(batch) or 1
-        memory = measure_memory(out, size)
+        with readable(out, conversion.model_bytes) as file:
+            memory = measure_memory(file, size)
         twin = measure_memory(dense_twin, size) if dense_twin else None
     outcome = Outcome(conversion, loaded, options, out, packed, memory, dense_twin, twin)
     print_summary(outcome, as_json=as_json)

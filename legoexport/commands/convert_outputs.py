@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from legoexport.commands.convert_options import BUILT_IN_NAME
 from legoexport.errors import UsageError
 from legoexport.host.kinds import Kind
-from legoexport.host.outputs import Output, real_path
+from legoexport.host.outputs import Output, is_standard_output, real_path
+from legoexport.signals import temporary_folder
 
 STAGE_NAME = re.compile(r"\d\d_\w+\.onnx")
 
@@ -26,7 +29,8 @@ def outputs(
     Raises:
         UsageError: The folder of ``--save-stages`` holds something else, or is to hold it.
     """
-    files = [Output("--out", out, Kind.ORT if as_ort else Kind.ONNX)]
+    kind = Kind.ORT if as_ort else Kind.ONNX
+    files = [Output("--out", out, kind, streams=not as_ort)]
     if as_ort:
         from legoexport.deliver.ort_format import config_path
 
@@ -44,6 +48,18 @@ def outputs(
 def machine_file(machine: str | None) -> Path | None:
     """Return the file that ``--machine`` names, if it names one."""
     return None if machine in (None, BUILT_IN_NAME) else Path(str(machine))
+
+
+@contextmanager
+def readable(out: Path, model_bytes: bytes) -> Iterator[Path]:
+    """Give a file to load: ``out``, or for standard output a copy that is gone after the block."""
+    if not is_standard_output(out):
+        yield out
+        return
+    with temporary_folder() as folder:
+        copy = folder / "model.onnx"
+        copy.write_bytes(model_bytes)
+        yield copy
 
 
 def _check_stages(folder: Path, files: list[Output]) -> None:

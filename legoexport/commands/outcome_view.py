@@ -9,6 +9,7 @@ from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import Conversion
 from legoexport.deliver.ort_format import config_path
 from legoexport.deliver.packaging import Package
+from legoexport.host.outputs import is_standard_output
 from legoexport.host.report import format_bytes, format_ratio
 from legoexport.measure.timing import Memory
 from legoexport.models.checkpoint import Checkpoint
@@ -87,7 +88,8 @@ def memory_line(outcome: Outcome) -> str:
 
 def written_lines(outcome: Outcome) -> list[str]:
     """Return the files that were written and their sizes."""
-    lines = [f"{outcome.out}: {format_bytes(len(outcome.conversion.model_bytes))}"]
+    out = "standard output" if is_standard_output(outcome.out) else outcome.out
+    lines = [f"{out}: {format_bytes(len(outcome.conversion.model_bytes))}"]
     if outcome.package:
         lines = _folded(outcome.package, outcome.out)
     if outcome.dense_twin:

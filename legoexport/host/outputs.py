@@ -3,12 +3,16 @@
 An output never coincides with an input or with another output, and replaces nothing but a regular
 file of its own kind. Files are compared by inode where they exist, and by real path where they do
 not, so that a hard link, a symbolic link or ``./`` hides nothing.
+
+``-`` is standard output where an output is one file that is read from start to end, an ONNX file or
+JSON; ``host/standard_output.py`` writes it. Checkpoints, side files and folders are files.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +22,7 @@ from legoexport.host.kinds import Kind, kind_of
 
 OTHER_PATH = "choose another path"
 STANDARD_OUTPUT = "-"
+READABLE = (Kind.JSON, Kind.TEXT)
 IRREGULAR = {
     stat.S_IFDIR: "a folder",
     stat.S_IFCHR: "a character device",
@@ -35,11 +40,13 @@ class Output:
         option: Who names it, such as ``--out``.
         path: Where; a symbolic link stands for what it points to.
         kind: What is going to be written; None for a folder.
+        streams: Whether ``-`` stands for standard output.
     """
 
     option: str
     path: Path
     kind: Kind | None
+    streams: bool = False
 
     @property
     def what(self) -> str:
@@ -59,11 +66,15 @@ def check_outputs(
 
     Raises:
         UsageError: An output coincides with an input or with another output, its folder does not
-            exist, or it would replace a device, FIFO, socket, folder, or another kind of file.
+            exist, it would replace a device, FIFO, socket, folder, or another kind of file, or it
+            is for standard output and cannot go there.
     """
     given = {name: path for name, path in inputs.items() if path is not None}
     taken = {identity(path): f"{name} {path}" for name, path in given.items()}
     for output in outputs:
+        if is_standard_output(output.path):
+            _check_stream(output)
+            continue
         own = identity(output.path)
         if own in taken:
             raise UsageError(
@@ -122,13 +133,28 @@ def check_regular(path: Path, option: str | None = None) -> None:
         )
 
 
-def _check_place(output: Output) -> None:
-    if str(output.path) == STANDARD_OUTPUT:
+def is_standard_output(path: Path) -> bool:
+    """Whether the path is ``-``."""
+    return str(path) == STANDARD_OUTPUT
+
+
+def _check_stream(output: Output) -> None:
+    a_file = f"name a file; {Path.cwd() / STANDARD_OUTPUT} is one of that name"
+    if not output.streams:
         raise UsageError(
             f"{output.option} writes a file, and does not write to standard output",
             received=STANDARD_OUTPUT,
-            next_step=f"name a file; ./{STANDARD_OUTPUT} is one of that name",
+            next_step=a_file,
         )
+    if output.kind not in READABLE and sys.stdout.isatty():
+        raise UsageError(
+            f"{output.option} {STANDARD_OUTPUT} would write bytes to the terminal",
+            legal="standard output that goes to a file or to another program",
+            next_step="add > FILE or | PROGRAM, or name a file",
+        )
+
+
+def _check_place(output: Output) -> None:
     folder = real_path(output.path).parent
     if not folder.is_dir():
         raise UsageError(
