@@ -203,12 +203,7 @@ def command(
         example = example_input(loaded.input_shape, count)
         fixed = None if options.final_dynamic_batch else count
         calibrate, judging = read_images(
-            data,
-            loaded.input_shape,
-            fixed,
-            picture_normalization(loaded),
-            options,
-            calibration,
+            data, loaded.input_shape, fixed, picture_normalization(loaded), options, calibration
         )
         conversion = convert_module(
             loaded.module,
