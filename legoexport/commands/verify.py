@@ -18,13 +18,13 @@ from legoexport.commands.picture_options import (
 from legoexport.commands.verify_view import print_verification, print_where
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.report import print_json, print_table, print_text, step_progress
-from legoexport.ort.session import RuntimeModel
 from legoexport.parity import view
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.bundle import check_vacant, read_bundle
 from legoexport.parity.bundle import replay as replay_bundle
 from legoexport.parity.bundle import save_bundle as write_bundle
 from legoexport.parity.golden import GoldenSet, judge_golden
+from legoexport.parity.integer.replay import growth_elsewhere, open_to_replay
 from legoexport.parity.judge import combine
 from legoexport.parity.single import check_single
 from legoexport.runtimes import HERE, MODULES, find_runtimes
@@ -154,7 +154,7 @@ def _verify(
         found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
     if save_bundle is not None and not found.golden:
         raise UsageError(
-            "a bundle holds outputs with limits, which a file that computes in int8 does not have",
+            "a bundle of a file that computes in int8 holds one output, of floats",
             next_step="leave --save-bundle out",
         )
     if save_bundle is not None and found.passed:
@@ -200,7 +200,7 @@ def _run_bundle(
     sets: Sequence[GoldenSet], model_bytes: bytes, threads: int, elsewhere: Sequence[Runtime]
 ) -> tuple[dict[str, Agreement], tuple[Replay, ...]]:
     with step_progress() as progress:
-        model = RuntimeModel(model_bytes, threads)
+        model = open_to_replay(model_bytes, threads)
         if not elsewhere:
             progress(f"running {HERE}")
             return replay_bundle(sets, model), ()
@@ -208,7 +208,11 @@ def _run_bundle(
         feeds = [Feed(one.images, one.batch_size) for one in sets]
         replays = run_each(elsewhere, model_bytes, feeds, progress)
     judged = [
-        judge_golden(sets, [(output,) for output in one.outputs], one.rounding_growth)
+        judge_golden(
+            sets,
+            [(output,) for output in one.outputs],
+            growth_elsewhere(model_bytes, one.rounding_growth),
+        )
         for one in replays
     ]
     return by_set_and_runtime(elsewhere, judged), replays

@@ -35,6 +35,11 @@ RULE = (
     "floats: max|onnx - golden| <= limit, top-1 may differ where the scores tie within limit;"
     " integers and booleans: each is the golden one or PyTorch float32's"
 )
+INT8_RULE = (
+    "max|onnx - golden| <= limit, top-1 may differ where the scores tie within limit; golden is"
+    " what the file's integers give, limit is 4 times what float32 in their place changes, and at"
+    " least 2 of 255 steps of the range"
+)
 LEGAL = "a folder that legoexport verify --save-bundle wrote"
 
 
@@ -51,13 +56,14 @@ def save_bundle(folder: Path, model_bytes: bytes, sets: Sequence[GoldenSet]) -> 
     """
     check_vacant(folder)
     arrays = _pack(sets)
+    facts = read_facts(parse_model(model_bytes, "the model"))
     record = {
         "version": FORMAT_VERSION,
         "model_sha256": _digest(model_bytes),
         "arrays_sha256": _digest(arrays),
-        "rule": RULE,
+        "rule": INT8_RULE if facts.precision == "int8" else RULE,
         "sets": [_describe(one) for one in sets],
-        "facts": read_facts(parse_model(model_bytes, "the model")).to_json(),
+        "facts": facts.to_json(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
     text = json.dumps(record, indent=2) + "\n"

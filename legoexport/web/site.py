@@ -10,6 +10,7 @@ from typing import Any
 from legoexport.classify.labels import read_labels
 from legoexport.errors import ParityFailed
 from legoexport.parity.bundle import read_bundle, replay
+from legoexport.parity.integer.replay import open_to_replay
 from legoexport.parity.judge import combine
 from legoexport.web.folder import FORMAT, RECORD_FILE, check_replaceable, write_folder
 from legoexport.web.golden import GoldenData, pack
@@ -95,7 +96,7 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
 def _golden(bundle: Path, model: PageModel) -> GoldenData:
     """Read the bundle, and refuse a model that this machine already computes wrong."""
     sets = read_bundle(bundle, model.model_bytes)
-    agreement = combine(replay(sets, model.runtime))
+    agreement = combine(replay(sets, open_to_replay(model.model_bytes, 1)))
     if not agreement.passed:
         raise ParityFailed(
             "the model does not give the golden outputs of the bundle on this machine",

@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.host.progress import Progress
-from legoexport.lego.scales import LIMITS
+from legoexport.lego.scales import LIMITS, ActivationType
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.exact import ExactCheck
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.elsewhere import run_elsewhere
+from legoexport.parity.integer.golden_integers import golden_integers
 from legoexport.parity.integer.walk import run_exposed
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.pair import ModelPair
 from legoexport.parity.verification import Verification
-from legoexport.runtimes.base import Replay, Runtime
+from legoexport.runtimes.base import Runtime
 from legoexport.runtimes.each import by_set_and_runtime
 
 INTEGERS_NOTE = (
@@ -60,7 +61,9 @@ def judge_integers(
         if elsewhere
         else ((), ())
     )
-    agreements = _measure(pair, elsewhere, replays)
+    here = _outputs_here(pair, FileWalk(graph).kernels)
+    judged = [_measured(pair, one.outputs) for one in replays]
+    agreements = by_set_and_runtime(elsewhere, judged) if judged else _measured(pair, here)
     progress("walking the layers")
     walked = _walk_here(pair, graph)
     causes = [*walked.causes(0), *(cause for one in found for cause in one.causes)]
@@ -73,18 +76,16 @@ def judge_integers(
         exact=exact,
         replays=replays,
         elsewhere=found,
+        golden=golden_integers(pair.opened, pair.inputs, here),
     )
 
 
-def _measure(
-    pair: ModelPair, elsewhere: Sequence[Runtime], replays: Sequence[Replay]
-) -> dict[str, Agreement]:
-    """Measure the first output on each set, without integer kernels where these overflow here."""
-    if replays:
-        return by_set_and_runtime(elsewhere, [_measured(pair, one.outputs) for one in replays])
-    runtime = RuntimeModel(pair.opened.model_bytes, pair.opened.threads, integer_kernels=False)
+def _outputs_here(pair: ModelPair, kernels: ActivationType | None) -> list[NDArray[np.float32]]:
+    """Return the first output for each set, by kernels that do not overflow here."""
+    opened = pair.opened
+    runtime = RuntimeModel(opened.model_bytes, opened.threads, exact_integers=kernels)
     runs = [runtime.run_all(one.arrays, one.batch_size) for one in pair.inputs]
-    return _measured(pair, [next(iter(one.values())) for one in runs])
+    return [next(iter(one.values())) for one in runs]
 
 
 def _measured(pair: ModelPair, outputs: Sequence[NDArray[np.float32]]) -> dict[str, Agreement]:

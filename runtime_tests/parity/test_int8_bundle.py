@@ -1,0 +1,83 @@
+"""Bundles of files in int8: golden integers, and a limit that a wrong kernel does not keep."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legoexport.parity.bundle import read_bundle, replay, save_bundle
+from legoexport.parity.golden import GoldenSet, judge_golden
+from legoexport.parity.integer.golden_integers import LEAST_STEPS, STEPS
+from legoexport.parity.integer.replay import growth_elsewhere, open_to_replay
+from legoexport.parity.verify import verify
+from legoexport.runtimes import Feed, find_runtime
+from legoexport.runtimes.web.xnnpack import ROUNDING_GROWTH
+from runtime_tests.parity.test_bundle import BLOCK_TORCH
+from runtime_tests.runtimes.int8_files import IMAGES, converted, trained
+
+# Its codes reach 127: x86 without VNNI overflows on them, and XNNPACK takes its integers.
+TARGET = "xnnpack"
+
+
+@cache
+def golden() -> tuple[GoldenSet, ...]:
+    return verify(trained(), converted(TARGET).model_bytes, data=IMAGES).golden
+
+
+def test_limits_are_steps_of_the_output() -> None:
+    least = LEAST_STEPS / STEPS
+    for one in golden():
+        (output,) = one.outputs
+        assert output.limit / float(np.ptp(output.values)) >= least * (1 - 1e-6)
+    assert len({one.name for one in golden()}) == 4, "three sets of random images, and ours"
+
+
+def test_it_replays_without_torch_and_says_its_rule(tmp_path: Path) -> None:
+    model, bundle = tmp_path / "m.onnx", tmp_path / "bundle"
+    model.write_bytes(converted(TARGET).model_bytes)
+    save_bundle(bundle, model.read_bytes(), golden())
+    record = json.loads((bundle / "bundle.json").read_text())
+    assert record["version"] == 2, "readers of fp32 bundles read these"
+    assert "integers give" in record["rule"]
+    command = [sys.executable, "-c", BLOCK_TORCH, "verify", "--bundle", str(bundle), str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "parity reached" in done.stdout
+
+
+@pytest.mark.parametrize(("share", "passed"), [(0.9, True), (1.1, False)])
+def test_an_output_beyond_the_limit_fails_on_every_runtime(share: float, passed: bool) -> None:
+    model_bytes = converted(TARGET).model_bytes
+    growth = growth_elsewhere(model_bytes, ROUNDING_GROWTH)
+    assert growth == 1.0, "the order in which integers are summed loses nothing"
+    outputs = []
+    for one in golden():
+        values = one.outputs[0].values.copy()
+        best = values[0].argmax()
+        values[0, best] += np.float32(share * one.outputs[0].limit)
+        outputs.append((values,))
+    judged = judge_golden(golden(), outputs, growth)
+    assert all(one.passed is passed for one in judged.values())
+
+
+def test_kernels_that_overflow_are_not_taken_here(tmp_path: Path) -> None:
+    model_bytes = converted("web").model_bytes
+    sets = verify(trained(), model_bytes).golden
+    save_bundle(tmp_path / "bundle", model_bytes, sets)
+    found = replay(read_bundle(tmp_path / "bundle", model_bytes), open_to_replay(model_bytes, 1))
+    assert all(one.passed and one.max_abs_error == 0 for one in found.values())
+
+
+@pytest.mark.runtimes
+@pytest.mark.usefixtures("needs_node")
+def test_xnnpack_gives_the_golden_outputs() -> None:
+    feeds = [Feed(one.images, one.batch_size) for one in golden()]
+    outputs = find_runtime("xnnpack").run(converted(TARGET).model_bytes, feeds).outputs
+    judged = judge_golden(golden(), [(one,) for one in outputs], 1.0)
+    assert all(one.passed and one.max_abs_error == 0 for one in judged.values()), judged
