@@ -16,12 +16,15 @@ from importlib import metadata
 
 import click
 
+from benchmarks.matrix.int8_records import NETWORKS, RUNTIMES_OF, IntegerMatrix
+from benchmarks.matrix.int8_records import failures as integer_failures
 from benchmarks.matrix.names import BACKBONES, RUNTIMES, RUNTIMES_EMULATED
 from benchmarks.matrix.records import Conditions
 from benchmarks.matrix.render import failures, write_document
 from benchmarks.matrix.store import Matrix
 from legoexport.errors import CheckFailed, LegoExportError, UsageError
 from legoexport.host.machine import describe
+from legoexport.lego.scales import PRECISIONS
 from legoexport.passes.lowerings import LOWERINGS
 from legoexport.runtimes import Runtime, find_runtime
 from legoexport.runtimes.each import NeedsPreparation
@@ -34,28 +37,34 @@ PACKAGES = ("torch", "onnx", "numpy")
 
 @click.command("runtimes_matrix")
 @click.option("--runtime", "runtimes", multiple=True, type=click.Choice(RUNTIMES))
-@click.option("--backbone", "backbones", multiple=True, type=click.Choice(list(BACKBONES)))
+@click.option("--backbone", "backbones", multiple=True, type=click.Choice(list(NETWORKS)))
 @click.option("--lowering", "lowerings", multiple=True, type=click.Choice(list(LOWERINGS)))
+@click.option("--precision", type=click.Choice(PRECISIONS), help="One of both alone.")
 @click.option("--again", is_flag=True, help="Take cells that are there already, too.")
 @click.option("--render-only", is_flag=True, help="Write the document from what is there.")
 def command(
     runtimes: tuple[str, ...],
     backbones: tuple[str, ...],
     lowerings: tuple[str, ...],
+    precision: str | None,
     *,
     again: bool,
     render_only: bool,
 ) -> None:
     """Fill the matrix, write docs/runtimes.md, and fail if a cell is over its limit."""
-    matrix = Matrix()
-    if not render_only:
+    matrix, integers = Matrix(), IntegerMatrix()
+    chosen = [] if render_only else _ready(runtimes or RUNTIMES)
+    if chosen and precision != "int8":
         matrix.start(_conditions())
-        chosen = _ready(runtimes or RUNTIMES)
         for group in _by_cost(chosen):
-            for backbone in backbones or BACKBONES:
+            for backbone in [name for name in BACKBONES if name in (backbones or BACKBONES)]:
                 _fill(matrix, backbone, lowerings or tuple(LOWERINGS), group, again=again)
-    write_document(matrix)
-    wrong = failures(matrix)
+    if chosen and precision != "fp32":
+        integers.start(_conditions())
+        for group in _by_cost(chosen):
+            _fill_integers(integers, backbones or tuple(NETWORKS), group, again=again)
+    write_document(matrix, integers)
+    wrong = [*failures(matrix), *integer_failures(integers)]
     if wrong:
         raise CheckFailed("not every cell of the matrix is right", received="; ".join(wrong))
 
@@ -84,6 +93,27 @@ def _fill(
                 cell = done.result()
                 matrix.add_cell(cell)
                 _tell(f"{cell.key}: {cell.failure or cell.error_ratio}")
+
+
+def _fill_integers(
+    matrix: IntegerMatrix, networks: Sequence[str], runtimes: Sequence[Runtime], *, again: bool
+) -> None:
+    # As above: torch takes seconds to import.
+    from benchmarks.matrix.int8 import take  # noqa: PLC0415
+
+    for network in networks:
+        for target, names in RUNTIMES_OF.items():
+            missing = [
+                one
+                for one in runtimes
+                if one.name in names and (again or not matrix.has(network, target, one.name))
+            ]
+            if not missing:
+                continue
+            _tell(f"converting {network} for {target} in int8")
+            for cell in take(network, target, missing):
+                matrix.add(cell)
+                _tell(f"{cell.key}: {cell.failure or cell.differing_count} of {cell.values_count}")
 
 
 def _ready(names: Sequence[str]) -> list[Runtime]:

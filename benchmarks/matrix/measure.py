@@ -76,7 +76,7 @@ def load(name: str) -> Backbone:
     """
     arch = f"lego_{name}"
     torch.manual_seed(SEED)
-    module = _settled(build(arch, **HYPERPARAMETERS))
+    module = settled(build(arch, **HYPERPARAMETERS))
     shape = input_shape(arch, HYPERPARAMETERS)
     example = torch.zeros(BATCH, *shape)
     options = CompileOptions(dynamic_batch=False)
@@ -143,7 +143,7 @@ def _cell(built: BuiltFile, runtime: str, described: str, failure: str = "") -> 
     return Cell(*identity, None, None, passed=False, nodes={}, failure=failure)
 
 
-def _settled(module: nn.Module) -> nn.Module:
+def settled(module: nn.Module) -> nn.Module:
     """Give every batch norm statistics as training leaves them, and every mask random logits."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):

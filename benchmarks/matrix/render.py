@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.matrix import int8_records
+from benchmarks.matrix.int8_records import IntegerMatrix
 from benchmarks.matrix.names import BACKBONES, RUNTIMES
 from benchmarks.matrix.records import Cell, Conditions, FileRecord
 from benchmarks.matrix.store import Matrix
@@ -15,14 +17,18 @@ from legoexport.passes.lowerings import LOWERINGS
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "runtimes.md"
 INTRODUCTION = ROOT / "benchmarks" / "text" / "runtimes.md"
+INT8_TEXT = ROOT / "benchmarks" / "text" / "runtimes_int8.md"
 NOT_MEASURED = "not measured"
 XNNPACK = "XnnpackExecutionProvider"
 PROVIDERS = {"NNAPI": "NNAPI", "CoreML MLProgram": "Core ML"}
 
 
-def write_document(matrix: Matrix, document: Path = DOCUMENT) -> None:
-    """Write the document from a matrix; cells may be missing, and are said to be."""
-    sections = [INTRODUCTION.read_text().strip(), *_sections(matrix)]
+def write_document(
+    matrix: Matrix, integers: IntegerMatrix | None = None, document: Path = DOCUMENT
+) -> None:
+    """Write the document from both matrices; cells may be missing, and are said to be."""
+    tables = _sections(matrix, integers or IntegerMatrix())
+    sections = [INTRODUCTION.read_text().strip(), *tables]
     write_bytes(document, ("\n\n".join(sections) + "\n").encode())
 
 
@@ -31,7 +37,7 @@ def failures(matrix: Matrix) -> list[str]:
     return [_failure(cell) for cell in matrix.cells if not cell.passed]
 
 
-def _sections(matrix: Matrix) -> Iterator[str]:
+def _sections(matrix: Matrix, integers: IntegerMatrix) -> Iterator[str]:
     if matrix.conditions:
         yield _where(matrix.conditions, matrix.cells)
     yield _summary(matrix)
@@ -43,6 +49,9 @@ def _sections(matrix: Matrix) -> Iterator[str]:
         yield f"## {title}"
         yield _table(matrix, files) if files else f"{NOT_MEASURED}."
         yield from _without_row(matrix, backbone, files)
+    yield "## In int8"
+    yield INT8_TEXT.read_text().strip()
+    yield int8_records.table(integers.cells) if integers.cells else f"{NOT_MEASURED}."
 
 
 def _without_row(matrix: Matrix, backbone: str, files: Sequence[FileRecord]) -> Iterator[str]:

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import runtimes_matrix
+from benchmarks.matrix.int8_records import IntegerCell, IntegerMatrix
+from benchmarks.matrix.int8_records import failures as integer_failures
 from benchmarks.matrix.names import BACKBONES, RUNTIMES
 from benchmarks.matrix.records import Cell, Conditions, FileRecord, read_cell, read_file
 from benchmarks.matrix.render import failures, write_document
@@ -58,7 +60,7 @@ def make_matrix(tmp_path: Path) -> MakeMatrix:
 
 def rendered(matrix: Matrix) -> str:
     document = matrix.path.with_suffix(".md")
-    write_document(matrix, document)
+    write_document(matrix, IntegerMatrix(matrix.path.with_name("int8.json")), document)
     return document.read_text()
 
 
@@ -162,10 +164,12 @@ def test_the_command_fails_if_a_cell_is_wrong(
 ) -> None:
     matrix = make_matrix(*cells)
     monkeypatch.setattr(runtimes_matrix, "Matrix", lambda: matrix)
+    integers = IntegerMatrix(matrix.path.with_name("int8.json"))
+    monkeypatch.setattr(runtimes_matrix, "IntegerMatrix", lambda: integers)
     monkeypatch.setattr(
         runtimes_matrix,
         "write_document",
-        lambda one: write_document(one, matrix.path.with_suffix(".md")),
+        lambda one, other: write_document(one, other, matrix.path.with_suffix(".md")),
     )
     result = CliRunner().invoke(runtimes_matrix.command, ["--render-only"])
     assert matrix.path.with_suffix(".md").exists()
@@ -174,3 +178,33 @@ def test_the_command_fails_if_a_cell_is_wrong(
         assert "arm64:max" in str(result.exception)
     else:
         assert result.exception is None
+
+
+RIGHT_IN_INT8 = IntegerCell(
+    network="small",
+    target="xnnpack",
+    runtime="xnnpack",
+    sha256="abc",
+    described="xnnpack 1.16",
+    layers_count=8,
+    values_count=12_345,
+    ties_count=2,
+    passed=True,
+)
+WRONG_IN_INT8 = replace(
+    RIGHT_IN_INT8, runtime="wasm", target="web", differing_count=3, steps=2, passed=False
+)
+
+
+def test_rows_in_int8_are_kept_and_shown(tmp_path: Path, make_matrix: MakeMatrix) -> None:
+    integers = IntegerMatrix(tmp_path / "int8.json")
+    integers.start(CONDITIONS)
+    for cell in (WRONG_IN_INT8, RIGHT_IN_INT8):
+        integers.add(cell)
+    assert IntegerMatrix(integers.path).cells == (RIGHT_IN_INT8, WRONG_IN_INT8)
+    assert integer_failures(integers) == ["int8, small web wasm: 3 wrong integers"]
+    text = rendered(make_matrix(CELL))
+    assert "| SmallNet | `xnnpack` | xnnpack | 8 | 12 345 | 2 | 0 | 0 |" in text
+    assert "| SmallNet | `web` | wasm | **8** | **12 345** | **2** | **3** | **2** |" in text
+    with pytest.raises(UsageError, match="cell"):
+        replace(RIGHT_IN_INT8, values_count=0)
