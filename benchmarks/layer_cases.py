@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.passes.lowerings import INT8_LOWERINGS, LOWERINGS, Site, find_lowering
 from legoexport.passes.one_integer_layer import integer_site, lowered_integer_layer
 from legoexport.passes.one_layer import lowered_layer
@@ -74,13 +75,18 @@ class LayerCase:
         """The layer in integers."""
         return integer_site(self.site)
 
-    def forms(self) -> Mapping[str, Site]:
-        """Return the sites that the lowerings of both precisions serve, by their names."""
-        sites = dict.fromkeys(LOWERINGS, self.site) | dict.fromkeys(
-            INT8_LOWERINGS, self.integer_site
-        )
-        able = {name: find_lowering(name).declines(site) is None for name, site in sites.items()}
-        return {name: site for name, site in sites.items() if able[name]}
+    def forms(self, precisions: Iterable[Precision] = PRECISIONS) -> Mapping[str, Site]:
+        """Return the sites that the lowerings of ``precisions`` serve, by their names."""
+        sites: dict[str, Site] = {}
+        for precision in precisions:
+            names, site = (
+                (LOWERINGS, self.site)
+                if precision == "fp32"
+                else (INT8_LOWERINGS, self.integer_site)
+            )
+            able = (name for name in names if find_lowering(name).declines(site) is None)
+            sites |= dict.fromkeys(able, site)
+        return sites
 
 
 def cases(banks: Sequence[tuple[int, float]]) -> list[LayerCase]:

@@ -31,6 +31,7 @@ from typing import Any
 import onnxruntime
 
 from benchmarks.layer_cases import LayerCase, cases, write_model
+from legoexport.lego.scales import PRECISIONS, Precision
 
 WORKER = Path(__file__).parent / "workers" / "layer.py"
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
@@ -48,12 +49,14 @@ class Course:
     Attributes:
         folder: Where the models are.
         threads: Intra-op threads of ONNX Runtime.
+        precisions: What the lowerings compute in.
         slice_s: Seconds for one model in one round.
         deadline: When no more model is begun, in seconds of ``time.time``.
     """
 
     folder: Path
     threads: int
+    precisions: tuple[Precision, ...]
     slice_s: float
     deadline: float
 
@@ -72,7 +75,8 @@ def main() -> None:
     chosen = chosen[len(chosen) - (arguments.layers or len(chosen)) :]
     with tempfile.TemporaryDirectory(prefix="layer-times-") as name:
         deadline = time.time() + 60 * arguments.minutes
-        course = Course(Path(name), arguments.threads, arguments.seconds, deadline)
+        precisions = tuple(arguments.precision or PRECISIONS)
+        course = Course(Path(name), arguments.threads, precisions, arguments.seconds, deadline)
         rows: list[Row] = []
         with _pool(places) as pool:
             for round_number in range(MOST_ROUNDS_COUNT):
@@ -92,6 +96,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seconds", type=float, default=0.2, help="for one model in one round")
     parser.add_argument("--bank", action="append", default=[], help="o:ratio, such as 2:0.5")
+    parser.add_argument("--precision", action="append", choices=PRECISIONS, help="of lowerings")
     parser.add_argument("--layers", type=int, default=0, help="only so many, the smallest")
     found = parser.parse_args()
     found.bank = found.bank or ["2:0.5"]
@@ -140,7 +145,7 @@ def _finished(tasks: Iterable[Future[list[Row]]]) -> Iterator[list[Row]]:
 
 def _time_case(case: LayerCase, course: Course, round_number: int) -> list[Row]:
     """Time every lowering of a layer once."""
-    models = list(_models(case, course.folder).items())
+    models = list(_models(case, course.folder, course.precisions).items())
     random.Random(f"{case} {round_number}").shuffle(models)  # noqa: S311 - an order, no secret
     place = {"threads": course.threads, "processors": _usable()}
     rows = []
@@ -152,11 +157,11 @@ def _time_case(case: LayerCase, course: Course, round_number: int) -> list[Row]:
 
 
 @cache
-def _models(case: LayerCase, folder: Path) -> dict[str, Path]:
+def _models(case: LayerCase, folder: Path, precisions: tuple[Precision, ...]) -> dict[str, Path]:
     """Write the models of a layer, unless another process did."""
     found = {}
     sizes = "_".join(map(str, asdict(case).values()))
-    for form, site in case.forms().items():
+    for form, site in case.forms(precisions).items():
         path = folder / f"{sizes}_{form}.onnx"
         if not path.exists():
             whole = path.with_suffix(f".{os.getpid()}")

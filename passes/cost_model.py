@@ -5,14 +5,20 @@
 What Winograd's tiles move, in steps along both axes, has a bandwidth of its own.
 ``spilled`` are the bytes by which the maps of the widest operator exceed ``CACHE_BYTES``. The
 bandwidth is that of maps that an operator finds in a cache, left there by the one before it.
+
+In integers a convolution copies what its filters cover, multiplies, and rounds every sum to 8 bits:
+
+    seconds = macs / rate + grouped macs / theirs + sums * rounding + copied bytes * a byte's time
+              + nodes * overhead
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from legoexport.passes.lowerings import Footprint, Site, find_lowering
-from legoexport.passes.machine_constants import BUILT_IN, Rates
+from legoexport.passes.lowerings import INT8_LOWERINGS, Footprint, Site, find_lowering
+from legoexport.passes.machine_constants import BUILT_IN, IntegerRates, Rates, integer_rates
 
 FLOAT_BYTES = 4
 CACHE_BYTES = 4 * 2**20
@@ -41,8 +47,20 @@ class Amounts:
         )
 
 
+def element_bytes(lowering: str) -> int:
+    """Bytes of a number that ``lowering`` reads or writes."""
+    return 1 if lowering in INT8_LOWERINGS else FLOAT_BYTES
+
+
+def yardstick(lowerings: Iterable[str]) -> str:
+    """Return the dense form of the precision that ``lowerings`` compute in."""
+    return "int8_dense" if INT8_LOWERINGS.keys() & set(lowerings) else "dense"
+
+
 def seconds(site: Site, lowering: str, rates: Rates = BUILT_IN.rates[0]) -> float:
     """Estimate the time of one image through ``lowering``."""
+    if lowering in INT8_LOWERINGS:
+        return integer_seconds(site, lowering, integer_rates(rates))
     needed = Amounts.of(find_lowering(lowering).footprint(site))
     return (
         needed.macs / rates.macs_per_second
@@ -50,4 +68,16 @@ def seconds(site: Site, lowering: str, rates: Rates = BUILT_IN.rates[0]) -> floa
         + needed.tile_bytes / rates.tile_bytes_per_second
         + needed.nodes * rates.seconds_per_node
         + needed.spilled_bytes * rates.seconds_per_spilled_byte
+    )
+
+
+def integer_seconds(site: Site, lowering: str, rates: IntegerRates) -> float:
+    """Estimate the time of one image through a ``lowering`` in integers."""
+    work = INT8_LOWERINGS[lowering].work(site)
+    return (
+        work.macs / rates.macs_per_second
+        + work.grouped_macs / rates.grouped_macs_per_second
+        + work.sums * rates.seconds_per_sum
+        + work.moved_bytes * rates.seconds_per_byte
+        + work.nodes * rates.seconds_per_node
     )

@@ -1,7 +1,8 @@
 """A plan for a network that computes in int8, chosen without measuring.
 
 A form with maps takes two convolutions and stores its maps in between, so it has to save
-multiply-adds to be faster than the one dense convolution of codes that are assembled at load.
+multiply-adds to be faster than the one dense convolution of codes that are assembled at load. On a
+target that was measured, the cost model says whether it is; elsewhere the multiply-adds do.
 """
 
 from __future__ import annotations
@@ -11,36 +12,47 @@ from collections.abc import Iterable
 from legoexport.errors import UsageError
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site, find_lowering
 from legoexport.passes.plan import Plan, why_not
-from legoexport.target import Target
+from legoexport.passes.preference import FASTEST, Preference, chosen_plan
+from legoexport.target import Choice, Target
 
 # Over the multiply-adds of dense, the form with maps broke even at about this ratio.
 WORTH_RATIO = 1.25
 DENSE = "int8_dense"
 
 
-def integer_plan(sites: Iterable[Site], target: Target) -> Plan:
+def integer_plan(sites: Iterable[Site], target: Target, preference: Preference = FASTEST) -> Plan:
     """Choose a lowering in integers for every layer.
 
     Raises:
         UsageError: Every lowering of ``target`` declines a layer.
     """
-    return Plan({site.layer: _choose(site, target) for site in sites})
+    able = {site: _able(site, target) for site in sites}
+    if not able:
+        return Plan({}, preference.sums)
+    wishes = any(name in INT8_LOWERINGS for name in target.lowerings)
+    choice: Choice = "time" if target.choice == "time" and not wishes else "order"
+    return chosen_plan(able, choice, preference)
 
 
-def _choose(site: Site, target: Target) -> str:
+def _able(site: Site, target: Target) -> tuple[str, ...]:
+    """Return what can serve ``site``, the preferred one first."""
     wished = [name for name in target.lowerings if name in INT8_LOWERINGS]
-    order = [*wished, *(name for name in _order(site) if name in target.int8_lowerings)]
+    order = [*wished, *(name for name in _order(site, target) if name in target.int8_lowerings)]
     reasons = {name: why_not(name, site, target) for name in order}
-    able = [name for name in order if reasons[name] is None]
+    able = tuple(name for name, reason in reasons.items() if reason is None)
     if not able:
         raise UsageError(f"layer {site.layer}: every lowering declines", received=reasons)
-    return able[0]
+    return able
 
 
-def _order(site: Site) -> tuple[str, ...]:
-    """Kernels larger than 1x1 take the fast kernels for integers only in one group."""
+def _order(site: Site, target: Target) -> tuple[str, ...]:
+    """Kernels larger than 1x1 take the fast kernels for integers only in one group.
+
+    Where time is estimated, dense comes first: it rounds nothing in between.
+    """
     maps = ("int8_per_fragment", "int8_grouped")
     if site.frozen.kernel == (1, 1):
         maps = ("int8_grouped", "int8_per_fragment")
     dense_macs, maps_macs = (find_lowering(name).footprint(site).macs for name in (DENSE, maps[0]))
-    return (*maps, DENSE) if maps_macs * WORTH_RATIO < dense_macs else (DENSE, *maps)
+    saves = target.choice != "time" and maps_macs * WORTH_RATIO < dense_macs
+    return (*maps, DENSE) if saves else (DENSE, *maps)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
@@ -22,6 +23,33 @@ LEGAL = (
 
 
 @dataclass(frozen=True)
+class IntegerRates:
+    """What one machine does in a second with integers of 8 bits.
+
+    Attributes:
+        macs_per_second: Of a convolution in one group.
+        grouped_macs_per_second: Of a convolution in groups.
+        seconds_per_sum: To round a sum of 32 bits to an integer of 8.
+        seconds_per_byte: To copy one of what filters cover, or of what is split and joined.
+        seconds_per_node: Spent before an operator starts.
+    """
+
+    macs_per_second: float
+    grouped_macs_per_second: float
+    seconds_per_sum: float
+    seconds_per_byte: float
+    seconds_per_node: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine does.
+
+        Raises:
+            UsageError: As for ``Rates``.
+        """
+        _check(asdict(self))
+
+
+@dataclass(frozen=True)
 class Rates:
     """What one machine does in a second with a given number of threads.
 
@@ -32,6 +60,7 @@ class Rates:
         tile_bytes_per_second: The same, in steps along both axes of a map.
         seconds_per_node: Spent before an operator starts.
         seconds_per_spilled_byte: Spent more where maps do not fit the caches.
+        integers: The same of integers; None where they were not measured.
     """
 
     threads: int
@@ -40,6 +69,7 @@ class Rates:
     tile_bytes_per_second: float
     seconds_per_node: float
     seconds_per_spilled_byte: float
+    integers: IntegerRates | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no machine does.
@@ -47,14 +77,23 @@ class Rates:
         Raises:
             UsageError: A number is not finite or not positive; only what is in seconds may be 0.
         """
-        numbers = asdict(self)
-        wrong = [name for name, number in numbers.items() if not _is_legal(name, number)]
-        if wrong:
-            raise UsageError(
-                f"no machine has such {', '.join(wrong)}",
-                received=", ".join(str(numbers[name]) for name in wrong),
-                legal="finite and positive numbers; those in seconds may be 0",
-            )
+        _check({name: number for name, number in asdict(self).items() if name != "integers"})
+
+    @classmethod
+    def of_entry(cls, entry: Mapping[str, Any]) -> Rates:
+        """Read what ``entry`` gives.
+
+        Raises:
+            TypeError: ``entry`` holds something else.
+            UsageError: No machine has such rates.
+        """
+        integers = entry.get("integers")
+        found = None if integers is None else IntegerRates(**integers)
+        return cls(**{**entry, "integers": found})
+
+    def entry(self) -> dict[str, Any]:
+        """Return what ``of_entry`` reads; what was not measured is not there."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -97,7 +136,8 @@ class MachineConstants:
 
     def content(self) -> dict[str, Any]:
         """Return what the file holds."""
-        return {"version": FORMAT_VERSION, **asdict(self)}
+        entries = [rates.entry() for rates in self.rates]
+        return {"version": FORMAT_VERSION, **asdict(self), "rates": entries}
 
     def to_json(self) -> str:
         """Return JSON text that ``from_json`` reads back."""
@@ -122,9 +162,24 @@ class MachineConstants:
             problem = f"{source}: constants of another format version"
             raise UsageError(problem, received=version, legal=FORMAT_VERSION)
         try:
-            return cls(*names, tuple(Rates(**entry) for entry in rates))
+            return cls(*names, tuple(map(Rates.of_entry, rates)))
         except (TypeError, UsageError) as error:
             raise UsageError(f"{source}: {error}") from None
+
+
+def integer_rates(rates: Rates) -> IntegerRates:
+    """Return those of integers; where they were not measured, those built in."""
+    return rates.integers or _INTEGERS[BUILT_IN.with_threads(rates.threads).threads]
+
+
+def _check(numbers: Mapping[str, object]) -> None:
+    wrong = [name for name, number in numbers.items() if not _is_legal(name, number)]
+    if wrong:
+        raise UsageError(
+            f"no machine has such {', '.join(wrong)}",
+            received=", ".join(str(numbers[name]) for name in wrong),
+            legal="finite and positive numbers; those in seconds may be 0",
+        )
 
 
 def _is_legal(name: str, number: object) -> bool:
@@ -135,6 +190,10 @@ def _is_legal(name: str, number: object) -> bool:
     return isfinite(number) and (number > 0 or (name.startswith("seconds") and number == 0))
 
 
+_INTEGERS = {
+    1: IntegerRates(80e9, 66e9, 0.4e-9, 0.15e-9, 2e-6),
+    4: IntegerRates(250e9, 200e9, 0.12e-9, 0.05e-9, 5e-6),
+}
 # Measured with ONNX Runtime 1.32 on an x86-64 server with AVX-512 and 2 MiB of L2 a core: a dense
 # 3x3 convolution of 256 maps of 56x56; the gather of 64 maps of 224x224 and the sum after it; a
 # chain of convolutions of one pixel. Other machines differ most in the first, and threads multiply
@@ -151,6 +210,7 @@ BUILT_IN = MachineConstants(
             tile_bytes_per_second=24e9,
             seconds_per_node=0.4e-6,
             seconds_per_spilled_byte=0.0,
+            integers=_INTEGERS[1],
         ),
         Rates(
             threads=4,
@@ -159,6 +219,7 @@ BUILT_IN = MachineConstants(
             tile_bytes_per_second=100e9,
             seconds_per_node=5e-6,
             seconds_per_spilled_byte=0.0,
+            integers=_INTEGERS[4],
         ),
     ),
 )

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from legoexport.errors import UsageError
-from legoexport.passes.cost_model import FLOAT_BYTES, seconds
+from legoexport.passes.cost_model import element_bytes, seconds, yardstick
 from legoexport.passes.draft import Draft
 from legoexport.passes.eligible import automatic
 from legoexport.passes.lowerings import Site, Sums, find_lowering
 from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rates
 from legoexport.passes.plan import Plan, why_not
-from legoexport.target import OBJECTIVES, Target
+from legoexport.target import OBJECTIVES, Choice, Target
 
 # A layer leaves the lowering that its target prefers only to save more than this: below it, what
 # the model says is noise, and so is what there is to gain.
@@ -80,27 +80,38 @@ def preferred_plan(sites: Iterable[Site], target: Target, preference: Preference
     able = {site: _able(site, target) for site in summed}
     if not able:
         return Plan({}, preference.sums)
+    return chosen_plan(able, target.choice, preference)
+
+
+Able = Mapping[Site, Sequence[str]]
+Chosen = dict[Site, str]
+
+
+def chosen_plan(able: Able, choice: Choice, preference: Preference) -> Plan:
+    """Choose one of the lowerings that each site can have; where time decides, by ``choice``."""
     objective = preference.objective
-    chooser = CHOOSERS[target.choice if objective == "latency" else objective]
+    chooser = CHOOSERS[choice if objective == "latency" else objective]
     chosen = chooser(able, preference.rates)
     return Plan({site.layer: name for site, name in chosen.items()}, preference.sums)
 
 
 def held_bytes(site: Site, name: str) -> int:
     """Bytes of weights that the runtime keeps for a layer once it has folded them."""
-    return FLOAT_BYTES * find_lowering(name).footprint(site).weights
+    return element_bytes(name) * find_lowering(name).footprint(site).weights
+
+
+def alive_bytes(site: Site, name: str) -> int:
+    """Bytes of the maps that the widest operator of a layer reads and writes."""
+    return element_bytes(name) * find_lowering(name).footprint(site).alive
 
 
 def stored_bytes(site: Site, name: str) -> int:
     """Bytes that the file holds for a layer beside its bank: tables, and what names its nodes."""
     draft = Draft(site.layer)
-    find_lowering(name).build(draft, ir.val("x"), ir.val("bank"), site)
+    integers = ir.node("DequantizeLinear", [ir.val("integers")]).outputs[0]
+    find_lowering(name).build(draft, integers, ir.val("bank"), site)
     tables = sum(value.const_value.nbytes for value in draft.initializers if value.const_value)
     return tables + NODE_BYTES * len(draft.nodes)
-
-
-Able = Mapping[Site, Sequence[str]]
-Chosen = dict[Site, str]
 
 
 def _able(site: Site, target: Target) -> tuple[str, ...]:
@@ -127,7 +138,10 @@ def _costs(able: Able, rates: Sequence[Rates]) -> dict[tuple[Site, str], float]:
         {(site, name): seconds(site, name, of_count) for site in able for name in able[site]}
         for of_count in rates
     ]
-    totals = [sum(seconds(site, "dense", of_count) for site in able) for of_count in rates]
+    totals = [
+        sum(seconds(site, yardstick(names), of_count) for site, names in able.items())
+        for of_count in rates
+    ]
     scales = [totals[0] / total / len(rates) for total in totals]
     return {
         key: sum(scale * costs[key] for scale, costs in zip(scales, by_count, strict=True))
@@ -137,11 +151,7 @@ def _costs(able: Able, rates: Sequence[Rates]) -> dict[tuple[Site, str], float]:
 
 def _least_memory(able: Able, rates: Sequence[Rates]) -> Chosen:
     """Weights add up, maps do not: try every limit on the maps of a layer."""
-    alive = {
-        (site, name): FLOAT_BYTES * find_lowering(name).footprint(site).alive
-        for site in able
-        for name in able[site]
-    }
+    alive = {(site, name): alive_bytes(site, name) for site in able for name in able[site]}
     costs = _costs(able, rates)
     least = max(min(alive[site, name] for name in names) for site, names in able.items())
     plans = []

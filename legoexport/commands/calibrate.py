@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,9 @@ from legoexport.host.standard_output import writer_of
 
 if TYPE_CHECKING:
     from legoexport.measure.calibration.run import Calibration
-    from legoexport.passes.machine_constants import Rates
+    from legoexport.passes.machine_constants import IntegerRates, Rates
 
+INTEGER_COLUMNS = ("threads", "macs/s", "macs/s in groups", "s/sum", "s/byte copied", "s/node")
 COLUMNS = ("threads", "macs/s", "bytes/s moved", "in tiles", "s/node", "s/byte spilled")
 
 
@@ -38,7 +40,7 @@ COLUMNS = ("threads", "macs/s", "bytes/s moved", "in tiles", "s/node", "s/byte s
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the constants as JSON.")
 def command(threads: str | None, out: Path | None, *, force: bool, as_json: bool) -> None:
-    """Measure, in under a minute, how fast this machine multiplies, moves and starts.
+    """Measure, in about a minute, how fast this machine multiplies, moves and starts.
 
     From then on convert chooses lowerings for this processor. It keeps one file in the cache,
     named after the processor; --out FILE writes another, for convert --machine FILE.
@@ -84,6 +86,8 @@ def _print(calibration: Calibration, out: Path) -> None:
     constants = calibration.constants
     title = f"{constants.processor}, onnxruntime {constants.onnxruntime}"
     print_table(title, COLUMNS, [_cells(rates) for rates in constants.rates])
+    measured = [(one.threads, one.integers) for one in constants.rates if one.integers]
+    print_table("in integers", INTEGER_COLUMNS, [_integer_cells(*one) for one in measured])
     print_text(f"repeats agree within a factor of {calibration.disagreement_ratio:.2f}")
     print_text(f"wrote {out}, sha256 {constants.sha256}")
 
@@ -97,3 +101,7 @@ def _cells(rates: Rates) -> list[str]:
         f"{rates.seconds_per_node:.3g}",
         f"{rates.seconds_per_spilled_byte:.3g}",
     ]
+
+
+def _integer_cells(threads: int, rates: IntegerRates) -> list[str]:
+    return [str(threads), *(f"{number:.3g}" for number in astuple(rates))]

@@ -169,7 +169,7 @@ def command(
     and safetensors files. Nothing in them is executed.
     """
     as_ort = parse.is_ort(out, file_format)
-    check_precision(precision, data, TARGETS[target_name], tune=tune, as_ort=as_ort)
+    check_precision(precision, data, TARGETS[target_name], as_ort=as_ort)
     check_max_drop(max_drop, precision)
     parse.check_store(store, data, precision, as_ort=as_ort)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)

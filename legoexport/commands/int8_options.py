@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def check_precision(
-    precision: Precision, data: Path | None, target: Target, *, tune: bool, as_ort: bool
+    precision: Precision, data: Path | None, target: Target, *, as_ort: bool
 ) -> None:
     """Hold ``--precision int8`` against what it needs and what it does not go with.
 
     Raises:
-        UsageError: Real images are missing, or the file would be tuned, or in ORT format
-            where it cannot be proved.
+        UsageError: Real images are missing, or the file would be in ORT format where it
+            cannot be proved.
     """
     if precision == "fp32":
         return
@@ -45,12 +45,6 @@ def check_precision(
             received="--precision int8 with .ort",
             legal="--out with .onnx, or a target with ONNX Runtime's own kernels: cpu, arm64, web",
             next_step="ship the ONNX file, which the provider takes whole",
-        )
-    if tune:
-        raise UsageError(
-            "--tune measures lowerings in float only",
-            received="--precision int8",
-            next_step="leave --tune out, or try lowerings with --prefer and bench",
         )
 
 

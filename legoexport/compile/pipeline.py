@@ -30,7 +30,7 @@ from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site
 from legoexport.passes.lowerings.int8.integers import integers_of
 from legoexport.passes.plan import Plan
-from legoexport.passes.preference import preferred_plan
+from legoexport.passes.preference import Preference, preferred_plan
 from legoexport.passes.quantize_activations import QuantizeActivations
 from legoexport.passes.quantize_weights import QuantizeWeights
 from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
@@ -90,11 +90,14 @@ def prepare(
 def choose_plan(prepared: Prepared) -> Plan:
     """Return the plan that was asked for, or else the one that the target prefers."""
     options = prepared.options
-    if options.plan is not None:
-        return options.plan
-    if options.precision == "int8":
-        return integer_plan(prepared.sites, options.target)
-    return preferred_plan(prepared.sites, options.target, options.preference)
+    return preferred(prepared, options.preference) if options.plan is None else options.plan
+
+
+def preferred(prepared: Prepared, preference: Preference) -> Plan:
+    """Return the plan for the precision of ``prepared`` that saves what ``preference`` says."""
+    options = prepared.options
+    choose = preferred_plan if options.precision == "fp32" else integer_plan
+    return choose(prepared.sites, options.target, preference)
 
 
 def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Compiled:

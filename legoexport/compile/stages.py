@@ -106,8 +106,7 @@ class CompileOptions:
     @property
     def asks_the_cost_model(self) -> bool:
         """Whether the plan depends on the constants of a machine."""
-        chosen = self.plan is None and self.precision == "fp32"
-        return chosen and self.preference.asks_the_cost_model(self.target)
+        return self.plan is None and self.preference.asks_the_cost_model(self.target)
 
     @property
     def cost_model_sha256(self) -> str | None:

@@ -7,27 +7,28 @@ from dataclasses import replace
 
 from legoexport.compile.stages import Prepared
 from legoexport.errors import UsageError
+from legoexport.passes.cost_model import yardstick
 from legoexport.passes.eligible import eligible
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan, why_not
 from legoexport.target import Target
 
-YARDSTICK = "dense"
 # Milliseconds of a layer by (lowering, layer), at one number of threads.
 LayerTimes = Mapping[tuple[str, str], float]
 
 
 def uniform_plans(prepared: Prepared) -> dict[str, Plan]:
-    """Return for each lowering of the target the plan that uses it wherever it serves.
+    """Return for each lowering of the target, in the precision, the plan that uses it.
 
-    Layers that a lowering declines get the first one that serves them.
+    A layer that a lowering declines gets the first one that serves it.
 
     Raises:
-        UsageError: The network has no Lego layer, or the target does not allow ``dense``.
+        UsageError: The network has no Lego layer, or the target does not allow the dense form.
     """
     target, sites = prepared.options.target, prepared.sites
-    names = eligible(target)
-    if not sites or YARDSTICK not in names:
+    in_float = prepared.options.precision == "fp32"
+    names = eligible(target) if in_float else target.int8_lowerings
+    if not sites or yardstick(names) not in names:
         raise UsageError("there is nothing to tune", received=f"{len(sites)} Lego layers")
     plans = {}
     for name in names:
@@ -67,17 +68,18 @@ def combine(
         costs = {name: sum(shares[name, layer] for layer in layers) for name in plans}
         best = plans[min(costs, key=costs.__getitem__)]
         chosen.update({layer: best.lowerings[layer] for layer in layers})
-    yardstick = plans[YARDSTICK]
-    return replace(yardstick, lowerings={layer: chosen[layer] for layer in yardstick.lowerings})
+    dense = plans[yardstick(plans)]
+    return replace(dense, lowerings={layer: chosen[layer] for layer in dense.lowerings})
 
 
 def share_of_dense(times: Mapping[int, LayerTimes]) -> LayerTimes:
     """Sum over thread counts each layer's time as a share of the dense model's total."""
+    keys = next(iter(times.values()))
+    dense = yardstick(name for name, _ in keys)
     totals = {
-        threads: sum(time_ms for (name, _), time_ms in of_layers.items() if name == YARDSTICK)
+        threads: sum(time_ms for (name, _), time_ms in of_layers.items() if name == dense)
         for threads, of_layers in times.items()
     }
-    keys = next(iter(times.values()))
     return {key: sum(times[threads][key] / totals[threads] for threads in times) for key in keys}
 
 

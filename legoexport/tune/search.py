@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
+from legoexport.compile.pipeline import preferred
 from legoexport.compile.stages import Prepared
 from legoexport.host.progress import Progress
 from legoexport.measure.statistics import RatioInterval
+from legoexport.passes.cost_model import yardstick
 from legoexport.passes.plan import Plan
-from legoexport.passes.preference import preferred_plan
 from legoexport.signals import temporary_folder
 from legoexport.tune.candidates import (
-    YARDSTICK,
     LayerTimes,
     changes,
     combine,
@@ -31,11 +31,11 @@ WORTH_RATIO = 1.01
 def tune(prepared: Prepared, options: TuneOptions, progress: Progress = lambda _: None) -> Tuned:
     """Find a fast plan for ``prepared`` by measuring where ``options`` say.
 
-    At the end the plan is compared with ``dense``, over all thread counts together. If ``dense``
-    wins, it is returned.
+    At the end the plan is compared with the dense form of the precision, over all thread counts
+    together. If that wins, it is returned.
 
     Raises:
-        UsageError: The network has no Lego layer, the target does not allow ``dense``, or the
+        UsageError: The network has no Lego layer, the target does not allow the dense form, or the
             runtime is not installed.
     """
     uniform = uniform_plans(prepared)
@@ -46,22 +46,22 @@ def tune(prepared: Prepared, options: TuneOptions, progress: Progress = lambda _
         best = _champion(workshop, finalists)
         plan = _refine(workshop, finalists[best], uniform, share_of_dense(times))
         name = best if plan is finalists[best] else f"{best}, refined"
-        return _against_dense(workshop, plan, name, uniform[YARDSTICK])
+        return _against_dense(workshop, plan, name, uniform)
 
 
 def _finalists(
     workshop: Workshop, uniform: Mapping[str, Plan], times: Mapping[int, LayerTimes]
 ) -> dict[str, Plan]:
     """The cost model's plan, the best of each layer, the best uniform one, and dense."""
-    prepared = workshop.prepared
+    prepared, dense = workshop.prepared, yardstick(uniform)
     best = workshop.fastest(uniform, times)
-    options, threads = prepared.options, workshop.options.threads
-    wish = replace(options.preference, objective="latency", threads=threads)
+    threads = workshop.options.threads
+    wish = replace(prepared.options.preference, objective="latency", threads=threads)
     return {
-        "cost model": preferred_plan(prepared.sites, options.target, wish),
+        "cost model": preferred(prepared, wish),
         "mixed": combine(uniform, times, kinds(prepared.sites)),
         best: uniform[best],
-        YARDSTICK: uniform[YARDSTICK],
+        dense: uniform[dense],
     }
 
 
@@ -95,11 +95,12 @@ def _refine(
     return plan
 
 
-def _against_dense(workshop: Workshop, plan: Plan, name: str, dense: Plan) -> Tuned:
+def _against_dense(workshop: Workshop, plan: Plan, name: str, uniform: Mapping[str, Plan]) -> Tuned:
     workshop.progress("tuning: the plan against dense")
-    threads = workshop.options.threads
+    threads, dense_name = workshop.options.threads, yardstick(uniform)
+    dense = uniform[dense_name]
     speedups = {count: workshop.speedup(plan, dense, count) for count in threads}
     if prod(speedup.estimate_ratio for speedup in speedups.values()) < 1:
-        plan, name = dense, YARDSTICK
+        plan, name = dense, dense_name
         speedups = {count: RatioInterval(1.0, 1.0, 1.0) for count in threads}
     return Tuned(plan, name, speedups, workshop.seconds)

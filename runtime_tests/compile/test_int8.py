@@ -168,6 +168,26 @@ def test_the_command_calibrates_with_one_half_and_judges_on_the_other(tmp_path: 
     assert json.loads(metadata["legoexport.calibration"])["images_sha256"] == digest
 
 
+def test_a_plan_that_was_saved_gives_the_same_file_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = randomize(build("lego_digits"))
+    write_checkpoint(tmp_path / "d.pt", network, arch="lego_digits", hyperparameters={})
+    images = np.random.default_rng(1).standard_normal((9, 1, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "i.npz", images=images, labels=np.arange(9))
+    plan = tmp_path / "plan.json"
+
+    def convert(name: str, *options: str) -> bytes:
+        arguments = ["convert", str(tmp_path / "d.pt"), "--out", str(tmp_path / name)]
+        arguments += ["--precision", "int8", "--data", str(tmp_path / "i.npz"), *options]
+        result = CliRunner().invoke(group, arguments)
+        assert result.exit_code == 0, result.output
+        return (tmp_path / name).read_bytes()
+
+    small = convert("small.onnx", "--objective", "size", "--save-plan", str(plan))
+    assert set(json.loads(plan.read_text())["lowerings"].values()) <= set(INT8_LOWERINGS)
+    assert convert("again.onnx", "--plan", str(plan)) == small
+
+
 def test_scales_that_are_given_are_taken() -> None:
     scales = converted().compiled.scales
     options = CompileOptions(CPU, precision="int8", scales=scales)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +18,18 @@ from legoexport.errors import UsageError
 from legoexport.measure.run import BenchOptions, bench, compare
 from legoexport.measure.statistics import RatioInterval
 from legoexport.measure.timing import Comparison, Timing
+from legoexport.passes.lowerings import INT8_LOWERINGS, Site
 from legoexport.passes.plan import Plan, why_not
 from legoexport.passes.preference import Preference
 from legoexport.target import TARGETS
 from legoexport.tune import TuneOptions, tune, workshop
-from legoexport.tune.candidates import YARDSTICK, changes, combine, kinds, uniform_plans
+from legoexport.tune.candidates import changes, combine, kinds, uniform_plans
 from legoexport.tune.workshop import Workshop
 from runtime_tests.networks import small_net
+from runtime_tests.quantize.int8_network import small_int8
 
 EXAMPLE = torch.zeros(1, 3, 12, 10)
+YARDSTICK = "dense"
 LAYERS = ("a", "b", "c")
 NAMES = (YARDSTICK, "grouped", "per_fragment")
 TIMES = st.fixed_dictionaries(
@@ -158,6 +162,42 @@ def test_a_change_that_wins_is_kept(prepared: Prepared, monkeypatch: pytest.Monk
     tuned = tune(prepared, TuneOptions(budget_s=0.1))
     assert set(tuned.plan.lowerings.values()) == {"per_fragment"}
     assert tuned.name == "per_fragment" or tuned.name.endswith(", refined")
+
+
+def test_integers_are_tuned_among_lowerings_in_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted times: the profile and the comparisons like the form with groups best."""
+    network = small_int8().prepared
+    rank = {"int8_grouped": 1.0, "int8_dense": 2.0, "int8_per_fragment": 3.0}
+
+    def total(plan: Plan) -> float:
+        return sum(rank[name] for name in plan.lowerings.values())
+
+    def screen(
+        _: Workshop, plans: Mapping[str, Plan], sites: Sequence[Site]
+    ) -> dict[int, dict[tuple[str, str], float]]:
+        return {1: {(name, one.layer): rank[name] for name in plans for one in sites}}
+
+    def speedup(_: Workshop, plan: Plan, other: Plan, *__: int) -> RatioInterval:
+        ratio = total(other) / total(plan)
+        return RatioInterval(ratio, ratio, ratio)
+
+    monkeypatch.setattr(Workshop, "screen", screen)
+    monkeypatch.setattr(Workshop, "speedup", speedup)
+    tuned = tune(network, TuneOptions(budget_s=0.1))
+    assert set(tuned.plan.lowerings.values()) == {"int8_grouped"}
+    assert tuned.speedups[1].estimate_ratio == 2
+    tuned.plan.check(network.sites, network.options.target)
+    assert set(uniform_plans(network)) == set(INT8_LOWERINGS)
+    lowered = lower(network, tuned.plan)
+    assert {one.lowering for one in lowered.layers} == {"int8_grouped"}
+
+
+def test_integers_are_profiled_layer_by_layer(tmp_path: Path) -> None:
+    network = small_int8().prepared
+    shop = Workshop(network, tmp_path, TuneOptions(budget_s=0.01), lambda _: None)
+    times = shop.screen(uniform_plans(network), network.sites)
+    assert set(times[1]) == {(n, site.layer) for n in INT8_LOWERINGS for site in network.sites}
+    assert min(times[1].values()) > 0
 
 
 @pytest.mark.usefixtures("needs_node")

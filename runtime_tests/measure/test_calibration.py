@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from legoexport.errors import CheckFailed, UsageError
 from legoexport.host.machine import describe
-from legoexport.measure.calibration.fit import fit_rates
+from legoexport.measure.calibration.fit import fit_integer_rates, fit_rates
 from legoexport.measure.calibration.kept import (
     constants_for_this_processor,
     describe_constants,
@@ -24,7 +24,7 @@ from legoexport.measure.calibration.kept import (
 from legoexport.measure.calibration.run import check_agreement, rates_of
 from legoexport.measure.calibration.samples import SAMPLES
 from legoexport.passes.cost_model import seconds
-from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rates
+from legoexport.passes.machine_constants import BUILT_IN, IntegerRates, MachineConstants, Rates
 from legoexport.passes.plan import why_not
 from legoexport.target import CPU
 
@@ -37,6 +37,14 @@ PLANTED = st.builds(
     st.floats(1e9, 1e12),
     st.sampled_from([0.0, 1e-7, 1e-6, 1e-5]),
     st.sampled_from([0.0, 1e-11, 1e-10, 1e-9]),
+)
+INTEGERS = st.builds(
+    IntegerRates,
+    st.floats(1e9, 1e12),
+    st.floats(1e9, 1e12),
+    st.sampled_from([0.0, 1e-10, 1e-9]),
+    st.sampled_from([0.0, 1e-11, 1e-10]),
+    st.sampled_from([0.0, 1e-7, 1e-5]),
 )
 DIGITS_KEPT = 1e-3
 HERE = describe()
@@ -74,9 +82,29 @@ def test_the_best_of_noisy_rounds_counts(seed: int) -> None:
 
 
 def test_times_that_tell_nothing_of_moving_are_refused() -> None:
-    needed = [sample.amounts for sample in SAMPLES]
+    needed = [sample.amounts for sample in SAMPLES if not sample.in_integers]
     with pytest.raises(CheckFailed, match="no rate"):
         fit_rates(1, needed, [1e-9 * one.macs for one in needed])
+
+
+@settings(deadline=None, max_examples=20)
+@given(INTEGERS)
+def test_planted_rates_of_integers_come_back(planted: IntegerRates) -> None:
+    rates = replace(BUILT_IN.rates[0], integers=planted)
+    found = rates_of(1, [times_s(rates)])
+    assert found.integers is not None
+    for name in ("macs_per_second", "grouped_macs_per_second"):
+        wanted = getattr(planted, name)
+        assert getattr(found.integers, name) == pytest.approx(wanted, rel=DIGITS_KEPT)
+    for sample, taken_s in zip(SAMPLES, times_s(rates), strict=True):
+        again_s = seconds(sample.site, sample.lowering, found)
+        assert again_s == pytest.approx(taken_s, rel=DIGITS_KEPT)
+
+
+def test_times_without_multiplying_integers_are_refused() -> None:
+    work = [sample.work for sample in SAMPLES if sample.in_integers]
+    with pytest.raises(CheckFailed, match="multiplying integers"):
+        fit_integer_rates(work, [1e-9 * one.sums for one in work])
 
 
 def test_every_sample_is_a_lowering_of_its_layer() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -12,19 +12,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legoexport.errors import UsageError
-from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rates
+from legoexport.passes.machine_constants import (
+    BUILT_IN,
+    IntegerRates,
+    MachineConstants,
+    Rates,
+    integer_rates,
+)
 
 POSITIVE = st.floats(1e-3, 1e15)
 NOT_NEGATIVE = st.floats(0, 1e15)
+INTEGERS = st.builds(IntegerRates, POSITIVE, POSITIVE, NOT_NEGATIVE, NOT_NEGATIVE, NOT_NEGATIVE)
 CONSTANTS = st.builds(
-    lambda processor, counts, numbers: MachineConstants(
-        processor, "1.32.0", tuple(Rates(count, *numbers) for count in sorted({1, *counts}))
+    lambda processor, counts, numbers, integers: MachineConstants(
+        processor,
+        "1.32.0",
+        tuple(replace(Rates(count, *numbers), integers=integers) for count in sorted({1, *counts})),
     ),
     st.text(max_size=20),
     st.sets(st.integers(2, 256), max_size=4),
     st.tuples(POSITIVE, POSITIVE, POSITIVE, NOT_NEGATIVE, NOT_NEGATIVE),
+    st.none() | INTEGERS,
 )
 RATES = BUILT_IN.rates[0]
+INTEGER_ENTRY = asdict(integer_rates(RATES))
 
 
 @given(CONSTANTS)
@@ -76,6 +87,10 @@ def with_rates(**changes: object) -> str:
         (with_rates(gigaflops=3), "gigaflops"),
         (damaged(version=2), "version"),
         (damaged(rates=[]), "threads"),
+        (with_rates(integers={"macs_per_second": 1e9}), "seconds_per_sum"),
+        (with_rates(integers=[1e9]), "mapping"),
+        (with_rates(integers={**INTEGER_ENTRY, "macs_per_second": 0}), "macs_per_second"),
+        (with_rates(integers={**INTEGER_ENTRY, "seconds_per_sum": -1}), "seconds_per_sum"),
         (with_rates(threads=2), "threads"),
         (with_rates(threads=1.0), "threads"),
         (with_rates(macs_per_second=0), "macs_per_second"),
@@ -96,3 +111,14 @@ def test_rates_are_those_of_the_nearest_measured_count_of_threads() -> None:
     assert [BUILT_IN.with_threads(rates.threads) for rates in BUILT_IN.rates] == [*BUILT_IN.rates]
     assert BUILT_IN.with_threads(3).threads == 1
     assert BUILT_IN.with_threads(64).threads == 4
+
+
+def test_a_file_without_integers_keeps_its_digest_and_takes_those_built_in() -> None:
+    floats = tuple(replace(rates, integers=None) for rates in BUILT_IN.rates)
+    old = replace(BUILT_IN, rates=floats)
+    assert "integers" not in old.to_json()
+    again = MachineConstants.from_json(old.to_json(), source="here")
+    assert again.sha256 == old.sha256 == hashlib.sha256(old.to_json().encode()).hexdigest()
+    for threads in (1, 3, 4, 64):
+        built_in = integer_rates(BUILT_IN.with_threads(threads))
+        assert integer_rates(again.with_threads(threads)) == built_in

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from legoexport.errors import CheckFailed
 from legoexport.host.machine import describe
 from legoexport.host.progress import Progress
-from legoexport.measure.calibration.fit import fit_rates
+from legoexport.measure.calibration.fit import fit_integer_rates, fit_rates
 from legoexport.measure.calibration.samples import SAMPLES
 from legoexport.measure.contender import start
 from legoexport.measure.options import BenchOptions
@@ -21,7 +21,7 @@ from legoexport.signals import temporary_folder
 LEAST_ROUNDS_COUNT = 4
 MOST_ROUNDS_COUNT = 12
 # Of rounds, for one number of threads; a machine that cannot agree with itself by then is busy.
-MOST_ROUNDS_S = 22.0
+MOST_ROUNDS_S = 30.0
 SLICE_S = 0.1
 # Two undisturbed rounds differ by a few percent. Where a layer finds no second one almost as fast
 # as its best, that one may have been disturbed too, and another round is worth its time.
@@ -46,7 +46,7 @@ class Calibration:
 
 
 def calibrate(threads: Sequence[int], progress: Progress = lambda _: None) -> Calibration:
-    """Measure the constants of this machine, in 10 to 30 seconds per number of threads.
+    """Measure the constants of this machine, in 15 to 40 seconds per number of threads.
 
     Args:
         threads: Thread counts, ascending from 1.
@@ -75,10 +75,16 @@ def rates_of(threads: int, rounds_s: Rounds) -> Rates:
     Other work on the machine only adds to a time, and seldom to the same layer in every round.
 
     Raises:
-        CheckFailed: As for ``fit_rates``.
+        CheckFailed: As for ``fit_rates`` and ``fit_integer_rates``.
     """
     best_s = [min(taken_s) for taken_s in zip(*rounds_s, strict=True)]
-    return fit_rates(threads, [sample.amounts for sample in SAMPLES], best_s)
+    floats, integers = (
+        [pair for pair in zip(SAMPLES, best_s, strict=True) if pair[0].in_integers == wanted]
+        for wanted in (False, True)
+    )
+    found = fit_rates(threads, [one.amounts for one, _ in floats], [s for _, s in floats])
+    of_integers = fit_integer_rates([one.work for one, _ in integers], [s for _, s in integers])
+    return replace(found, integers=of_integers)
 
 
 def check_agreement(rounds_s: Rounds) -> float:

@@ -11,7 +11,9 @@ import onnx_ir as ir
 
 from legoexport.lego.frozen import FrozenLego
 from legoexport.passes.cost_model import Amounts
-from legoexport.passes.lowerings import Site, find_lowering
+from legoexport.passes.lowerings import INT8_LOWERINGS, Site, find_lowering
+from legoexport.passes.lowerings.int8.footprint import IntegerWork
+from legoexport.passes.one_integer_layer import integer_site, lowered_integer_layer
 from legoexport.passes.one_layer import lowered_layer
 
 SEED = 0
@@ -42,6 +44,11 @@ class Sample:
         shape = f"{self.channels}to{self.outputs}at{self.size}"
         return f"{self.lowering}_{shape}_{self.kernel}x{self.kernel}"
 
+    @property
+    def in_integers(self) -> bool:
+        """Whether its lowering computes in integers."""
+        return self.lowering in INT8_LOWERINGS
+
     @cached_property
     def site(self) -> Site:
         """The layer."""
@@ -54,17 +61,24 @@ class Sample:
             bias=np.zeros(self.outputs, np.float32),
             padding=(self.kernel // 2, self.kernel // 2),
         )
-        return Site("layer", frozen, (self.size, self.size))
+        site = Site("layer", frozen, (self.size, self.size))
+        return integer_site(site) if self.in_integers else site
 
     @property
     def amounts(self) -> Amounts:
-        """What one image asks of the machine."""
+        """What one image asks of the machine in float."""
         return Amounts.of(find_lowering(self.lowering).footprint(self.site))
+
+    @property
+    def work(self) -> IntegerWork:
+        """What one image asks of the machine in integers."""
+        return INT8_LOWERINGS[self.lowering].work(self.site)
 
     def write(self, folder: Path) -> Path:
         """Write the model to ``folder`` and return its path."""
         path = folder / f"{self.name}.onnx"
-        ir.save(lowered_layer(self.site, self.lowering), path)
+        lower = lowered_integer_layer if self.in_integers else lowered_layer
+        ir.save(lower(self.site, self.lowering), path)
         return path
 
 
@@ -91,4 +105,19 @@ SAMPLES = (
     # mostly starting nodes
     Sample(16, 16, 8, 3, "winograd_rows_4"),
     Sample(16, 16, 8, 3, "winograd_tiles_4"),
+    # in integers, mostly multiplying
+    Sample(128, 128, 28, 3, "int8_dense"),
+    Sample(512, 256, 14, 1, "int8_dense"),
+    Sample(256, 256, 14, 3, "int8_per_fragment"),
+    # the same in groups
+    Sample(256, 256, 14, 3, "int8_grouped"),
+    Sample(512, 256, 14, 1, "int8_grouped"),
+    # mostly rounding sums
+    Sample(32, 256, 28, 1, "int8_dense"),
+    Sample(64, 256, 28, 1, "int8_per_fragment"),
+    # mostly copying
+    Sample(64, 16, 28, 3, "int8_dense"),
+    Sample(256, 32, 28, 1, "int8_per_fragment"),
+    # mostly starting nodes
+    Sample(16, 16, 8, 3, "int8_per_fragment"),
 )

@@ -6,11 +6,23 @@ bank. A new one is a file beside this one and a line in ``_REGISTERED``.
 
 from __future__ import annotations
 
-from legoexport.passes.lowerings.base import Lowering
+from typing import Protocol
+
+from legoexport.passes.lowerings.base import Lowering, Site
 from legoexport.passes.lowerings.int8.dense import Int8Dense
+from legoexport.passes.lowerings.int8.footprint import IntegerWork
 from legoexport.passes.lowerings.int8.grouped import Int8Grouped
 from legoexport.passes.lowerings.int8.per_fragment import Int8PerFragment
 
-_REGISTERED: tuple[Lowering, ...] = (Int8PerFragment(), Int8Grouped(), Int8Dense())
 
-INT8_LOWERINGS: dict[str, Lowering] = {lowering.name: lowering for lowering in _REGISTERED}
+class IntegerLowering(Lowering, Protocol):
+    """A lowering that says what its integers cost."""
+
+    def work(self, site: Site) -> IntegerWork:
+        """Count what one image asks of a machine."""
+        ...
+
+
+_REGISTERED: tuple[IntegerLowering, ...] = (Int8PerFragment(), Int8Grouped(), Int8Dense())
+
+INT8_LOWERINGS: dict[str, IntegerLowering] = {lowering.name: lowering for lowering in _REGISTERED}

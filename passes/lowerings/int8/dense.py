@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from legoexport.lego.integers import row_scale
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes, stored_bias
-from legoexport.passes.lowerings.dense import Dense
+from legoexport.passes.lowerings.int8.footprint import IntegerWork, dense_footprint, dense_work
 from legoexport.passes.lowerings.int8.integers import (
     NOT_CALIBRATED,
     Coded,
@@ -40,8 +40,12 @@ class Int8Dense:
         return NOT_CALIBRATED if site.scales is None else None
 
     def footprint(self, site: Site) -> Footprint:
-        """Count the dense convolution, as in float."""
-        return Dense().footprint(site)
+        """Count the dense convolution."""
+        return dense_footprint(site)
+
+    def work(self, site: Site) -> IntegerWork:
+        """Count the one convolution."""
+        return dense_work(site)
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add o times (Gather, Cast, Mul), Concat, Round, Clip, Cast, DequantizeLinear, Conv."""

@@ -1,16 +1,113 @@
-"""What a layer costs whose maps are integers, whichever way they are computed."""
+"""What a layer costs in integers: bytes and multiply-adds, independent of the machine.
+
+A convolution in integers copies what its filters cover, unless they are 1x1, multiplies, sums in 32
+bits, and rounds every sum to an integer of 8 bits. Each of these takes time, and memory.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from legoexport.passes.lowerings.base import Footprint, Site, filter_taps
+from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.lowerings.int8.maps import width
 
+SUM_BYTES = 4
 
-def maps_footprint(site: Site, nodes: int) -> Footprint:
-    """Count the maps, padding included, and the zeros of the merge; ``floats`` are bytes here."""
+
+@dataclass(frozen=True)
+class IntegerWork:
+    """What one image asks of a machine: a number for each of ``IntegerRates``, in their order.
+
+    Attributes:
+        macs: Multiply-adds in one group, which the fast kernels for integers compute.
+        grouped_macs: Those of convolutions in groups.
+        sums: Sums of 32 bits that are rounded to 8.
+        moved_bytes: Bytes that are copied: what filters cover, and what is split and joined.
+        nodes: Operators that run.
+    """
+
+    macs: int
+    grouped_macs: int
+    sums: int
+    moved_bytes: int
+    nodes: int
+
+
+def dense_work(site: Site) -> IntegerWork:
+    """Count one convolution of the assembled weight."""
+    frozen, pixels = site.frozen, site.output_pixels
+    macs = frozen.n * frozen.o * filter_taps(frozen) * pixels
+    return IntegerWork(macs, 0, frozen.n * pixels, covered_bytes(site), nodes=1)
+
+
+def grouped_work(site: Site) -> IntegerWork:
+    """Count a convolution with a group per fragment, and the dense merge."""
+    transform, merge, sums = _halves(site)
+    return IntegerWork(merge, transform, sums, covered_bytes(site), nodes=2)
+
+
+def per_fragment_work(site: Site) -> IntegerWork:
+    """Count a convolution for each fragment, what splits and joins them, and the dense merge."""
+    transform, merge, sums = _halves(site)
+    is_split = site.frozen.o > 1
+    moved = covered_bytes(site) + (sum(_ends(site)) if is_split else 0)
+    nodes = site.frozen.o + 1 + 2 * is_split
+    return IntegerWork(transform + merge, 0, sums, moved, nodes)
+
+
+def covered_bytes(site: Site) -> int:
+    """Bytes that filters cover at all their places, each place copied: none for filters of 1x1."""
     frozen = site.frozen
+    taps = frozen.kernel[0] * frozen.kernel[1]
+    return 0 if taps == 1 else frozen.c * taps * site.output_pixels
+
+
+def _halves(site: Site) -> tuple[int, int, int]:
+    """Multiply-adds of the maps and of the merge, padding included, and sums of both."""
+    frozen, pixels = site.frozen, site.output_pixels
     maps = frozen.o * width(frozen)
+    return (
+        maps * filter_taps(frozen) * pixels,
+        maps * frozen.n * pixels,
+        (maps + frozen.n) * pixels,
+    )
+
+
+def dense_footprint(site: Site) -> Footprint:
+    """Count the dense convolution as in float; ``alive`` are bytes here, those of its sums too."""
+    results = site.frozen.n * site.output_pixels
+    alive = site.end_floats + SUM_BYTES * results + covered_bytes(site)
+    return replace(Dense().footprint(site), alive=alive)
+
+
+def grouped_footprint(site: Site) -> Footprint:
+    """Count the convolution in groups, which take turns to copy what they cover, and the merge."""
+    entering, maps = _ends(site)
+    convolution = entering + maps * (1 + SUM_BYTES) + covered_bytes(site) // site.frozen.o
+    return _maps_footprint(site, nodes=2, alive=convolution)
+
+
+def per_fragment_footprint(site: Site) -> Footprint:
+    """Count the fragments' convolutions, of which the last finds the maps of the others."""
+    frozen, (entering, maps) = site.frozen, _ends(site)
+    sums_and_copies = (SUM_BYTES * maps + covered_bytes(site)) // frozen.o
+    alive = max(2 * entering, entering + maps + sums_and_copies, 2 * maps)
+    return _maps_footprint(site, nodes=4 + frozen.o, alive=alive)
+
+
+def _maps_footprint(site: Site, nodes: int, alive: int) -> Footprint:
+    """Count the maps, padding included, and the zeros of the merge; all floats are bytes here."""
+    frozen, maps = site.frozen, site.frozen.o * width(site.frozen)
     weight = maps * (filter_taps(frozen) + frozen.n)
-    macs, between = weight * site.output_pixels, (maps + frozen.n) * site.output_pixels
-    alive = max(site.end_floats, between)
-    return Footprint(macs, macs, floats=weight, nodes=nodes, weights=weight, alive=alive)
+    macs = weight * site.output_pixels
+    merging = (maps + frozen.n * (1 + SUM_BYTES)) * site.output_pixels
+    return Footprint(
+        macs, macs, floats=weight, nodes=nodes, weights=weight, alive=max(alive, merging)
+    )
+
+
+def _ends(site: Site) -> tuple[int, int]:
+    """Bytes of the map that enters, and of all maps between the two halves."""
+    frozen, (height, width_) = site.frozen, site.input_size
+    return frozen.c * height * width_, frozen.o * width(frozen) * site.output_pixels

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes
-from legoexport.passes.lowerings.int8.footprint import maps_footprint
+from legoexport.passes.lowerings.int8.footprint import IntegerWork, grouped_footprint, grouped_work
 from legoexport.passes.lowerings.int8.integers import (
     affine_constants,
     dequantize,
@@ -41,7 +41,11 @@ class Int8Grouped:
 
     def footprint(self, site: Site) -> Footprint:
         """Count the maps, padding included, and the zeros of the merge."""
-        return maps_footprint(site, nodes=2)
+        return grouped_footprint(site)
+
+    def work(self, site: Site) -> IntegerWork:
+        """Count the convolution in groups, and the merge."""
+        return grouped_work(site)
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add Conv, QuantizeLinear and Conv, with their weights."""

@@ -14,7 +14,11 @@ import onnx_ir as ir
 
 from legoexport.passes.draft import Draft
 from legoexport.passes.lowerings.base import Footprint, Site, convolution_attributes
-from legoexport.passes.lowerings.int8.footprint import maps_footprint
+from legoexport.passes.lowerings.int8.footprint import (
+    IntegerWork,
+    per_fragment_footprint,
+    per_fragment_work,
+)
 from legoexport.passes.lowerings.int8.integers import (
     affine_constants,
     dequantize,
@@ -45,7 +49,11 @@ class Int8PerFragment:
 
     def footprint(self, site: Site) -> Footprint:
         """Count the maps, padding included, and the zeros of the merge."""
-        return maps_footprint(site, nodes=4 + site.frozen.o)
+        return per_fragment_footprint(site)
+
+    def work(self, site: Site) -> IntegerWork:
+        """Count what splits and joins fragments, too."""
+        return per_fragment_work(site)
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add Split, o times (Conv, QuantizeLinear), Concat, and Conv, with their weights."""
