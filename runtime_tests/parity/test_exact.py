@@ -123,8 +123,15 @@ def test_files_of_every_make_are_rebuilt_to_the_bit(options: CompileOptions, bat
 
 
 def test_planted_changes_are_caught_and_named() -> None:
-    tally = campaign(count=16, seed=1)
+    tally = campaign(converted("grouped"), KINDS, count=16, seed=1)
     assert tally.planted.total() == 16
+    assert tally.all_named, tally
+
+
+@pytest.mark.heavy
+def test_planted_changes_of_a_file_in_int8_are_caught_and_named() -> None:
+    tally = campaign(in_int8(), INT8_KINDS, count=18, seed=1)
+    assert tally.planted.total() == 18
     assert tally.all_named, tally
 
 
