@@ -38,9 +38,12 @@ class _Homes:
     """Which layer a name belongs to: a Lego layer by the contract, another by torch's names."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
-        self.initializers = {one.name for one in graph.initializer}
         owners = {owner(name) for node in graph.node for name in (node.name, *node.input)}
         self.lego = sorted({one.layer for one in owners if one}, key=len, reverse=True)
+        self.constants = {one.name: self.of_name(one.name) for one in graph.initializer}
+        for node in graph.node:  # what is computed from them alone, such as a weight from its codes
+            if node.input and all(name in self.constants for name in node.input):
+                self.constants |= dict.fromkeys(node.output, self.of_node(node))
 
     def of_name(self, name: str) -> str | None:
         """Return the layer of a tensor or a value; its module if it is ``module.parameter``."""
@@ -54,7 +57,7 @@ class _Homes:
         found = owner(node.name)
         if found:
             return found.layer
-        homes = [self.of_name(name) for name in node.input if name in self.initializers]
+        homes = (self.constants.get(name) for name in node.input)
         return next((home for home in homes if home), None)
 
 

@@ -54,14 +54,15 @@ class OpenedModel:
         return largest_growth(self.records)
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """``(h, w)`` of an image, in pixels.
+    def takes_image(self) -> bool:
+        """Whether the model takes one image and nothing else."""
+        first, *others = self.runtime.inputs
+        return not others and (first.is_image or self.pixels is not None)
 
-        Raises:
-            UsageError: The model takes other than one image.
-        """
-        _, height, width = self.runtime.image_shape
-        return height, width
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """``(h, w)`` in pixels of the image the model takes; None if it takes other input."""
+        return self.runtime.image_shape[1:] if self.takes_image else None
 
     @property
     def integer_ranges(self) -> Mapping[str, tuple[int, int]]:

@@ -24,7 +24,8 @@ from legoexport.parity.opened import open_model
 from legoexport.parity.verify import verify
 from legoexport.passes.plan import Plan
 from runtime_tests.parity.networks import INPUT_SHAPE, LAYER_NAMES, converted, small_net
-from runtime_tests.planted import SHA256, campaign
+from runtime_tests.planted import SHA256, campaign, in_int8
+from runtime_tests.planted_changes import INT8_KINDS, KINDS
 
 
 def test_many_differences_stay_short() -> None:
