@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from legoexport.commands.shape_options import given_shapes
 from legoexport.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def load_checkpoint(
     input_size: tuple[int, int] | None,
     *,
     dense: bool = False,
+    takes_image: bool = True,
 ) -> Checkpoint:
     """Read the checkpoint that the options describe, of a LegoNet or of a dense network."""
     from legoexport.models.checkpoint import read_checkpoint
@@ -81,6 +83,7 @@ def load_checkpoint(
         model=factory,
         input_size=input_size,
         dense=dense,
+        takes_image=takes_image and not given_shapes(),
         weights=context.meta.get(_WEIGHTS_KEY) if context else None,
     )
     for note in checkpoint.notes:

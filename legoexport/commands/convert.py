@@ -15,6 +15,7 @@ from legoexport.commands.int8_options import images as read_images
 from legoexport.commands.output_options import force_option
 from legoexport.commands.picture_options import SOURCES, picture_normalization, picture_options
 from legoexport.commands.pixel_options import input_option, with_input
+from legoexport.commands.shape_options import check_shapes, example_of, shape_option
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import check_outputs
 from legoexport.host.report import step_progress
@@ -42,6 +43,7 @@ from legoexport.target import OBJECTIVES, TARGETS
     help="Format of the file.",
 )
 @checkpoint_options
+@shape_option
 @input_option
 @click.option(
     "--batch",
@@ -169,6 +171,7 @@ def command(
     and safetensors files. Nothing in them is executed.
     """
     as_ort = parse.is_ort(out, file_format)
+    check_shapes({"--data": data, "--input-size": input_size}, as_ort=as_ort)
     check_precision(precision, data, TARGETS[target_name], as_ort=as_ort)
     check_max_drop(max_drop, precision)
     parse.check_store(store, data, precision, as_ort=as_ort)
@@ -192,7 +195,7 @@ def command(
     from legoexport.commands.outcome_view import Outcome
     from legoexport.commands.summary import print_summary
     from legoexport.deliver import packaging
-    from legoexport.deliver.convert import convert_module, example_input, stage_writer
+    from legoexport.deliver.convert import convert_module, stage_writer
     from legoexport.measure.memory import measure_memory
 
     with step_progress() as progress:
@@ -200,10 +203,10 @@ def command(
         loaded = load_checkpoint(checkpoint, arch, settings, factory, input_size)
         options = with_input(options, loaded)
         count = parse.batch_size(batch) or 1
-        example = example_input(loaded.input_shape, count)
+        example = example_of(loaded, count)
         fixed = None if options.final_dynamic_batch else count
         calibrate, judging = read_images(
-            data, loaded.input_shape, fixed, picture_normalization(loaded), options, calibration
+            data, loaded.image_shape, fixed, picture_normalization(loaded), options, calibration
         )
         conversion = convert_module(
             loaded.module,

@@ -69,7 +69,7 @@ def check_max_drop(max_drop: float | None, precision: Precision) -> None:
 
 def images(
     data: Path | None,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, int, int] | None,
     fixed_batch_size: int | None,
     normalization: Normalization | None,
     options: CompileOptions,
@@ -84,7 +84,7 @@ def images(
     from legoexport.quantize.images import divide
     from legoexport.quantize.settle import CalibrationOptions
 
-    if data is None:
+    if data is None or input_shape is None:
         return None, None
     if options.precision == "fp32":
         return None, read_inputs(data, input_shape, None, normalization)

@@ -131,7 +131,7 @@ def _two(files: tuple[Path, ...]) -> tuple[Path, Path]:
 
 
 def _verify(
-    load: Callable[[tuple[int, int]], Checkpoint],
+    load: Callable[..., Checkpoint],
     input_size: tuple[int, int] | None,
     model_path: Path,
     data: Path | None,
@@ -148,8 +148,9 @@ def _verify(
         progress("opening the model")
         opened = open_model(model_path, threads)
         progress("reading the checkpoint")
-        checkpoint = load(input_size or opened.input_size)
-        check_input_shape(opened.runtime, checkpoint.input_shape)
+        checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
+        if checkpoint.image_shape:
+            check_input_shape(opened.runtime, checkpoint.image_shape)
         real = _real_images(data, checkpoint, opened)
         found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
     if save_bundle is not None and not found.golden:

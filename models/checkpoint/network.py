@@ -28,6 +28,7 @@ class NetworkChoice:
     model: str | None
     input_size: tuple[int, int] | None
     dense: bool = False
+    takes_image: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,14 @@ class Network:
             absurd hyperparameters costs nothing.
         arch: Registry name, or ``package.module:factory``.
         hyperparameters: What it was built with.
-        input_shape: ``(channels, height, width)`` of its input.
+        image_shape: ``(channels, height, width)`` of its input; None if it takes other than one
+            image.
     """
 
     module: nn.Module
     arch: str
     hyperparameters: Mapping[str, object]
-    input_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int] | None
 
 
 def find_network(layout: Layout, choice: NetworkChoice) -> Network:
@@ -92,6 +94,11 @@ def _network_name(layout: Layout, choice: NetworkChoice) -> str:
 def _registered_network(
     arch: str, arguments: Mapping[str, object], choice: NetworkChoice
 ) -> Network:
+    if not choice.takes_image:
+        raise CheckpointError(
+            f"{arch} takes one image, and was to be read for other inputs",
+            next_step="name your own network with --model, or leave --input-shape out",
+        )
     try:
         _check_magnitudes(complete(arch, arguments))
         channels, *own_size = input_shape(arch, arguments)
@@ -117,15 +124,18 @@ def _check_magnitudes(arguments: Mapping[str, object]) -> None:
 
 
 def _user_network(factory: str, arguments: Mapping[str, object], choice: NetworkChoice) -> Network:
-    if choice.input_size is None:
+    if choice.takes_image and choice.input_size is None:
         raise CheckpointError(
             f"the input size of a network from {factory} must be given",
             legal="height and width in pixels",
-            next_step="add --input-size H W",
+            next_step="add --input-size H W; for other inputs than one image, convert takes"
+            " --input-shape",
         )
     module = make_network(factory, arguments)
     _check_lego(factory, module, dense=choice.dense)
-    return Network(module, factory, arguments, (input_channels(module), *choice.input_size))
+    size = choice.input_size if choice.takes_image else None
+    shape = (input_channels(module), *size) if size else None
+    return Network(module, factory, arguments, shape)
 
 
 def _check_lego(arch: str, module: nn.Module, *, dense: bool) -> None:
@@ -143,7 +153,7 @@ def _check_lego(arch: str, module: nn.Module, *, dense: bool) -> None:
 
 
 def check_input(network: Network) -> None:
-    """Run a network, weights loaded, on an empty image of its input size.
+    """Run a network, weights loaded, on an empty image of its input size, if it takes one.
 
     Args:
         network: The network.
@@ -151,12 +161,14 @@ def check_input(network: Network) -> None:
     Raises:
         CheckpointError: It cannot take such an input.
     """
+    if network.image_shape is None:
+        return
     try:
         with torch.no_grad():
-            network.module(torch.zeros(1, *network.input_shape))
+            network.module(torch.zeros(1, *network.image_shape))
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"{network.arch} cannot take this input size",
-            received=network.input_shape,
+            received=network.image_shape,
             next_step=f"give the size it was trained for ({error})",
         ) from error

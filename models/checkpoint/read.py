@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
+from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint.damage import explained
 from legoexport.models.checkpoint.files import Content, read_bytes, read_content
@@ -46,7 +47,8 @@ class Checkpoint:
         module: The network in eval mode, float32 on the CPU.
         arch: Registry name, or ``package.module:factory``.
         hyperparameters: What the network was built with.
-        input_shape: ``(channels, height, width)`` of its input.
+        image_shape: ``(channels, height, width)`` of its input; None if it takes other than one
+            image.
         stored_dtypes: Types that the file stores its floating weights in, sorted. Other types than
             float32 were converted to it.
         normalization: Of the pictures in training, where the file records it.
@@ -61,11 +63,26 @@ class Checkpoint:
     module: nn.Module
     arch: str
     hyperparameters: Mapping[str, object]
-    input_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int] | None
     stored_dtypes: tuple[str, ...]
     normalization: Normalization | None = None
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)`` of the image that the network takes.
+
+        Raises:
+            UsageError: It takes something else.
+        """
+        if self.image_shape is None:
+            raise UsageError(
+                f"the network of {self.path} takes other inputs than one image",
+                legal="an image (channels, height, width)",
+                next_step="leave out what is for images: --data, --input image, .ort",
+            )
+        return self.image_shape
 
 
 def read_checkpoint(
@@ -77,6 +94,7 @@ def read_checkpoint(
     input_size: tuple[int, int] | None = None,
     dense: bool = False,
     weights: str | None = None,
+    takes_image: bool = True,
 ) -> Checkpoint:
     """Read a checkpoint. No code in the file runs, and no code that it names.
 
@@ -88,6 +106,7 @@ def read_checkpoint(
         input_size: Height and width of the input in pixels, if not the architecture's default.
         dense: Whether a network without Lego layers is expected, instead of one with them.
         weights: "model", or "ema" for averaged ones; None takes the model's if the file has both.
+        takes_image: Whether the network takes one image; only the user's own may take other inputs.
 
     Returns:
         The network with its weights.
@@ -97,7 +116,7 @@ def read_checkpoint(
             not fit the network. The message names the file and the layer.
     """
     path = Path(path)
-    choice = NetworkChoice(arch, hyperparameters or {}, model, input_size, dense)
+    choice = NetworkChoice(arch, hyperparameters or {}, model, input_size, dense, takes_image)
     data = read_bytes(path)
     with explained(path):
         content = read_content(data)
@@ -135,7 +154,7 @@ def _described(
         module=network.module,
         arch=network.arch,
         hyperparameters=network.hyperparameters,
-        input_shape=network.input_shape,
+        image_shape=network.image_shape,
         stored_dtypes=_stored_dtypes(layout),
         normalization=layout.normalization,
         class_names=layout.class_names,

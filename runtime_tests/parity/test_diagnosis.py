@@ -46,7 +46,7 @@ def read_from(net: nn.Module, sha256: str) -> Checkpoint:
         module=net,
         arch="tests:small_net",
         hyperparameters={},
-        input_shape=INPUT_SHAPE,
+        image_shape=INPUT_SHAPE,
         stored_dtypes=("torch.float32",),
     )
 
