@@ -58,7 +58,7 @@ def main() -> None:
     arguments = _arguments()
     contents = [json.loads(path.read_text()) for path in arguments.times]
     what = "least_ms" if arguments.fastest else "latency_ms"
-    over_rounds: OverRounds = min if arguments.fastest else _median
+    over_rounds: OverRounds = min if arguments.fastest else median
     timed = read_times([row for content in contents for row in content["times"]], what)
     machines = {"built-in constants": BUILT_IN}
     machines |= {path.name: read_constants(path) for path in arguments.machine}
@@ -153,7 +153,8 @@ def _complete(forms: Mapping[str, list[float]]) -> Rounds:
     return {form: taken[:count] for form, taken in forms.items()}
 
 
-def _median(taken: Sequence[float]) -> float:
+def median(taken: Sequence[float]) -> float:
+    """Return the median as a plain number."""
     return float(np.median(taken))
 
 

@@ -3,98 +3,100 @@
     python benchmarks/lowerings.py --threads 1 --fragments 2 --ratio 0.5 --rounds 5 --machine FILE
 
 A round times each model in a process of its own: sessions that share one spin against each other.
-Printed are medians over rounds as multiples of the dense speed, and the largest error against
-float64 relative to the largest output. Isolated layers keep their weights in cache and pay for
-reordering that neighbours would share: judge a plan in the whole model. The last lines hold the
-cost model against what was measured: how much slower its choice is than the best lowering, with the
-built-in constants and with those of each ``--machine FILE`` of ``legoexport calibrate``. A time is
-the median over rounds; other work on the machine only adds to it, and with ``--fastest`` the least
-of all runs counts instead.
+Printed are medians over rounds as multiples of the dense speed, and in float the largest error
+against float64 relative to the largest output. Isolated layers keep their weights in cache and pay
+for reordering that neighbours would share: judge a plan in the whole model. The last lines hold the
+cost model against what was measured, as ``regret.py`` does, with the built-in constants and with
+those of each ``--machine FILE`` of ``legoexport calibrate``. A time is the median over rounds;
+other work on the machine only adds to it, and with ``--fastest`` the least of all runs counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 import onnxruntime
 from numpy.typing import NDArray
 
-from legoexport.lego.frozen import FrozenLego
+from benchmarks.layer_cases import LAYERS, SEED, LayerCase, write_model
+from benchmarks.layer_choices import Timed, chosen, median
+from benchmarks.regret import OverRounds, Regret, regret, summary
+from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.measure.calibration.kept import read_constants
-from legoexport.passes.lowerings import LOWERINGS, Site, find_lowering
-from legoexport.passes.machine_constants import BUILT_IN, MachineConstants
-from legoexport.passes.preference import Preference, preferred_plan
-from legoexport.target import CPU
-from runtime_tests.layers import lowered
+from legoexport.passes.cost_model import yardstick
+from legoexport.passes.machine_constants import BUILT_IN
 from runtime_tests.reference import split_transform_merge
 
-# (input channels, output channels, size, kernel): VGG16, ResNet-50 and MobileNet.
-LAYERS = [
-    (64, 64, 224, 3), (64, 128, 112, 3), (128, 128, 112, 3), (256, 256, 56, 3),
-    (512, 512, 28, 3), (512, 512, 14, 3), (64, 64, 56, 3), (128, 128, 28, 3), (256, 256, 14, 3),
-    (512, 512, 7, 3), (512, 512, 4, 3), (64, 256, 56, 1), (512, 128, 28, 1), (1024, 256, 14, 1),
-    (1024, 512, 14, 1), (512, 2048, 7, 1), (512, 512, 14, 1),
-]  # fmt: skip
-SEED = 0
+WORKER = Path(__file__).parent / "workers" / "layer.py"
 
 
 def main() -> None:
-    """Print a line for each layer."""
+    """Print a line for each layer and lowering, and what the choices lose."""
     arguments = _arguments()
-    if arguments.worker:
-        runs_s = _run_seconds(arguments.worker, arguments.threads, arguments.seconds)
-        print(min(runs_s) if arguments.fastest else np.median(runs_s))
-        return
     machines = {"built-in constants": BUILT_IN}
     machines |= {path.name: read_constants(path) for path in arguments.machine}
-    slowdowns: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for channels, outputs, size, kernel in LAYERS:
-        frozen = _layer(channels, outputs, kernel, arguments.fragments, arguments.ratio)
-        x = np.random.default_rng(SEED).standard_normal((1, channels, size, size))
-        with tempfile.TemporaryDirectory() as folder:
-            models = _write_models(frozen, size, Path(folder))
-            times = _interleaved(models, arguments)
-            errors = _errors(models, frozen, x.astype(np.float32))
-        name = f"{channels}->{outputs}@{size} {kernel}x{kernel}"
-        print(f"{name}, dense {1e3 * times['dense']:.3f} ms")
-        chosen = {
-            name: _chosen(frozen, size, arguments.threads, constants)
-            for name, constants in machines.items()
-        }
-        for name, lowering in chosen.items():
-            slowdowns[kernel, name].append(times[lowering] / min(times.values()))
-        for lowering, taken in sorted(times.items(), key=lambda item: item[1]):
-            ratio, error = times["dense"] / taken, errors[lowering]
-            choosers = [name for name, choice in chosen.items() if choice == lowering]
-            mark = f"  <- {', '.join(choosers)}" if choosers else ""
-            print(f"  {lowering:24} {ratio:5.2f}x   error {error:.1e}{mark}", flush=True)
-    for (kernel, name), ratios in slowdowns.items():
-        _print_slowdown(f"{kernel}x{kernel}, {arguments.threads} threads, {name}", ratios)
+    over_rounds: OverRounds = min if arguments.fastest else median
+    regrets: dict[tuple[int, str], list[Regret]] = defaultdict(list)
+    for sizes in LAYERS:
+        case = LayerCase(*sizes, arguments.fragments, arguments.ratio)
+        timed, errors = _measure(case, arguments.precision, arguments)
+        choices = {name: chosen(timed, constants) for name, constants in machines.items()}
+        for name, choice in choices.items():
+            regrets[case.kernel, name].append(regret(timed.rounds, choice, over_rounds))
+        _print_layer(timed, errors, choices, over_rounds)
+    for (kernel, name), found in regrets.items():
+        _print_regret(f"{kernel}x{kernel}", name, found, arguments)
     for name in machines:
-        ratios = [one for (_, of), ratios in slowdowns.items() if of == name for one in ratios]
-        _print_slowdown(f"all, {arguments.threads} threads, {name}", ratios)
+        found = [one for (_, of), some in regrets.items() if of == name for one in some]
+        _print_regret("all", name, found, arguments)
 
 
-def _print_slowdown(what: str, ratios: Sequence[float]) -> None:
-    mean, worst = np.mean(ratios), max(ratios)
-    print(
-        f"{what}: the cost model's choice takes {mean:.3f} times as long as the best on the mean,"
-        f" at worst {worst:.2f}"
-    )
+def _measure(
+    case: LayerCase, precision: Precision, arguments: argparse.Namespace
+) -> tuple[Timed, dict[str, float]]:
+    """Time every form of a layer, and return the errors of those in float."""
+    with tempfile.TemporaryDirectory() as folder:
+        models = {}
+        for form, site in case.forms([precision]).items():
+            models[form] = Path(folder) / f"{form}.onnx"
+            write_model(site, form, models[form])
+        rounds = _interleaved(models, arguments)
+        errors = _errors(models, case) if precision == "fp32" else {}
+    return Timed(case, arguments.threads, precision, rounds), errors
+
+
+def _print_layer(
+    timed: Timed, errors: Mapping[str, float], choices: Mapping[str, str], over_rounds: OverRounds
+) -> None:
+    times = {form: over_rounds(taken) for form, taken in timed.rounds.items()}
+    dense = yardstick(times)
+    print(f"{timed.case.name}, {dense} {times[dense]:.3f} ms")
+    for form, taken in sorted(times.items(), key=lambda item: item[1]):
+        choosers = [name for name, choice in choices.items() if choice == form]
+        mark = f"  <- {', '.join(choosers)}" if choosers else ""
+        error = f"   error {errors[form]:.1e}" if form in errors else ""
+        print(f"  {form:24} {times[dense] / taken:5.2f}x{error}{mark}", flush=True)
+
+
+def _print_regret(
+    layers: str, name: str, regrets: Sequence[Regret], arguments: argparse.Namespace
+) -> None:
+    told = f"{layers}, {arguments.precision}, {arguments.threads} threads, {name}"
+    print(f"{told}: the cost model's choice takes {summary(regrets)}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time every lowering of single Lego layers.")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
     parser.add_argument("--fragments", type=int, default=2, help="o")
     parser.add_argument("--ratio", type=float, default=0.5, help="Lego filters per output, m / n")
     parser.add_argument("--rounds", type=int, default=5)
@@ -103,79 +105,39 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--machine", type=Path, action="append", default=[], help="of legoexport calibrate --out"
     )
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _layer(channels: int, outputs: int, kernel: int, o: int, ratio: float) -> FrozenLego:
-    rng, m = np.random.default_rng(SEED), int(outputs * ratio)
-    shape = (m, channels // o, kernel, kernel)
-    gain = 1 / np.sqrt(channels * kernel**2)
-    return FrozenLego(
-        lego=(gain * rng.standard_normal(shape)).astype(np.float32),
-        index=rng.integers(0, m, (o, outputs)),
-        coefficient=rng.standard_normal((o, outputs)).astype(np.float32),
-        bias=np.zeros(outputs, np.float32),
-        padding=(kernel // 2, kernel // 2),
-    )
-
-
-def _chosen(frozen: FrozenLego, size: int, threads: int, constants: MachineConstants) -> str:
-    site = Site("layer", frozen, (size, size))
-    wish = Preference(threads=(threads,), constants=constants)
-    return preferred_plan([site], CPU, wish).lowerings["layer"]
-
-
-def _write_models(frozen: FrozenLego, size: int, folder: Path) -> dict[str, Path]:
-    paths = {}
-    for name in LOWERINGS:
-        if find_lowering(name).declines(Site("layer", frozen, (size, size))) is None:
-            paths[name] = folder / f"{name}.onnx"
-            ir.save(lowered(frozen, size, size, name), paths[name])
-    return paths
-
-
-def _interleaved(models: Mapping[str, Path], arguments: argparse.Namespace) -> dict[str, float]:
+def _interleaved(
+    models: Mapping[str, Path], arguments: argparse.Namespace
+) -> dict[str, list[float]]:
+    what = "least_ms" if arguments.fastest else "latency_ms"
     options = ["--threads", str(arguments.threads), "--seconds", str(arguments.seconds)]
-    options += ["--fastest"] * arguments.fastest
-    over_rounds = min if arguments.fastest else np.median
-    samples: dict[str, list[float]] = {name: [] for name in models}
+    rounds: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(arguments.rounds):
         for name, path in models.items():
-            command = [sys.executable, __file__, *options, "--worker", str(path)]
-            result = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this file
-            samples[name].append(float(result.stdout))
-    return {name: float(over_rounds(taken)) for name, taken in samples.items()}
+            command = [sys.executable, str(WORKER), str(path), *options]
+            result = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own file
+            rounds[name].append(json.loads(result.stdout)[what])
+    return rounds
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def _run_seconds(path: Path, threads: int, duration: float) -> list[float]:
-    session = _session(path, threads)
-    shape = [size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape]
+def _errors(models: Mapping[str, Path], case: LayerCase) -> dict[str, float]:
+    shape = (1, case.channels, case.size, case.size)
     x = np.random.default_rng(SEED).standard_normal(shape).astype(np.float32)
-    taken: list[float] = []
-    end = time.perf_counter() + duration
-    while time.perf_counter() < end or len(taken) < 5:  # noqa: PLR2004 - enough for a median
-        start = time.perf_counter()
-        session.run(None, {"input": x})
-        taken.append(time.perf_counter() - start)
-    return taken[1:]
-
-
-def _errors(
-    models: Mapping[str, Path], frozen: FrozenLego, x: NDArray[np.float32]
-) -> dict[str, float]:
-    exact = split_transform_merge(x.astype(np.float64), frozen)
+    exact = split_transform_merge(x.astype(np.float64), case.frozen)
     largest = np.abs(exact).max()
     return {
-        name: float(np.abs(_session(path, 1).run(None, {"input": x})[0] - exact).max() / largest)
-        for name, path in models.items()
+        name: float(np.abs(_run(path, x) - exact).max() / largest) for name, path in models.items()
     }
+
+
+def _run(path: Path, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    result: NDArray[np.float32] = session.run(None, {"input": x})[0]
+    return result
 
 
 if __name__ == "__main__":
