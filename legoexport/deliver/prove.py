@@ -14,6 +14,7 @@ from legoexport.deliver.integer_invariants import Computes, check_integers
 from legoexport.errors import ParityFailed
 from legoexport.models.pixel_network import from_pixels
 from legoexport.ort.session import RuntimeModel
+from legoexport.parity import rankings
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.integer.check import IntegerAgreement
@@ -70,7 +71,9 @@ def prove_outputs(
     agreement = check_model(judged, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
     if not agreement.passed:
         raise ParityFailed(
-            "the converted model does not compute what PyTorch computes", received=agreement
+            "the converted model does not compute what PyTorch computes",
+            received=agreement,
+            next_step=rankings.note(onnx.load_model_from_string(model_bytes), agreement),
         )
     return agreement
 

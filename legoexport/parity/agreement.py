@@ -10,7 +10,8 @@ scores must be within ``limit`` of each other in ``y64``: a genuine tie is not a
 
 An output of integers or booleans must be ``y64``, entry by entry. Where PyTorch's own ``y32``
 differs, float32 does not decide the entry (a tie of an argmax, a number on a threshold): there
-``y32`` is right as well, any third value is wrong, and such entries are counted.
+``y32`` is right as well, any third value is wrong, and such entries are counted. Indices that a
+model gives beside the scores that they pick are judged by those: see ``rankings``.
 
 ``growth`` is the largest ``rounding_growth`` among the lowerings of the model (1 for direct forms)
 times that of the runtime (1 if it adds in blocks, as PyTorch does).

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from torch import nn
 
@@ -17,10 +18,13 @@ from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, draw_inputs
 from legoexport.parity.judge import combine, judge
 from legoexport.parity.judge_exact import judge_exact
+from legoexport.parity.rankings import Ranking, picks_equal_scores, rankings
 from legoexport.parity.reference import Reference, ReferenceNetwork, ReferenceOutput
 
 # Only scores of classes can be counted against labels.
 SCORES_RANK = 2
+# A limit that not even two equal scores are within.
+NO_TIE = -1.0
 
 
 def check_model(
@@ -54,7 +58,8 @@ def check_model(
     inputs = input_sets(model, data, integer_ranges)
     network = ReferenceNetwork(module)
     references = [network.run(*one.arrays) for one in inputs]
-    return combine(judge_sets(model, inputs, references, growth=growth))
+    ranked = rankings(onnx.load_model_from_string(model_bytes))
+    return combine(judge_sets(model, inputs, references, growth=growth, ranked=ranked))
 
 
 def input_sets(
@@ -73,11 +78,12 @@ def judge_sets(
     references: Sequence[Reference],
     *,
     growth: float,
+    ranked: Sequence[Ranking] = (),
 ) -> dict[str, Agreement]:
     """Run and judge each set of inputs by itself, as ``judge_outputs`` says."""
     outputs = [tuple(model.run_all(one.arrays, one.batch_size).values()) for one in inputs]
     names = model.output_names
-    return judge_outputs(inputs, references, outputs, growth=growth, names=names)
+    return judge_outputs(inputs, references, outputs, growth=growth, names=names, ranked=ranked)
 
 
 def judge_outputs(
@@ -87,6 +93,7 @@ def judge_outputs(
     *,
     growth: float,
     names: Sequence[str] = ("output",),
+    ranked: Sequence[Ranking] = (),
 ) -> dict[str, Agreement]:
     """Judge what a model gave for each set.
 
@@ -96,6 +103,7 @@ def judge_outputs(
         outputs: What the model gave for each of them, output by output.
         growth: The ``rounding_growth`` of the model and its runtime.
         names: Of the outputs.
+        ranked: The outputs that hold indices of scores.
 
     Returns:
         The agreements set by set and, if there are several outputs, one after the other; by the
@@ -115,7 +123,31 @@ def judge_outputs(
                 continue
             agreement = judge_output(expected, actual, growth, None, name)
             agreements[f"{one.name}, {name}"] = replace(agreement, output=name)
+        for ranking in ranked:
+            if ranking.scores is not None:
+                name = f"{one.name}, {ranking.output}"
+                scores = agreements[f"{one.name}, {ranking.scores}"]
+                places = names.index(ranking.scores), names.index(ranking.output)
+                agreements[name] = _by_scores(reference, actuals, ranking, places, scores)
     return agreements
+
+
+def _by_scores(
+    reference: Reference,
+    actuals: Sequence[NDArray[Any]],
+    ranking: Ranking,
+    places: tuple[int, int],
+    scores: Agreement,
+) -> Agreement:
+    """Judge indices by the scores that they pick, if the model gives the scores right."""
+    ranked, expected = (reference.outputs[place] for place in places)
+    actual, limit = actuals[places[1]], scores.limit if scores.passed else NO_TIE
+    equal = picks_equal_scores(ranked.float64, expected.float64, actual, limit, ranking.axis)
+    settled = np.where(equal, expected.float64, actual)
+    agreement = judge_exact(expected.float64, expected.float32, settled)
+    ties_count = int((equal & (actual != expected.float64)).sum())
+    unsettled_count = agreement.unsettled_count + ties_count
+    return replace(agreement, output=ranking.output, unsettled_count=unsettled_count)
 
 
 def judge_output(

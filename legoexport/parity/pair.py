@@ -22,6 +22,7 @@ from legoexport.parity.judge import reference_limit
 from legoexport.parity.judge_outputs import input_sets, judge_outputs, judge_sets
 from legoexport.parity.opened import OpenedModel
 from legoexport.parity.pictures import read_inputs
+from legoexport.parity.rankings import rankings
 from legoexport.parity.reference import Reference, ReferenceNetwork, ReferenceOutput
 from legoexport.runtimes.base import Replay
 
@@ -71,7 +72,13 @@ class ModelPair:
     def judge_here(self) -> dict[str, Agreement]:
         """Run the model in this process; return the agreements by the names of the sets."""
         opened = self.opened
-        return judge_sets(opened.runtime, self.inputs, self.references, growth=opened.growth)
+        return judge_sets(
+            opened.runtime,
+            self.inputs,
+            self.references,
+            growth=opened.growth,
+            ranked=rankings(opened.model),
+        )
 
     def judge(self, replay: Replay) -> dict[str, Agreement]:
         """Judge what another runtime computed; return the agreements by the names of the sets."""

@@ -23,6 +23,7 @@ from legoexport.compile.stamp import read_stamp
 from legoexport.errors import LegoExportError, ParityFailed
 from legoexport.host.progress import Progress
 from legoexport.lego.frozen import FrozenLego
+from legoexport.parity import rankings
 from legoexport.parity.diagnosis import diagnose
 from legoexport.parity.exact import ExactCheck, check_exactly
 from legoexport.parity.expectation import (
@@ -179,4 +180,5 @@ def _judge(
         replays=replays,
         exact=again.exact,
     )
-    return replace(found, diagnosis=causes)
+    ties = rankings.note(opened.model, found.agreement)
+    return replace(found, diagnosis=(*causes, ties) if ties else causes)
