@@ -71,7 +71,7 @@ $(RELEASE_INSTALLED): constraints.txt
 demo: setup  ## Train, convert, verify and benchmark a small LegoNet; results in demo/
 	$(BIN)/python -m legoexport.demo
 
-# Minutes of a full run; PARTS names some of: networks peers layers curves.
+# Minutes of a full run; PARTS names some of: networks peers layers curves precision.
 BUDGET ?= 40
 PARTS ?=
 

@@ -1,13 +1,14 @@
 """Measure, and write docs/benchmarks.md.
 
     python -m benchmarks [PART...] [--budget MINUTES] [--network NAME] [--again] [--up-to LEVEL]
-                         [--apart NAME]
+                         [--apart NAME] [--results FOLDER]
 
-Parts are networks, peers, layers and curves; all of them unless named. What is in
+Parts are networks, peers, layers, curves and precision; all of them unless named. What is in
 ``benchmarks/results`` is not measured again unless the passes changed since, or ``--again`` is
 given. ``python -m benchmarks.render`` writes the document alone. With ``--up-to avx2`` everything
 runs as on a processor with no wider registers, and is recorded apart. ``--apart NAME`` records the
 networks of a second machine beside those of the first, which a plain run would replace.
+``--results FOLDER`` writes the records there, and no document.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 
 import click
 
@@ -44,6 +46,9 @@ from legoexport.host.machine import Machine, describe
 @click.option("--again", is_flag=True, help="Forget what the parts measured before.")
 @click.option("--up-to", type=click.Choice(list(LEVELS)), help="Hide wider registers.")
 @click.option("--apart", type=click.Choice(OTHER_MACHINES), help="Record as another machine.")
+@click.option(
+    "--results", "elsewhere", type=click.Path(path_type=Path), help="Write the records there only."
+)
 def command(
     parts: tuple[str, ...],
     budget: float,
@@ -52,9 +57,11 @@ def command(
     up_to: str | None,
     *,
     apart: str | None,
+    elsewhere: Path | None,
     again: bool,
 ) -> None:
     """Measure PARTS, or all of them, and write docs/benchmarks.md."""
+    elsewhere = None if elsewhere is None else elsewhere.resolve()
     os.chdir(ROOT)  # workers are modules of this package
     if up_to and apart:
         raise UsageError("--up-to and --apart are recorded in places of their own: give one")
@@ -66,13 +73,14 @@ def command(
         tell=_tell,
         networks=names or tuple(NETWORKS),
         build=BUILD / folder,
-        results=RESULTS / folder,
+        results=elsewhere or RESULTS / folder,
     )
     for part in parts or PARTS:
         if again:
             (session.results / f"{part}.json").unlink(missing_ok=True)
         PARTS[part](session)
-    write_document()
+    if elsewhere is None:
+        write_document()
 
 
 def _narrowed(level: str) -> Machine:

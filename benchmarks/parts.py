@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from benchmarks import precision as five
 from benchmarks.files import BUILD, ROOT, Files, is_installed
 from benchmarks.labels import DEFAULT, DENSE, GROUPED, NAIVE, OTHERS, TUNED
 from benchmarks.networks import NETWORKS, Network
@@ -112,11 +113,23 @@ def curves(session: Session) -> None:
         _race(session, "curves", point.name, course, runners)
 
 
+def precision(session: Session) -> None:
+    """Race each network dense and as a LegoNet, in fp32 and in int8."""
+    chosen = [name for name in five.MEASURED if name in session.networks]
+    counts = session.settings.threads
+    for network in map(NETWORKS.__getitem__, chosen):
+        runners = list(five.runners(network, counts, session.build / session.taken.source))
+        for threads in counts:
+            course = session.course(network, threads, session.settings.model_s)
+            _race(session, "precision", network.title, course, runners)
+
+
 PARTS: dict[str, Callable[[Session], None]] = {
     "networks": networks,
     "peers": peers,
     "layers": layers,
     "curves": curves,
+    "precision": precision,
 }
 
 

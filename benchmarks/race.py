@@ -35,11 +35,13 @@ class Runner:
         label: Who made and runs it.
         make: Gives the file that is loaded; it may have to be made first.
         command: Starts the worker.
+        largest_error_ratio: How far its outputs may lie from the reference's, of their range.
     """
 
     label: str
     make: Callable[[], Path]
     command: Sequence[str] = COMMAND
+    largest_error_ratio: float = LARGEST_ERROR_RATIO
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def _load_all(
         try:
             output = _load(one, client, course)
             reference = output if reference is None else reference
-            one.error_ratio = checked_error_ratio(one.runner.label, output, reference)
+            one.error_ratio = checked_error_ratio(
+                one.runner.label, output, reference, one.runner.largest_error_ratio
+            )
         except LegoExportError as error:
             _leave_out(one.runner, error, absent, is_reference=not loaded)
         else:
@@ -142,7 +146,7 @@ def _load(one: _Started, client: Client, course: Course) -> Output:
     return output
 
 
-def checked_error_ratio(label: str, output: Output, reference: Output) -> float:
+def checked_error_ratio(label: str, output: Output, reference: Output, limit: float) -> float:
     """Return the largest difference over the reference's largest output.
 
     Raises:
@@ -152,10 +156,8 @@ def checked_error_ratio(label: str, output: Output, reference: Output) -> float:
     if output.shape != reference.shape:
         raise CheckFailed(problem, received=output.shape, legal=reference.shape)
     ratio = float(np.abs(output - reference).max() / np.abs(reference).max())
-    if not ratio <= LARGEST_ERROR_RATIO:  # NaN is no agreement
-        raise CheckFailed(
-            problem, received=f"off by {ratio:.1e} of the range", legal=LARGEST_ERROR_RATIO
-        )
+    if not ratio <= limit:  # NaN is no agreement
+        raise CheckFailed(problem, received=f"off by {ratio:.1e} of the range", legal=limit)
     return ratio
 
 

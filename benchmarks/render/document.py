@@ -25,8 +25,8 @@ def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
     # matplotlib takes a second to import, which a run that measures nothing new should not wait.
     from benchmarks.render import curves_picture, parts_picture, tradeoff  # noqa: PLC0415
 
-    networks, peers, curves = (
-        races(part, results).records for part in ("networks", "peers", "curves")
+    networks, peers, curves, precision = (
+        races(part, results).records for part in ("networks", "peers", "curves", "precision")
     )
     layers, figures = profiles(results).records, document.parent / FIGURES
     if networks:
@@ -39,7 +39,8 @@ def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
     measured = {level: races("networks", results / level).records for level in LEVELS}
     narrower = {level: records for level, records in measured.items() if records}
     others = [races("networks", results / name).records for name in OTHER_MACHINES]
-    sections = _sections(networks, peers, layers, curves, narrower, others=others)
+    parts = _sections(networks, peers, layers, curves, narrower, others=others)
+    sections = [*parts, *_precision(precision)]
     write_bytes(document, ("\n\n".join(sections) + "\n").encode())
 
 
@@ -85,6 +86,13 @@ def _sections(
         yield extremes(curves)
         yield _text("bends")
         yield from _footnotes(curves, "curves")
+
+
+def _precision(records: Sequence[Race]) -> Iterator[str]:
+    if records:
+        yield from ("## Precision", _text("precision"), *_where(records))
+        yield tables.precision_table(records)
+        yield from _footnotes(records, "precision")
 
 
 def _most_telling(layers: Sequence[Profile]) -> Profile:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.labels import DEFAULT, DENSE, NAIVE, OTHERS, TUNED
+from benchmarks.labels import (
+    DEFAULT,
+    DENSE,
+    DENSE_INT8,
+    FILES,
+    LEGO_FP32,
+    LEGO_INT8,
+    NAIVE,
+    OTHERS,
+    TUNED,
+)
 from benchmarks.records import Entry, Profile, Race
 from legoexport.host.report import format_bytes
 from legoexport.measure.statistics import RatioInterval
@@ -64,6 +74,18 @@ def peer_table(races: Sequence[Race]) -> str:
     return markdown([*header, *over], rows)
 
 
+def precision_table(races: Sequence[Race]) -> str:
+    """Return latency and size in each precision, and what int8 gains over dense int8 and fp32."""
+    header = ("network", "threads", *(f"{label}: ms / file" for label in FILES))
+    over = (f"{LEGO_INT8} over {DENSE_INT8}", f"{LEGO_INT8} over {LEGO_FP32}")
+    rows = []
+    for race in races:
+        cells = [_latency_and_size(race.find(label)) for label in FILES]
+        speedups = [_speedup(race, LEGO_INT8, slower) for slower in (DENSE_INT8, LEGO_FP32)]
+        rows.append([race.subject, str(race.threads), *cells, *speedups])
+    return markdown((*header, *over), rows)
+
+
 def absent_list(races: Sequence[Race]) -> str:
     """Return a line for every model that was not timed, with its reason; empty if there is none."""
     lines = [
@@ -117,6 +139,12 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _latency(entry: Entry | None) -> str:
     return NOTHING if entry is None else f"{entry.latency_ms:.3g}"
+
+
+def _latency_and_size(entry: Entry | None) -> str:
+    if entry is None:
+        return NOTHING
+    return f"{_latency(entry)} / {format_bytes(entry.file_size_bytes)}"
 
 
 def _speedup(race: Race, fast: str, slow: str) -> str:
