@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from legoexport.errors import CheckFailed
+from legoexport.measure.options import BenchOptions
+from legoexport.measure.run import compare
 from legoexport.parity.integer.elsewhere import STEPS_IN_FLOAT, IntegersElsewhere
 from legoexport.parity.verification import Verification
 from legoexport.parity.verify import verify
 from legoexport.runtimes import Feed, PlacedNode, Replay, find_runtime, find_runtimes
-from runtime_tests.runtimes.int8_files import IMAGES, LEGO_LAYERS, changed, converted, trained
+from runtime_tests.runtimes.int8_files import (
+    BATCH,
+    IMAGES,
+    LEGO_LAYERS,
+    changed,
+    converted,
+    trained,
+)
 
 IN_FLOAT = (PlacedNode("conv", "Conv", "CPUExecutionProvider"),)
 # The integers that layer "third" leaves, and a number well within them.
@@ -147,3 +157,16 @@ def test_a_changed_table_is_found_on_arm64() -> None:
     (runtime,) = find_runtimes("arm64:neoverse-n1")
     found = verify(trained(), wrong, data=IMAGES, elsewhere=[runtime])
     assert any("on arm64:neoverse-n1, first at fault: second" in one for one in found.diagnosis)
+
+
+@pytest.mark.runtimes
+@pytest.mark.usefixtures("needs_node")
+@pytest.mark.parametrize(("name", "target"), PAIRS[:2])
+def test_two_files_are_measured_in_turns(tmp_path: Path, name: str, target: str) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(converted(target).model_bytes)
+    options = BenchOptions(threads=1, batch_size=BATCH, duration_s=0.2, runtime=name)
+    found = compare(path, path, options)
+    operators = {part.op for part in found.timing.placement}
+    assert "QLinearConv" in operators
+    assert found.speedup.estimate_ratio > 0
