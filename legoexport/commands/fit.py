@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from legoexport.host.outputs import Output, check_outputs
 from legoexport.host.report import format_count, print_json, print_table, print_text, step_progress
 
 if TYPE_CHECKING:
+    from legoexport.training.fit_outputs import OutputOptions
     from legoexport.training.from_dense import Fitted
 
 
@@ -37,8 +38,20 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="SOURCE",
-    help="Pictures, as for train. They calibrate batch norm, and the accuracy is printed.",
+    help="Pictures, as for train, to fit outputs on, without labels; the accuracy is printed.",
 )
+@click.option(
+    "--fit",
+    "to",
+    type=click.Choice(["weights", "outputs"]),
+    help="What of each dense layer is fitted. Default: outputs if --data is given, else weights.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=0),
+    help="With --fit outputs: gradient steps on the scores of the whole network, 0 for none.",
+)
+@click.option("--device", default="cpu", help="Where to compute: cpu, cuda.")
 @click.option(
     "--restarts",
     default=4,
@@ -55,6 +68,9 @@ def command(
     o: int,
     m_ratio: float,
     data: str | None,
+    to: str | None,
+    steps: int | None,
+    device: str,
     restarts: int,
     seed: int,
     arch: str | None,
@@ -69,7 +85,8 @@ def command(
     """Fit a LegoNet to a trained dense network, as a start for training.
 
     The checkpoint holds the LegoNet of the same architecture; train it further with legoexport
-    train. Each Lego layer is fitted by alternating assignment and least squares.
+    train. Each Lego layer is fitted by alternating assignment and least squares: first to the
+    dense weights, then, with pictures, to the outputs of the dense network.
     """
     from legoexport.models.fitting.cluster import FitOptions
     from legoexport.training.from_dense import fit
@@ -86,6 +103,9 @@ def command(
             coefficients=coefficients,
             data=data,
             options=FitOptions(restarts_count=restarts, seed=seed),
+            to=to,
+            outputs=_output_options(steps, seed),
+            device=device,
             progress=progress,
         )
     result.save(out)
@@ -93,6 +113,17 @@ def command(
         print_json(_record(result, out))
     else:
         _print(result, out)
+
+
+def _output_options(steps: int | None, seed: int) -> OutputOptions:
+    from legoexport.models.fitting.distill import DistillOptions
+    from legoexport.models.fitting.layer_outputs import LayerOptions
+    from legoexport.training.fit_outputs import OutputOptions
+
+    whole = DistillOptions(seed=seed)
+    if steps is not None:
+        whole = replace(whole, steps_count=steps)
+    return OutputOptions(LayerOptions(seed=seed), whole)
 
 
 def _print(result: Fitted, out: Path) -> None:
@@ -108,6 +139,8 @@ def _print(result: Fitted, out: Path) -> None:
         for fit in result.fits
     ]
     print_table("Lego layers beside the dense ones, Frobenius norm", columns, rows)
+    if result.output_fits:
+        _print_outputs(result)
     correct = result.correct
     if correct is not None:
         print_text(
@@ -123,6 +156,15 @@ def _print(result: Fitted, out: Path) -> None:
     print_text(f"{out} written")
 
 
+def _print_outputs(result: Fitted) -> None:
+    rows = [
+        (fit.layer, _percent(fit.clustered_error_ratio), _percent(fit.fitted_error_ratio))
+        for fit in result.output_fits
+    ]
+    columns = ("layer", "weights fitted", "outputs fitted")
+    print_table("Relative error of the layers' outputs", columns, rows)
+
+
 def _percent(ratio: float) -> str:
     return f"{ratio:.1%}"
 
@@ -135,6 +177,7 @@ def _record(result: Fitted, out: Path) -> dict[str, Any]:
         "hyperparameters": dict(result.hyperparameters),
         "dense_sha256": result.dense_sha256,
         "layers": [asdict(fit) for fit in result.fits],
+        "outputs": [asdict(fit) for fit in result.output_fits],
         "is_calibrated": correct is not None,
         "correct": None if correct is None else asdict(correct),
     }

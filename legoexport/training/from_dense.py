@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from legoexport.errors import CheckpointError, UsageError
 from legoexport.host.progress import Progress
@@ -20,15 +20,24 @@ from legoexport.models.checkpoint.user_code import input_channels
 from legoexport.models.fitting.calibrate import recalibrate
 from legoexport.models.fitting.cluster import FitOptions
 from legoexport.models.fitting.layer import LayerFit
+from legoexport.models.fitting.layer_outputs import OutputFit
 from legoexport.models.fitting.network import fit_network
 from legoexport.models.legofy import legofy
 from legoexport.models.registry import ARCHITECTURES, build
+from legoexport.training.fit import choose_device
+from legoexport.training.fit_outputs import (
+    CALIBRATION_COUNT,
+    OUTPUTS,
+    OutputOptions,
+    choose_target,
+    described_again,
+    fit_to_outputs,
+    some_images,
+)
+from legoexport.training.ranks import ALONE
 
 if TYPE_CHECKING:
     from legoexport.training.data.images import ImageData
-
-# Statistics of a channel over this many pictures are known to about 1 %.
-CALIBRATION_COUNT = 2048
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class Fitted:
         dense_sha256: Digest of the dense network's checkpoint, hexadecimal.
         normalization: How the pictures of the dense network were normalised, where it says so.
         class_names: As the dense network has them.
+        output_fits: How well the outputs of each Lego layer came out; empty if weights were fitted.
     """
 
     module: nn.Module
@@ -82,6 +92,7 @@ class Fitted:
     dense_sha256: str | None
     normalization: Normalization | None
     class_names: tuple[str, ...] = ()
+    output_fits: tuple[OutputFit, ...] = ()
 
     def save(self, path: Path | str) -> Path:
         """Write the checkpoint that ``legoexport fit`` writes, and return its path.
@@ -117,6 +128,9 @@ def fit(
     coefficients: bool = True,
     data: ImageData | Path | str | None = None,
     options: FitOptions | None = None,
+    to: str | None = None,
+    outputs: OutputOptions | None = None,
+    device: str = "cpu",
     progress: Progress = lambda _: None,
 ) -> Fitted:
     """Fit a LegoNet to a trained dense network: a start for training that works already.
@@ -127,15 +141,22 @@ def fit(
         o: Fragments of the input channels.
         m_ratio: Lego filters per output channel.
         coefficients: Whether coefficients are learned.
-        data: Training pictures calibrate batch norm (their labels are not used); held-out
-            pictures are classified. Pictures in memory, or a source as for ``legoexport train``.
+        data: Training pictures are what outputs are fitted on and batch norm is calibrated with
+            (their labels are not used); held-out pictures are classified. Pictures in memory, or
+            a source as for ``legoexport train``.
         options: How long to look for good banks.
+        to: ``"weights"`` or ``"outputs"`` of the dense layers; None is outputs where there are
+            pictures, and weights otherwise.
+        outputs: How long outputs are fitted.
+        device: Where to compute; the result is on the CPU.
         progress: Called with the name of each step before it starts.
 
     Raises:
         CheckpointError: The checkpoint is of the user's own code, which builds no Lego layers.
-        UsageError: ``o`` or ``m_ratio`` do not fit the network, or the pictures do not.
+        UsageError: ``o`` or ``m_ratio`` do not fit the network, or the pictures do not; outputs
+            are to be fitted without pictures; there is no such device.
     """
+    where, to = choose_device(device, ALONE), choose_target(to, has_data=data is not None)
     recipe = LegoRecipe(o, m_ratio, coefficients)
     arch, hyperparameters, sha256, normalization = None, dict[str, object](), None, None
     if isinstance(dense, nn.Module):
@@ -146,17 +167,24 @@ def fit(
         arch, hyperparameters = _twin(dense, recipe)
         lego = build(arch, **hyperparameters)
     pictures = _pictures(dense, data)
-    fits = fit_network(lego.eval(), network, options, progress)
-    correct = None
+    network = copy.deepcopy(network).eval().to(where)
+    fits = fit_network(lego.eval().to(where), network, options, progress)
+    correct, output_fits = None, tuple[OutputFit, ...]()
     if pictures is not None:
-        progress("calibrating batch norm")
-        recalibrate(lego, _calibration_images(pictures))
+        pictures = pictures.to(where)
+        if to == OUTPUTS:
+            output_fits = fit_to_outputs(
+                lego, network, pictures, outputs or OutputOptions(), progress
+            )
+            fits = tuple(described_again(fit, lego, network) for fit in fits)
+        else:
+            progress("calibrating batch norm")
+            recalibrate(lego, some_images(pictures, CALIBRATION_COUNT))
         correct = _count(network, lego, pictures, progress)
     norms_count = sum(isinstance(each, nn.BatchNorm2d) for each in lego.modules())
+    facts = (arch, hyperparameters, fits, norms_count, correct, sha256, normalization)
     names = () if isinstance(dense, nn.Module) else dense.class_names
-    return Fitted(
-        lego, arch, hyperparameters, fits, norms_count, correct, sha256, normalization, names
-    )
+    return Fitted(lego.cpu(), *facts, class_names=names, output_fits=output_fits)
 
 
 def _pictures(
@@ -193,12 +221,6 @@ def _check_pictures(dense: Checkpoint, data: ImageData | None) -> None:
             received=data.input_shape,
             legal=dense.input_shape,
         )
-
-
-def _calibration_images(data: ImageData) -> Tensor:
-    generator = torch.Generator().manual_seed(0)  # sources may be sorted by class
-    order = torch.randperm(len(data.train_images), generator=generator)
-    return data.normalised(data.train_images[order[:CALIBRATION_COUNT]])
 
 
 def _count(dense: nn.Module, lego: nn.Module, data: ImageData, progress: Progress) -> CorrectCounts:

@@ -81,10 +81,16 @@ def test_json_has_every_digit_and_the_accuracy(
 ) -> None:
     out = tmp_path / "lego.pt"
     code, text, _ = fit(
-        "--from", dense, "--out", out, "--restarts", 1, "--data", pictures, "--json"
+        *("--from", dense, "--out", out, "--restarts", 1, "--m-ratio", 0.125),
+        *("--data", pictures, "--steps", 1, "--json"),
     )
     assert code == 0
     report = json.loads(text)
+    assert [each["layer"] for each in report["outputs"]] == [
+        each["layer"] for each in report["layers"]
+    ]
+    for each in report["outputs"]:
+        assert 0 < each["fitted_error_ratio"] < each["clustered_error_ratio"]
     checkpoint, twin = read_checkpoint(out), read_checkpoint(dense, dense=True)
     assert report["is_calibrated"]
     assert report["correct"]["images_count"] == 40
@@ -104,6 +110,10 @@ def test_json_has_every_digit_and_the_accuracy(
         (["--m-ratio", 0], "m_ratio"),
         (["--restarts", 0], "--restarts"),
         (["--data", "gone.npz"], "gone.npz"),
+        (["--fit", "outputs"], "--data"),
+        (["--fit", "scores"], "outputs"),
+        (["--steps", -1], "--steps"),
+        (["--device", "nowhere"], "nowhere"),
         (["--arch", "vgg16"], "lacks weights"),
         (["--arch", "lego_digits"], "Lego layers already"),
         (["--out", "nowhere/lego.pt"], "nowhere"),

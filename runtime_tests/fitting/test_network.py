@@ -136,7 +136,8 @@ def test_fit_calibrates_and_counts(tmp_path: Path) -> None:
     path = written(tmp_path / "dense.pt", dense_digits(), "digits", classes=10)
     dense = read_checkpoint(path, dense=True)
     pictures = data()
-    result = fit(dense, o=2, m_ratio=0.25, data=pictures, options=QUICK)
+    result = fit(dense, o=2, m_ratio=0.25, data=pictures, options=QUICK, to="weights")
+    assert result.output_fits == ()
     assert (result.arch, result.batch_norms_count) == ("lego_digits", 5)
     assert result.hyperparameters["m_ratio"] == 0.25
     assert result.correct is not None
