@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from legoexport.errors import UsageError
@@ -95,6 +95,8 @@ CPU = Target(
     # x86 without VNNI adds pairs of products in 16 bits and gives wrong sums beyond them, silently.
     codes="int7",
 )
+# Exact, and with all eight bits, where the sums are of 32 bits at once; silently wrong elsewhere.
+CPU_VNNI = replace(CPU, name="cpu-vnni", runs_on="x86-64 with VNNI alone, where int8", codes="int8")
 ARM64 = Target(
     name="arm64",
     runs_on="arm64 phones and boards, ONNX Runtime's own kernels",
@@ -174,7 +176,7 @@ WEB = Target(
     providers=("CPUExecutionProvider",),
 )
 
-TARGETS = {target.name: target for target in (CPU, ARM64, XNNPACK, NNAPI, COREML, WEB)}
+TARGETS = {target.name: target for target in (CPU, CPU_VNNI, ARM64, XNNPACK, NNAPI, COREML, WEB)}
 
 
 def find_target(name: str) -> Target:

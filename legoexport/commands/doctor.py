@@ -36,6 +36,7 @@ WRONG_NUMBERS_CODE = 1
     help="Version of onnxruntime that is to run it.",
 )
 @click.option("--no-sme", is_flag=True, help="The CPU has no Scalable Matrix Extension.")
+@click.option("--vnni", is_flag=True, help="Every x86 CPU that is to run it has VNNI.")
 @click.option(
     "--report", "as_report", is_flag=True, help="Describe this machine for a bug report; no MODEL."
 )
@@ -48,6 +49,7 @@ def command(
     runtime_version: str | None,
     *,
     no_sme: bool,
+    vnni: bool,
     as_report: bool,
     as_json: bool,
 ) -> None:
@@ -59,7 +61,7 @@ def command(
     if as_report:
         from legoexport.commands.doctor_report import print_report
 
-        _refuse_beside_report(model, target_name, runtime_version, no_sme=no_sme)
+        _refuse_beside_report(model, target_name, runtime_version, told=no_sme or vnni)
         print_report(as_json=as_json)
         return
     if model is None:
@@ -72,7 +74,7 @@ def command(
     version = parse_version(runtime_version or onnxruntime.__version__)
     content = _read(model)
     target = _target(content, target_name)
-    findings = examine(content, target, version, has_sme=not no_sme)
+    findings = examine(content, target, version, has_sme=not no_sme, has_vnni=vnni)
     wrong = gives_wrong_numbers(findings)
     if as_json:
         print_json(
@@ -90,8 +92,8 @@ def command(
     context.exit(WRONG_NUMBERS_CODE if wrong else 0)
 
 
-def _refuse_beside_report(*others: object, no_sme: bool) -> None:
-    if no_sme or any(other is not None for other in others):
+def _refuse_beside_report(*others: object, told: bool) -> None:
+    if told or any(other is not None for other in others):
         raise UsageError(
             "--report describes this machine, and looks at no file and no target",
             legal="doctor --report, with or without --json",

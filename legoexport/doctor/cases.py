@@ -15,7 +15,7 @@ Version = tuple[int, int, int]
 Severity = Literal["wrong numbers", "fails", "slow", "note"]
 # The worst first: in this order they are reported.
 SEVERITIES: tuple[Severity, ...] = ("wrong numbers", "fails", "slow", "note")
-SME = "sme"
+SME, NO_VNNI = "sme", "no vnni"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Case:
         sources: Addresses, files of ONNX Runtime, or what was measured.
         first: The first version that has it; None means all before ``fixed``.
         fixed: The first version without it; None means that none is known.
-        needs: ``sme`` if only CPUs with that extension have it.
+        needs: ``sme`` if only CPUs with that extension have it, ``no vnni`` if only x86 without
+            VNNI.
     """
 
     id: str

@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 
 from legoexport.doctor.cases import (
+    NO_VNNI,
     SEVERITIES,
     SME,
     Case,
@@ -58,7 +59,12 @@ class Finding:
 
 
 def examine(
-    model: onnx.ModelProto, target: Target, version: Version, *, has_sme: bool = True
+    model: onnx.ModelProto,
+    target: Target,
+    version: Version,
+    *,
+    has_sme: bool = True,
+    has_vnni: bool = False,
 ) -> tuple[Finding, ...]:
     """Look for every known case, the worst first.
 
@@ -67,14 +73,16 @@ def examine(
         target: Where it is to run.
         version: The onnxruntime that is to run it.
         has_sme: Whether the CPU has, or may have, the Scalable Matrix Extension.
+        has_vnni: Whether every x86 CPU that is to run it has VNNI.
 
     Raises:
         UsageError: The onnxruntime that is installed here does not load the model.
     """
     folded = FoldedModel(model)
+    absent = {SME: not has_sme, NO_VNNI: has_vnni}
     findings = [*_too_new(model, version), *_not_whole(folded, target)]
     for case in known_cases():
-        if case.concerns(target.name, version) and (has_sme or case.needs != SME):
+        if case.concerns(target.name, version) and not absent.get(case.needs or "", False):
             nodes = tuple(TRIGGERS[case.trigger](folded))
             findings += [_finding(case, nodes)] if nodes else []
     return tuple(sorted(findings, key=lambda one: SEVERITIES.index(one.severity)))

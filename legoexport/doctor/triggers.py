@@ -18,8 +18,12 @@ Trigger = Callable[[FoldedModel], Sequence[str]]
 SME_KERNEL = 3
 # Numbers of a weight that the key of its cache looks at.
 HASHED_COUNT = 16
+# Integers, scale and zero point.
+QDQ_INPUTS = 3
 # Floats of the buffer of zeros if the first convolution needs no more.
 ZEROS_COUNT = 256
+# The largest integer of a weight whose products with uint8 fit into 16 bits by pairs.
+PAIRED_CODE = 64
 STANDARD_DOMAINS = ("", "ai.onnx")
 
 
@@ -79,6 +83,31 @@ def half_values(model: FoldedModel) -> list[str]:
     computed = {name for node in graph.node if node.op_type != "Cast" for name in node.input}
     halves = [tensor.name for tensor in graph.initializer if tensor.data_type == half]
     return named + [name for name in halves if name in computed]
+
+
+def codes_beyond_pairs(model: FoldedModel) -> list[str]:
+    """Weights in int8 beyond 64; a single row of them is none."""
+    codes = {name: value for name, value in model.constants.items() if value.dtype == np.int8}
+    return [
+        node.name or node.output[0]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear"
+        and (weight := codes.get(node.input[0])) is not None
+        and weight.ndim > 1
+        and np.abs(weight.astype(np.int16)).max(initial=0) > PAIRED_CODE
+    ]
+
+
+def reshapes_of_signed_integers(model: FoldedModel) -> list[str]:
+    """Reshapes of what DequantizeLinear made of int8 without saying so by a zero point."""
+    graph = model.stamped.graph
+    plain = {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and len([*filter(None, node.input)]) < QDQ_INPUTS
+    }
+    reshapes = (node for node in graph.node if node.op_type == "Reshape")
+    return [node.name or node.output[0] for node in reshapes if node.input[0] in plain]
 
 
 def matrix_products(model: FoldedModel) -> list[str]:
@@ -146,6 +175,8 @@ TRIGGERS: Mapping[str, Trigger] = {
         dilated_groups,
         half_convolutions,
         half_values,
+        codes_beyond_pairs,
+        reshapes_of_signed_integers,
         matrix_products,
         gathers,
         fused_operators,

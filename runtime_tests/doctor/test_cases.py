@@ -33,7 +33,7 @@ def test_a_case_is_complete(case: Case) -> None:
     assert case.remedies
     assert case.explanation.strip()
     assert case.first is None or case.fixed is None or case.first < case.fixed
-    assert case.needs in (None, "sme")
+    assert case.needs in (None, "sme", "no vnni")
     assert any(
         source.startswith(("https://github.com/", "onnxruntime/", "measured"))
         for source in case.sources

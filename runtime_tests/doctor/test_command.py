@@ -14,7 +14,10 @@ from click.testing import CliRunner, Result
 from legoexport.commands.doctor import command
 from legoexport.errors import UsageError
 from runtime_tests.doctor.graphs import Conv, chain, weight
-from runtime_tests.doctor.test_triggers import fragments_that_begin_with_one_filter
+from runtime_tests.doctor.test_triggers import (
+    fragments_that_begin_with_one_filter,
+    in_integers,
+)
 from runtime_tests.layers import lowered
 
 
@@ -123,3 +126,14 @@ def test_nnapi_names_the_dilated_group(tmp_path: Path) -> None:
     assert findings(path, "--target", "nnapi")["nnapi-dilated-groups"] == "slow"
     onnx.save(chain([replace(grouped, attributes={"group": 2})]), path)
     assert "nnapi-dilated-groups" not in findings(path, "--target", "nnapi")
+
+
+def test_codes_of_eight_bits_are_wrong_without_vnni(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(in_integers(largest=127, zero_point=True, reshape=False), path)
+    bad = doctor(path, "--target", "cpu-vnni")
+    assert bad.exit_code == 1
+    assert "[x86-without-vnni]" in bad.output
+    assert "session.x64quantprecision" in bad.output
+    assert doctor(path, "--target", "cpu-vnni", "--vnni").exit_code == 0
+    assert doctor(path, "--target", "arm64").exit_code == 0

@@ -152,6 +152,41 @@ def test_codes_in_half_precision_are_cast_before_anything_computes() -> None:
     assert not found("half_convolutions", model)
 
 
+def in_integers(*, largest: int, zero_point: bool, reshape: bool) -> onnx.ModelProto:
+    """A weight in int8, dequantized and added to the input."""
+    codes = np.array([[largest, -3], [7, -largest]], np.int8)
+    constants = [
+        numpy_helper.from_array(codes, "codes"),
+        numpy_helper.from_array(np.float32(0.5), "scale"),
+        numpy_helper.from_array(np.int8(0), "zero"),
+        numpy_helper.from_array(np.array([2, 2]), "shape"),
+    ]
+    taken = ["codes", "scale", *(["zero"] if zero_point else [])]
+    last = ("Reshape", ["w", "shape"]) if reshape else ("Neg", ["w"])
+    nodes = [
+        helper.make_node("DequantizeLinear", taken, ["w"], "dequantize"),
+        helper.make_node(*last, ["v"], "last"),
+        helper.make_node("MatMul", ["x", "v"], ["y"], "product"),
+    ]
+    x, y = (helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [2, 2]) for n in "xy")
+    graph = helper.make_graph(nodes, "g", [x], [y], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize("largest", [63, 64, 65, 127])
+def test_codes_are_found_whose_pairs_overflow(largest: int) -> None:
+    model = in_integers(largest=largest, zero_point=True, reshape=False)
+    assert bool(found("codes_beyond_pairs", model)) == (largest > 64)
+
+
+@pytest.mark.parametrize("zero_point", [False, True])
+@pytest.mark.parametrize("reshape", [False, True])
+def test_a_reshape_of_integers_without_a_zero_point(*, zero_point: bool, reshape: bool) -> None:
+    model = in_integers(largest=5, zero_point=zero_point, reshape=reshape)
+    names = ["last"] if reshape and not zero_point else []
+    assert found("reshapes_of_signed_integers", model) == names
+
+
 def test_only_gathers_of_maps_are_found() -> None:
     model = ir.to_proto(lowered(fragments_that_begin_with_one_filter(), 8, 8, "grouped"))
     assert found("gathers", model) == ["layer/merge/gather"]

@@ -42,6 +42,7 @@ from runtime_tests.networks import small_net
 
 EXAMPLE = torch.zeros(1, 3, 12, 10)
 QUANTIZED_OPS = {"QLinearConv", "QLinearMatMul", "QuantizeLinear", "DequantizeLinear"}
+CPUS = ["cpu", "cpu-vnni", "arm64"]
 FIXED = [target for target in TARGETS.values() if not target.dynamic_batch]
 
 
@@ -153,9 +154,9 @@ def test_the_choice_by_order_takes_the_first_that_serves(lowering: str) -> None:
 
 def test_a_new_lowering_needs_no_line_in_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LOWERINGS, "new", replace(WINOGRAD_ROWS[0], name="new"))
-    assert [name for name in TARGETS if "new" in automatic(TARGETS[name])] == ["cpu", "arm64"]
+    assert [name for name in TARGETS if "new" in automatic(TARGETS[name])] == CPUS
     asked = [name for name in TARGETS if "new" in eligible(TARGETS[name])]
-    assert asked == ["cpu", "arm64", "xnnpack"]
+    assert asked == [*CPUS, "xnnpack"]
     frozen = random_frozen(np.random.default_rng(0), m=128, n=256, fragment_channels=128)
     free = replace(CPU, lowerings=("dense",), on_request=tuple(set(LOWERINGS) - {"dense", "new"}))
     assert chosen_for(free, Site("layer", frozen, (28, 28))) == "new", "by its footprint"
