@@ -157,8 +157,8 @@ def in_integers(*, largest: int, zero_point: bool, reshape: bool) -> onnx.ModelP
     codes = np.array([[largest, -3], [7, -largest]], np.int8)
     constants = [
         numpy_helper.from_array(codes, "codes"),
-        numpy_helper.from_array(np.float32(0.5), "scale"),
-        numpy_helper.from_array(np.int8(0), "zero"),
+        numpy_helper.from_array(np.array(0.5, np.float32), "scale"),
+        numpy_helper.from_array(np.array(0, np.int8), "zero"),
         numpy_helper.from_array(np.array([2, 2]), "shape"),
     ]
     taken = ["codes", "scale", *(["zero"] if zero_point else [])]
