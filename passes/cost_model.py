@@ -8,7 +8,7 @@ bandwidth is that of maps that an operator finds in a cache, left there by the o
 
 In integers a convolution copies what its filters cover, multiplies, and rounds every sum to 8 bits:
 
-    seconds = macs / rate + grouped macs / theirs + sums * rounding + copied bytes * a byte's time
+    seconds = macs / rate + grouped macs / theirs + sums * rounding + copies * a copy's time
               + nodes * overhead
 """
 
@@ -78,6 +78,6 @@ def integer_seconds(site: Site, lowering: str, rates: IntegerRates) -> float:
         work.macs / rates.macs_per_second
         + work.grouped_macs / rates.grouped_macs_per_second
         + work.sums * rates.seconds_per_sum
-        + work.moved_bytes * rates.seconds_per_byte
+        + work.copies * rates.seconds_per_copy
         + work.nodes * rates.seconds_per_node
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from legoexport.measure.calibration.run import Calibration
     from legoexport.passes.machine_constants import IntegerRates, Rates
 
-INTEGER_COLUMNS = ("threads", "macs/s", "macs/s in groups", "s/sum", "s/byte copied", "s/node")
+INTEGER_COLUMNS = ("threads", "macs/s", "macs/s in groups", "s/sum", "s/copy", "s/node")
 COLUMNS = ("threads", "macs/s", "bytes/s moved", "in tiles", "s/node", "s/byte spilled")
 
 

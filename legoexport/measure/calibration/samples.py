@@ -116,7 +116,7 @@ SAMPLES = (
     Sample(32, 256, 28, 1, "int8_dense"),
     Sample(64, 256, 28, 1, "int8_per_fragment"),
     # mostly copying
-    Sample(64, 16, 28, 3, "int8_dense"),
+    Sample(32, 16, 28, 3, "int8_grouped"),
     Sample(256, 32, 28, 1, "int8_per_fragment"),
     # mostly starting nodes
     Sample(16, 16, 8, 3, "int8_per_fragment"),

@@ -23,14 +23,16 @@ class IntegerWork:
         macs: Multiply-adds in one group, which the fast kernels for integers compute.
         grouped_macs: Those of convolutions in groups.
         sums: Sums of 32 bits that are rounded to 8.
-        moved_bytes: Bytes that are copied: what filters cover, and what is split and joined.
+        copies: Pieces that are copied one by one: what filters cover, and what is split and joined.
+            Channels lie side by side, so all channels of a row of taps are one piece; those of a
+            fragment are one for each tap, unless the fragment stands alone.
         nodes: Operators that run.
     """
 
     macs: int
     grouped_macs: int
     sums: int
-    moved_bytes: int
+    copies: int
     nodes: int
 
 
@@ -38,22 +40,29 @@ def dense_work(site: Site) -> IntegerWork:
     """Count one convolution of the assembled weight."""
     frozen, pixels = site.frozen, site.output_pixels
     macs = frozen.n * frozen.o * filter_taps(frozen) * pixels
-    return IntegerWork(macs, 0, frozen.n * pixels, covered_bytes(site), nodes=1)
+    return IntegerWork(macs, 0, frozen.n * pixels, _rows_count(site), nodes=1)
 
 
 def grouped_work(site: Site) -> IntegerWork:
     """Count a convolution with a group per fragment, and the dense merge."""
-    transform, merge, sums = _halves(site)
-    return IntegerWork(merge, transform, sums, covered_bytes(site), nodes=2)
+    (transform, merge, sums), frozen = _halves(site), site.frozen
+    per_row = frozen.o * frozen.kernel[1] if frozen.o > 1 else 1
+    return IntegerWork(merge, transform, sums, per_row * _rows_count(site), nodes=2)
 
 
 def per_fragment_work(site: Site) -> IntegerWork:
     """Count a convolution for each fragment, what splits and joins them, and the dense merge."""
-    transform, merge, sums = _halves(site)
+    (transform, merge, sums), (height, width_) = _halves(site), site.input_size
     is_split = site.frozen.o > 1
-    moved = covered_bytes(site) + (sum(_ends(site)) if is_split else 0)
-    nodes = site.frozen.o + 1 + 2 * is_split
-    return IntegerWork(transform + merge, 0, sums, moved, nodes)
+    joined = (height * width_ + site.output_pixels) * is_split
+    copies = site.frozen.o * (_rows_count(site) + joined)
+    return IntegerWork(transform + merge, 0, sums, copies, nodes=site.frozen.o + 1 + 2 * is_split)
+
+
+def _rows_count(site: Site) -> int:
+    """Rows of taps that are copied, at all places of a filter: none for filters of 1x1."""
+    height, width_ = site.frozen.kernel
+    return 0 if height * width_ == 1 else height * site.output_pixels
 
 
 def covered_bytes(site: Site) -> int:
