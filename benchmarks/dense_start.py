@@ -1,7 +1,7 @@
 """Which start wins: a fit to the trained dense twin, or random weights, with equal epochs after it.
 
     python -m benchmarks.dense_start few_digits.npz runs --preset digits --dense-epochs 20 \
-        --epochs 1,2,5,10,20 --rates 0.1,0.02 --seeds 0,1,2
+        --epochs 1,2,5,10,20 --rates 0.1,0.02 --seeds 0,1,2 --fit weights
 
 Each seed trains a dense twin, fits a LegoNet to it, and trains that and a new LegoNet alike. Prints
 the table of docs/fit.md; finished trainings are kept in the folder.
@@ -38,6 +38,7 @@ class Comparison:
         dense_epochs: Epochs that the dense twin is trained for.
         design: The LegoNet.
         arch: Its registry name.
+        to: What is fitted, weights or outputs.
     """
 
     data: str
@@ -46,6 +47,7 @@ class Comparison:
     dense_epochs: int
     design: Design
     arch: str
+    to: str
 
     def train(self, name: str, arch: str, recipe: Recipe, seed: int, start: Path | None) -> float:
         """Train under a name, unless that was done before, and return the accuracy."""
@@ -74,7 +76,7 @@ class Comparison:
         self.train("dense", twin, recipe, seed, None)
         cell = Cell(self.design, seed)
         dense = read_checkpoint(Folder(self.folder / "dense").checkpoint(cell), dense=True)
-        result = fit(dense, **self.settings, data=self.data)  # type: ignore[arg-type]
+        result = fit(dense, **self.settings, data=self.data, to=self.to)  # type: ignore[arg-type]
         assert result.correct is not None  # noqa: S101 - pictures were given
         path = self.folder / f"fitted-seed{seed}.pt"
         return result.save(path), result.correct.lego_accuracy, result.correct.dense_accuracy
@@ -93,10 +95,11 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--o", type=int, default=2)
     parser.add_argument("--m-ratio", type=float, default=0.5)
+    parser.add_argument("--fit", dest="to", choices=("weights", "outputs"), default="outputs")
     given = parser.parse_args()
     design = Design(given.o, given.m_ratio, coefficients=True)
     comparison = Comparison(
-        given.data, given.folder, given.preset, given.dense_epochs, design, given.arch
+        given.data, given.folder, given.preset, given.dense_epochs, design, given.arch, given.to
     )
     seeds = [int(seed) for seed in given.seeds.split(",")]
     fits = [comparison.fitted(seed) for seed in seeds]

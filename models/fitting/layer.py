@@ -64,7 +64,9 @@ def fit_layer(layer: LegoConv2d, weight: Tensor, name: str, options: FitOptions)
     table = (layer.o, layer.out_channels, layer.m)
     shares, coefficients = gains(vectors, found.filters, scaled=scaled)
     index = found.assignment.index
-    coefficients[torch.arange(len(index)), index] = found.assignment.coefficient
+    coefficients[torch.arange(len(index), device=index.device), index] = (
+        found.assignment.coefficient
+    )
     layer.lego.copy_(found.filters.reshape(layer.lego.shape))
     layer.mask_logits.copy_(logits(vectors, shares, index).reshape(table))
     if layer.coefficients is not None:
