@@ -228,7 +228,10 @@ def imbalance(choices: Tensor, m: int) -> Tensor:
 
     Uses between the floor and the ceiling of the even share count as even.
     """
-    use = torch.bincount(choices.flatten(), minlength=m)
+    chosen = choices.flatten()
+    # Unlike bincount it needs no look at the values, for which an accelerator would have to wait.
+    use = torch.zeros(m, dtype=torch.int64, device=choices.device)
+    use.scatter_add_(0, chosen, torch.ones_like(chosen))
     share = choices.numel() / m
     return (use - math.ceil(share)).clamp(min=0) - (math.floor(share) - use).clamp(min=0)
 

@@ -87,6 +87,13 @@ if TYPE_CHECKING:
     show_default="random weights",
     help="Checkpoint to start from, such as one written by fit.",
 )
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    show_default="the labels alone",
+    help="Checkpoint of a trained dense network whose scores are learned too.",
+)
 @click.option("--resume", "resumes", is_flag=True, help="Continue where an earlier run stopped.")
 @click.option(
     "--save-every",

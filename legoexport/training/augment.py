@@ -6,6 +6,7 @@ share of it, so that the pictures are the same on any device and with any number
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,16 @@ class Changes:
     def share(self, part: slice) -> Changes:
         """Return the changes of a part of the batch."""
         return Changes(self.mirrored[part], self.tops[part], self.lefts[part])
+
+    def to(self, device: torch.device) -> Changes:
+        """Return the same changes on a device."""
+        return Changes(*(each.to(device) for each in (self.mirrored, self.tops, self.lefts)))
+
+
+def joined(parts: Sequence[Changes]) -> Changes:
+    """Return the changes of several batches, one after the other."""
+    columns = [(each.mirrored, each.tops, each.lefts) for each in parts]
+    return Changes(*(torch.cat(column) for column in zip(*columns, strict=True)))
 
 
 def draw(recipe: Recipe, count: int, generator: torch.Generator) -> Changes:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from legoexport.training.augment import augment, draw
+from legoexport.training.augment import Changes, augment, draw, joined
 from legoexport.training.data.images import ImageData
 from legoexport.training.recipe import Recipe
-from legoexport.training.schedule import Position
 
 SEED_BYTES = 8
 
@@ -33,6 +32,19 @@ class Batch:
     images: Tensor
     labels: Tensor
     whole_count: int
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of an epoch, on the device of the pictures.
+
+    Attributes:
+        order: Which picture is shown when, ``(N,)`` int64.
+        changes: What happens to each picture, in this order.
+    """
+
+    order: Tensor
+    changes: Changes
 
 
 @dataclass(frozen=True)
@@ -58,21 +70,25 @@ class Batches:
         """Steps in an epoch; the last one has the pictures that are left."""
         return -(-len(self.data.train_labels) // self.recipe.batch_size)
 
-    def order(self, epoch: int) -> Tensor:
-        """Return the order in which an epoch shows the pictures, ``(N,)`` int64."""
+    def draw(self, epoch: int) -> Draws:
+        """Draw the numbers of an epoch at once: a copy to an accelerator in each step would wait."""
         generator = seeded(self.seed, "order", epoch)
-        return torch.randperm(len(self.data.train_labels), generator=generator)
+        order = torch.randperm(len(self.data.train_labels), generator=generator)
+        changes = [
+            draw(self.recipe, len(whole), seeded(self.seed, "change", epoch, step))
+            for step, whole in enumerate(order.split(self.recipe.batch_size))
+        ]
+        device = self.data.train_images.device
+        return Draws(order.to(device), joined(changes).to(device))
 
-    def at(self, position: Position, order: Tensor) -> Batch:
-        """Return this process's share of the step at ``position``."""
-        start = position.step * self.recipe.batch_size
-        whole = order[start : start + self.recipe.batch_size]
-        generator = seeded(self.seed, "change", position.epoch, position.step)
-        changes = draw(self.recipe, len(whole), generator)
-        part = slice(self.rank, None, self.ranks_count)
-        chosen = whole[part].to(self.data.train_images.device)
-        images = augment(self.data.train_images[chosen], self.recipe, changes.share(part))
-        return Batch(self.data.normalised(images), self.data.train_labels[chosen], len(whole))
+    def at(self, step: int, draws: Draws) -> Batch:
+        """Return this process's share of a step of the epoch that was drawn."""
+        start = step * self.recipe.batch_size
+        end = min(start + self.recipe.batch_size, len(draws.order))
+        part = slice(start + self.rank, end, self.ranks_count)
+        chosen = draws.order[part]
+        images = augment(self.data.train_images[chosen], self.recipe, draws.changes.share(part))
+        return Batch(self.data.normalised(images), self.data.train_labels[chosen], end - start)
 
 
 def seeded(*key: object) -> torch.Generator:

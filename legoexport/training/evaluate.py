@@ -10,6 +10,7 @@ from legoexport.training.precision import EXACT, Precision
 from legoexport.training.ranks import ALONE, Ranks
 
 BATCH_SIZE = 256
+ACCELERATED_BATCH_SIZE = 1024
 
 
 @torch.no_grad()
@@ -29,8 +30,9 @@ def count_correct(
         part[ranks.rank :: ranks.count] for part in (data.test_images, data.test_labels)
     )
     correct = torch.zeros((), dtype=torch.int64, device=labels.device)
-    for start in range(0, len(labels), BATCH_SIZE):
-        part = slice(start, start + BATCH_SIZE)
+    size = BATCH_SIZE if labels.device.type == "cpu" else ACCELERATED_BATCH_SIZE
+    for start in range(0, len(labels), size):
+        part = slice(start, start + size)
         shown = precision.laid_out(data.normalised(images[part]))
         with precision.autocast(labels.device):
             scores = module(shown)

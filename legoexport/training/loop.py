@@ -36,9 +36,9 @@ class Watch:
     Attributes:
         step: Called after each step.
         epoch: Called after each epoch with what it gave.
-        save: Called to save the state, by all ranks at the same step.
-        wants_save: Asked after each step; if one rank wants it, all save.
-        wants_stop: Asked after each step; the state is saved, and the training stops.
+        save: Called to save the state, by all ranks at the same step, and after the last epoch.
+        wants_save: Asked after each step and epoch; if one rank wants it, all save.
+        wants_stop: Asked then too; the state is saved, and the training stops.
         exit_code: What the process ends with if it stops.
     """
 
@@ -94,8 +94,8 @@ def run(session: Session, watch: Watch) -> None:
                 _obey(session, watch)
             hold_finite(session)
             watch.epoch(session, session.leave_epoch())
-            watch.save(session)
-            _stop(session, watch)
+            _obey(session, watch)
+        watch.save(session)  # what is left to do then is short
 
 
 def _obey(session: Session, watch: Watch) -> None:
@@ -105,13 +105,6 @@ def _obey(session: Session, watch: Watch) -> None:
     if save or stop:
         hold_finite(session)
         watch.save(session)
-    if stop:
-        raise Interrupted(watch.exit_code())
-
-
-def _stop(session: Session, watch: Watch) -> None:
-    """Stop after an epoch, whose state is saved, if any rank was asked to meanwhile."""
-    (stop,) = session.setting.ranks.any((watch.wants_stop(),), session.setting.device)
     if stop:
         raise Interrupted(watch.exit_code())
 

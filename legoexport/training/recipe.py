@@ -42,6 +42,10 @@ class Recipe:
         padding: What a shift brings in: "constant" zeros of the stored picture, black in uint8, or
             "replicate" for the border again.
         ema_decay: Decay per step of the moving average of the weights; 0 keeps no average.
+        teacher_weight: Share of the loss that a teacher's scores make up; the labels make up the
+            rest. Without a teacher it has no effect.
+        temperature: What scores are divided by before the teacher's are compared with the
+            network's.
 
     Raises:
         UsageError: A value is out of its range.
@@ -65,6 +69,8 @@ class Recipe:
     max_shift_pixels: int = 4
     padding: str = "constant"
     ema_decay: float = 0.0
+    teacher_weight: float = 0.9
+    temperature: float = 4.0
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("max_shift_pixels", 0)):
@@ -74,7 +80,8 @@ class Recipe:
             self._hold(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         for name in ("weight_decay", "balance_weight"):
             self._hold(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
-        for name in ("learning_rate", "mask_rate_ratio"):
+        self._hold("teacher_weight", 0 <= self.teacher_weight <= 1, "0 to 1")
+        for name in ("learning_rate", "mask_rate_ratio", "temperature"):
             self._hold(name, 0 < getattr(self, name) < float("inf"), "above 0")
         self._hold("schedule", self.schedule in SCHEDULES, ", ".join(SCHEDULES))
         self._hold("padding", self.padding in PADDINGS, ", ".join(PADDINGS))
@@ -104,6 +111,16 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
             label_smoothing=0.1,
             warmup_epochs=4,
             warmup_scales=True,
+            ema_decay=0.998,
+        ),
+        # For a start that works already: a low rate, and the masks as they were fitted.
+        "finetune": Recipe(
+            epochs=4,
+            learning_rate=0.02,
+            schedule="one_cycle",
+            nesterov=True,
+            balance_weight=0.0,
+            warmup_epochs=0,
             ema_decay=0.998,
         ),
         # scikit-learn's 8x8 digits: a mirrored digit is not a digit, and one pixel is a lot.

@@ -31,6 +31,7 @@ class TrainingRequest:
         log: CSV file; None writes it beside ``out``.
         tensorboard: Folder for TensorBoard; None writes no log there.
         start: Checkpoint of this network to start from; None draws weights at random.
+        teacher: Checkpoint of a trained dense network to learn from; None learns from labels alone.
         force: Let a file replace one of another kind.
         test_images: ``.npz`` file for the test pictures as the network sees them; None writes none.
     """
@@ -51,6 +52,7 @@ class TrainingRequest:
     tensorboard: Path | None = None
     test_images: Path | None = None
     start: Path | None = None
+    teacher: Path | None = None
     force: bool = False
 
     @property

@@ -29,6 +29,7 @@ from legoexport.training.request import TrainingRequest
 from legoexport.training.results import EpochResult
 from legoexport.training.session import Session, Setting
 from legoexport.training.start import find_start
+from legoexport.training.teacher import find_teacher
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ def _hold_paths(request: TrainingRequest) -> None:
     ]
     if request.test_images:
         outputs.append(Output("--test-images", request.test_images, Kind.ARRAYS))
-    inputs = {"--data": Path(request.source), "--start": request.start}
+    inputs = {
+        "--data": Path(request.source),
+        "--start": request.start,
+        "--teacher": request.teacher,
+    }
     check_outputs(outputs, inputs, force=request.force)
 
 
@@ -108,10 +113,11 @@ class _Run:
         self.hyperparameters = fit_hyperparameters(request, loaded.data)
         self.device = choose_device(request.device, ranks)
         self.precision = precision.choose(self.device, mixed=request.mixed)
-        self.identity = self._identity()
         data = loaded.data.to(self.device)
         hold_batches(data, request.recipe, ranks)
-        self.setting = Setting(data, request.recipe, request.seed, self.precision, ranks)
+        teacher = find_teacher(request.teacher, data, self.precision)
+        self.setting = Setting(data, request.recipe, request.seed, self.precision, ranks, teacher)
+        self.identity = self._identity()
         self.progress = Progress(request.recipe, len(data.train_labels), console)
         self.board = Board(request.tensorboard if ranks.leads else None)
         self.saved_at = time.monotonic()
@@ -149,6 +155,7 @@ class _Run:
             "bfloat16": self.precision.bfloat16,
             "data": fingerprint(self.loaded.data),
             "start_sha256": self.start.sha256,
+            "teacher_sha256": self.setting.teacher.sha256 if self.setting.teacher else None,
         }
 
     def _heading(self) -> str:

@@ -7,21 +7,22 @@ import warnings
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from legoexport.training import masks
 from legoexport.training.average import Average
-from legoexport.training.batches import Batches
+from legoexport.training.batches import Batches, Draws
 from legoexport.training.data.images import ImageData
 from legoexport.training.evaluate import count_correct
+from legoexport.training.objective import loss_sum
 from legoexport.training.precision import EXACT, Precision
 from legoexport.training.ranks import ALONE, Ranks
 from legoexport.training.recipe import Recipe
 from legoexport.training.results import EpochResult
 from legoexport.training.schedule import Position, learning_rate
 from legoexport.training.shared_batch_norm import share_batch_norms
+from legoexport.training.teacher import Teacher
 
 
 def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -47,6 +48,7 @@ class Setting:
         seed: Seed of all random numbers except the network's first weights.
         precision: The numbers that a step computes in.
         ranks: Processes that share each batch.
+        teacher: A network whose scores are learned too, if there is one.
     """
 
     data: ImageData
@@ -54,6 +56,7 @@ class Setting:
     seed: int = 0
     precision: Precision = EXACT
     ranks: Ranks = field(default=ALONE)
+    teacher: Teacher | None = None
 
     @property
     def device(self) -> torch.device:
@@ -93,7 +96,7 @@ class Session:
         self.choices_before = masks.choices(module)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=setting.device)
         self.training_seconds = 0.0
-        self._order: Tensor | None = None
+        self._draws: Draws | None = None
         self._network: nn.Module | None = None
 
     @property
@@ -123,7 +126,7 @@ class Session:
             self.training_seconds = 0.0
             if recipe.restarts_after_warmup and epoch - 1 == recipe.warmup_epochs:
                 self.optimizer.state.clear()
-        self._order = self.batches.order(epoch)
+        self._draws = self.batches.draw(epoch)
         self._network = self._parallel()
         self._network.train()
 
@@ -146,15 +149,15 @@ class Session:
 
     def _learn(self) -> None:
         assert self._network is not None  # noqa: S101 - enter_epoch made them
-        assert self._order is not None  # noqa: S101
+        assert self._draws is not None  # noqa: S101
         setting, recipe = self.setting, self.setting.recipe
-        batch = self.batches.at(self.position, self._order)
+        batch = self.batches.at(self.position.step, self._draws)
+        images = setting.precision.laid_out(batch.images)
         with setting.precision.autocast(setting.device):
-            scores = self._network(setting.precision.laid_out(batch.images))
+            scores = self._network(images)
         wide = scores.float() if scores.dtype == torch.bfloat16 else scores
-        loss = F.cross_entropy(
-            wide, batch.labels, label_smoothing=recipe.label_smoothing, reduction="sum"
-        )
+        taught = setting.teacher.scores(images) if setting.teacher else None
+        loss = loss_sum(wide, batch.labels, recipe, taught)
         self.optimizer.zero_grad()
         # Ranks average their gradients: this makes it the mean over the whole batch.
         mean = loss * (setting.ranks.count / batch.whole_count)
@@ -172,7 +175,7 @@ class Session:
         self.optimizer.step()
         if self.average:
             steps_done = (position.epoch - 1) * steps_per_epoch + position.step + 1
-            self.average.update(self.module, steps_done)
+            self.average.update(steps_done)
         self.position = Position(position.epoch, position.step + 1)
 
     def leave_epoch(self) -> EpochResult:
@@ -182,12 +185,13 @@ class Session:
             What the epoch gave, also kept in ``results``.
         """
         setting, data = self.setting, self.setting.data
+        mean_loss = self._mean_loss()
         correct = count_correct(
             self.best_module, data, precision=setting.precision, ranks=setting.ranks
         )
         result = EpochResult(
             epoch=self.position.epoch,
-            mean_loss=float(setting.ranks.sum(self.loss_sum)) / len(data.train_labels),
+            mean_loss=mean_loss,
             test_accuracy=correct / len(data.test_labels),
             changed_choices_count=masks.count_changed(
                 self.choices_before, masks.choices(self.module)
@@ -199,3 +203,10 @@ class Session:
         self.results.append(result)
         self.position = Position(self.position.epoch + 1)
         return result
+
+    def _mean_loss(self) -> float:
+        """Mean over the epoch; an accelerator's steps are done when it is known, and are timed."""
+        start = time.monotonic()
+        loss_sum = float(self.setting.ranks.sum(self.loss_sum))
+        self.training_seconds += time.monotonic() - start
+        return loss_sum / len(self.setting.data.train_labels)

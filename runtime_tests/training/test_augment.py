@@ -11,7 +11,6 @@ import torch
 from legoexport.training.augment import augment, crop, draw, flip, pad
 from legoexport.training.batches import Batches
 from legoexport.training.recipe import PRESETS
-from legoexport.training.schedule import Position
 from runtime_tests.training.tiny import RECIPE, tiny_data
 
 DTYPES = [torch.uint8, torch.float32, torch.float64]
@@ -66,10 +65,9 @@ def test_ranks_see_together_what_one_process_sees(ranks_count: int) -> None:
     alone = Batches(data, RECIPE, seed=5)
     shares = [Batches(data, RECIPE, 5, rank, ranks_count) for rank in range(ranks_count)]
     for step in range(alone.steps_per_epoch):
-        position = Position(2, step)
-        whole = alone.at(position, alone.order(2))
+        whole = alone.at(step, alone.draw(2))
         for rank, share in enumerate(shares):
-            part = share.at(position, share.order(2))
+            part = share.at(step, share.draw(2))
             assert torch.equal(part.images, whole.images[rank::ranks_count])
             assert torch.equal(part.labels, whole.labels[rank::ranks_count])
             assert part.whole_count == len(whole.labels)
@@ -79,10 +77,10 @@ def test_draws_follow_from_seed_and_position_alone() -> None:
     data = tiny_data()
     one, other = (Batches(data, RECIPE, seed) for seed in (0, 1))
     torch.manual_seed(1)
-    first = one.at(Position(1, 2), one.order(1)).images
+    first = one.at(2, one.draw(1)).images
     torch.manual_seed(2)
-    one.at(Position(1, 1), one.order(1))
-    assert torch.equal(one.at(Position(1, 2), one.order(1)).images, first)
-    assert not torch.equal(one.at(Position(1, 3), one.order(1)).images, first)
-    assert not torch.equal(one.order(1), one.order(2))
-    assert not torch.equal(one.order(1), other.order(1))
+    one.at(1, one.draw(1))
+    assert torch.equal(one.at(2, one.draw(1)).images, first)
+    assert not torch.equal(one.at(3, one.draw(1)).images, first)
+    assert not torch.equal(one.draw(1).order, one.draw(2).order)
+    assert not torch.equal(one.draw(1).order, other.draw(1).order)

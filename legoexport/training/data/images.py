@@ -87,20 +87,29 @@ class ImageData:
         means, deviations = [], []
         for channel in self.train_images.unbind(1):
             # A count of each grey level: exact, and no copy of the pictures in floating point.
-            levels = torch.bincount(channel.flatten().to(torch.int32), minlength=256).double()
-            share, grey = levels / levels.sum(), torch.arange(256, dtype=torch.float64)
+            levels = torch.bincount(channel.flatten().to(torch.int32), minlength=256)
+            counts, grey = levels.cpu().double(), torch.arange(256, dtype=torch.float64)
+            share = counts / counts.sum()
             mean = (share * grey).sum()
             means.append(float(mean))
             deviations.append(float((share * (grey - mean).square()).sum().sqrt()) or 1.0)
         return tuple(means), tuple(deviations)
 
+    @cached_property
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation ``(1, c, 1, 1)``, where the pictures are."""
+        device = self.train_images.device
+        mean, std = (
+            torch.tensor(each, device=device).reshape(1, -1, 1, 1) for each in (self.mean, self.std)
+        )
+        return mean, std
+
     def normalised(self, images: Tensor) -> Tensor:
         """Return pictures as a network sees them: float32, each channel with mean 0 and std 1."""
         if images.is_floating_point():
             return images
-        shape = (1, -1, 1, 1)
-        mean = torch.tensor(self.mean, device=images.device).reshape(shape)
-        return (images.float() - mean) / torch.tensor(self.std, device=images.device).reshape(shape)
+        mean, std = (each.to(images.device) for each in self._scale)
+        return (images.float() - mean) / std
 
     def to(self, device: torch.device) -> ImageData:
         """Return the same pictures on a device."""
