@@ -71,12 +71,12 @@ class Batches:
         return -(-len(self.data.train_labels) // self.recipe.batch_size)
 
     def draw(self, epoch: int) -> Draws:
-        """Draw the numbers of an epoch at once: a copy to an accelerator in each step would wait."""
+        """Draw an epoch's numbers at once: a copy to an accelerator in each step would wait."""
         generator = seeded(self.seed, "order", epoch)
         order = torch.randperm(len(self.data.train_labels), generator=generator)
         changes = [
             draw(self.recipe, len(whole), seeded(self.seed, "change", epoch, step))
-            for step, whole in enumerate(order.split(self.recipe.batch_size))
+            for step, whole in enumerate(torch.split(order, self.recipe.batch_size))
         ]
         device = self.data.train_images.device
         return Draws(order.to(device), joined(changes).to(device))
