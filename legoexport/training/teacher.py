@@ -80,13 +80,14 @@ def _hold_normalization(path: Path, found: Checkpoint, data: ImageData) -> None:
     told = found.normalization
     if told is None or data.train_images.is_floating_point():
         return
-    theirs, ours = (*told.mean, *told.std), (*data.mean, *data.std)
+    told_mean, told_std = told.grey_levels
+    theirs, ours = (*told_mean, *told_std), (*data.mean, *data.std)
     if any(
         abs(a - b) > NORMALIZATION_TOLERANCE * abs(b) for a, b in zip(theirs, ours, strict=True)
     ):
         raise UsageError(
             f"{path}: the teacher was trained on pictures of another mean and deviation",
-            received=f"mean {told.mean}, std {told.std}",
+            received=f"mean {told_mean}, std {told_std} grey levels",
             legal=f"mean {data.mean}, std {data.std}",
             next_step="train it on the same --data",
         )
