@@ -156,7 +156,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("data")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--pairs", default="2:0.5", help="o:m-ratio, with commas between")
-    parser.add_argument("--steps", default=str(whole.steps_count))
+    parser.add_argument("--steps", default="100")
     parser.add_argument("--rates", default=str(whole.learning_rate))
     parser.add_argument("--batch-size", type=int, default=whole.batch_size)
     parser.add_argument("--images", type=int, default=layers.images_count)

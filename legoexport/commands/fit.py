@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--steps",
     type=click.IntRange(min=0),
-    help="With --fit outputs: gradient steps on the scores of the whole network, 0 for none.",
+    help="With --fit outputs: gradient steps on the scores of the whole network. Default: none.",
 )
 @click.option("--device", default="cpu", help="Where to compute: cpu, cuda.")
 @click.option(

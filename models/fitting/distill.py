@@ -26,7 +26,7 @@ class DistillOptions:
         seed: Seed of the order of the pictures.
     """
 
-    steps_count: int = 100
+    steps_count: int = 0
     batch_size: int = 64
     learning_rate: float = 5e-4
     seed: int = 0

@@ -21,6 +21,7 @@ SHELL = ("sh", "console")
 ELSEWHERE = {
     ("docs/mobile.md", "python"): "runtime_tests/web/test_mobile_page.py runs it",
     ("docs/mobile.md", "cpp"): "runtime_tests/web/test_mobile_page.py compiles and runs it",
+    ("docs/quantization.md", "json"): "runtime_tests/compile/test_max_drop.py gives such a plan",
     ("docs/mobile.md", "kotlin"): "needs Android's SDK",
     ("docs/mobile.md", "java"): "needs a Java build of ONNX Runtime with XNNPACK",
     ("docs/mobile.md", "swift"): "needs Xcode",
