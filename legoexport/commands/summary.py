@@ -69,11 +69,11 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def _proof_lines(conversion: Conversion) -> list[str]:
-    if conversion.calibration is None:
+    calibration, walked = conversion.calibration, conversion.integers
+    if calibration is None or walked is None:
         return [f"proof    {conversion.agreement}"]
-    calibration, layers = conversion.calibration, conversion.integers
-    values = sum(one.values_count for one in layers)
-    ties = sum(one.ties_count for one in layers)
+    values = sum(one.values_count for one in walked.layers)
+    ties = sum(one.ties_count for one in walked.layers)
     note = calibration.few_images_note
     return [
         f"runs     {conversion.computes}",
@@ -81,8 +81,8 @@ def _proof_lines(conversion: Conversion) -> list[str]:
         f" (sha256 {calibration.sha256[:12]}); its halves differ by"
         f" {calibration.worst_half_difference_ratio:.0%} at most",
         *([f"warning  {note}"] if note else []),
-        f"proof    {len(layers)} layers equal an independent implementation, integer by integer:"
-        f" {values} values, {ties} of them within rounding of a tie",
+        f"proof    {len(walked.lego)} Lego layers and {len(walked.between)} pieces between them"
+        f" equal an independent implementation: {values} integers, {ties} within rounding of a tie",
     ]
 
 
@@ -113,14 +113,16 @@ def _audit(audits: tuple[LayerAudit, ...]) -> str:
 
 def _int8(conversion: Conversion) -> dict[str, Any] | None:
     calibration, computes = conversion.calibration, conversion.computes
-    if calibration is None or computes is None:
+    walked = conversion.integers
+    if calibration is None or computes is None or walked is None:
         return None
     return {
         "calibration": json.loads(calibration_record(calibration)),
         "few_images_note": calibration.few_images_note,
         "computes": dict(computes.integers),
         "in_float": list(computes.floats),
-        "layers": [one.to_json() for one in conversion.integers],
+        "layers": [one.to_json() for one in walked.lego],
+        "between": [one.to_json() for one in walked.between],
         "max_drop": conversion.held and _held(conversion.held),
         "cost": conversion.int8_cost and conversion.int8_cost.to_json(),
     }

@@ -24,7 +24,7 @@ from legoexport.lego.normalization import Normalization
 from legoexport.models.round_weights import round_weights
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.integer.check import IntegerAgreement
+from legoexport.parity.integer.walk_file import Walked
 from legoexport.parity.store_cost import StoreCost, store_cost
 from legoexport.quantize.calibrate import Calibration
 from legoexport.quantize.cost import Int8Cost
@@ -47,7 +47,7 @@ class Conversion:
         cost: What rounding the weights costs, if the file stores them in fewer bits.
         calibration: Where its integers come from, if it computes in int8.
         computes: What ONNX Runtime computes in integers, if it does.
-        integers: How its layers compare with an independent implementation, if it does.
+        integers: How all of them compare with an independent implementation, if it does.
         held: How the file came to hold its limit on the accuracy it loses, if it has one.
         int8_cost: What int8 costs, if it does.
         dense_twin: The same function as a dense network, as an ONNX file, if it was asked for.
@@ -61,7 +61,7 @@ class Conversion:
     cost: StoreCost | None = None
     calibration: Calibration | None = None
     computes: Computes | None = None
-    integers: tuple[IntegerAgreement, ...] = ()
+    integers: Walked | None = None
     held: Held | None = None
     int8_cost: Int8Cost | None = None
     dense_twin: bytes | None = None
@@ -158,7 +158,7 @@ def convert_module(
         calibration=None if calibration is None else calibration_record(calibration),
     ).SerializeToString(deterministic=True)
     invariants.check_size(len(stamped), compiled, max_size_bytes, class_names)
-    integers = prove_integers(compiled, stamped, calibrate)
+    integers = prove_integers(compiled, prepared, stamped, calibrate)
     twin = None
     if dense_twin:
         progress("building the dense twin")

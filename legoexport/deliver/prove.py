@@ -1,4 +1,4 @@
-"""Prove a compiled network: in float by its outputs, in integers layer by layer."""
+"""Prove a compiled network: in float by its outputs, in integers node by node."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from torch import nn
 
 from legoexport.compile.stages import Compiled, Prepared
@@ -17,9 +18,8 @@ from legoexport.ort.session import RuntimeModel
 from legoexport.parity import rankings
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, random_inputs
-from legoexport.parity.integer.check import IntegerAgreement
-from legoexport.parity.integer.walk import first_wrong, walk_integers
-from legoexport.parity.integer.walk_file import integer_store
+from legoexport.parity.integer.walk import run_exposed
+from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.judge_outputs import check_model, input_sets
 from legoexport.parity.reference import ReferenceNetwork
@@ -102,22 +102,31 @@ def measure_outputs(module: nn.Module, model_bytes: bytes, images: ImageSet) -> 
 
 
 def prove_integers(
-    compiled: Compiled, model_bytes: bytes, calibrate: CalibrationOptions | None
-) -> tuple[IntegerAgreement, ...]:
-    """Hold the layers of a file in integers to an independent implementation.
+    compiled: Compiled,
+    prepared: Prepared,
+    model_bytes: bytes,
+    calibrate: CalibrationOptions | None,
+) -> Walked | None:
+    """Hold all that a file computes in integers to an independent implementation, in one run.
+
+    Args:
+        compiled: The graph and its plan.
+        prepared: The network before anything in it became an integer.
+        model_bytes: The file.
+        calibrate: What it was calibrated with; None if it computes in float.
 
     Raises:
-        ParityFailed: One gives an integer that is not right; it is named.
+        ParityFailed: A layer or a node gives an integer that is not right; it is named.
     """
     if calibrate is None or compiled.scales is None:
-        return ()
-    model = onnx.load_from_string(model_bytes)
-    images = next(calibrate.images.batches(IMAGES_COUNT))
+        return None
+    model, unrounded = onnx.load_from_string(model_bytes), ir.to_proto(prepared.model)
     tables = {layer.layer: layer.frozen for layer in compiled.layers}
-    found = walk_integers(model, tables, integer_store(model), images)
-    wrong = first_wrong(found)
-    if wrong is not None:
-        raise ParityFailed("the converted model does not compute its integers", received=wrong)
+    walk = FileWalk(IntegerGraph(model, tables, unrounded))
+    images = next(calibrate.images.batches(IMAGES_COUNT))
+    found = walk.check(run_exposed(model, walk.names, walk.kernels, images, threads=1))
+    for cause in found.causes(0):
+        raise ParityFailed("the converted model does not compute its integers", received=cause)
     return found
 
 

@@ -22,7 +22,8 @@ from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
-from legoexport.parity.integer.walk import walk_integers
+from legoexport.parity.integer.walk import run_exposed
+from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph
 from legoexport.parity.verify import verify
 from legoexport.passes.lowerings import INT8_LOWERINGS
 from legoexport.quantize.images import CalibrationImages
@@ -56,8 +57,10 @@ def test_every_sum_runs_in_integers_and_every_integer_is_right(target: str) -> N
     conversion = converted(target)
     assert conversion.computes is not None
     assert conversion.computes.floats == ()
-    assert [one.layer for one in conversion.integers] == ["first", "second", "third"]
-    assert all(one.passed and one.largest_step_difference <= 1 for one in conversion.integers)
+    walked = conversion.integers
+    assert walked is not None
+    assert [one.layer for one in walked.lego] == ["first", "second", "third"]
+    assert all(one.passed and one.largest_step_difference <= 1 for one in walked.layers)
 
 
 @pytest.mark.parametrize("lowering", INT8_LOWERINGS)
@@ -106,8 +109,17 @@ def test_a_wrong_code_is_found_in_its_layer() -> None:
     conversion = converted("cpu", "int8_grouped")
     model = onnx.load_from_string(changed(conversion.model_bytes, "lego_codes", "second"))
     tables = {layer.layer: layer.frozen for layer in conversion.compiled.layers}
-    found = walk_integers(model, tables, "int7", IMAGES)
-    assert [one.layer for one in found if not one.passed] == ["second"]
+    walk = FileWalk(IntegerGraph(model, tables, unrounded=None))
+    found = walk.check(run_exposed(model, walk.names, walk.kernels, IMAGES, threads=1))
+    assert [one.layer for one in found.lego if not one.passed] == ["second"]
+
+
+def test_a_conversion_walks_what_stands_between_lego_layers_too() -> None:
+    walked = converted().integers
+    assert walked is not None
+    assert [one.layer for one in walked.lego] == list(converted().compiled.plan.lowerings)
+    assert walked.between
+    assert all(one.passed and one.values_count for one in walked.layers)
 
 
 def test_the_twin_runs_in_integers_too() -> None:

@@ -14,46 +14,19 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from legoexport.compile.read_scales import read_scales
 from legoexport.errors import CheckFailed
 from legoexport.lego.names import quantized_name
 from legoexport.lego.scales import Affine, Scales
-from legoexport.lego.storage import LARGEST_CODE, IntegerStore
 from legoexport.parity.integer.arithmetic import ROUNDINGS, Accepted, Reals, settle
 from legoexport.parity.integer.check import IntegerAgreement, compare
 from legoexport.parity.integer.dense_layer import IntegerDense
 from legoexport.parity.integer.nodes import compute, doubt_of, window_of
 from legoexport.parity.integer.regions import Region, regions
-from legoexport.parity.integer.walk import affine_of, exact_kernels, run_exposed
+from legoexport.parity.integer.walk import affine_of
 
 DOMAINS = ("", "ai.onnx")
 INPUT_OPERATOR = "QuantizeLinear"
 BIAS_INPUT = 2
-
-
-def walk_between(
-    model: onnx.ModelProto,
-    unrounded: onnx.ModelProto,
-    store: IntegerStore,
-    images: NDArray[np.float32],
-    threads: int = 1,
-) -> tuple[IntegerAgreement, ...]:
-    """Run a file and check all that stands between its Lego layers, in the order of the graph.
-
-    Args:
-        model: The converted file.
-        unrounded: The same network before anything in it became an integer, its weights rounded.
-        store: How large the codes of its weights may be.
-        images: Inputs ``(N, c, h, w)``; a few of them are used.
-        threads: Threads of ONNX Runtime.
-
-    Raises:
-        CheckFailed: A node or its integers are not those of the network.
-    """
-    scales = read_scales(model)
-    walk = DenseWalk(model, unrounded, scales, int(LARGEST_CODE[store]))
-    kernels = exact_kernels(scales, store)
-    return walk.check(run_exposed(model, walk.names, kernels, images, threads))
 
 
 class DenseWalk:

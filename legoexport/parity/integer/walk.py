@@ -15,13 +15,12 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from legoexport.compile.read_scales import read_scales
 from legoexport.errors import CheckFailed
 from legoexport.lego.frozen import FrozenLego
 from legoexport.lego.layer_records import LayerRecord, read_layers
 from legoexport.lego.names import quantized_name
 from legoexport.lego.scales import ActivationType, Affine, Scales
-from legoexport.lego.storage import LARGEST_CODE, IntegerStore
+from legoexport.lego.storage import IntegerStore
 from legoexport.ort.session import RuntimeModel, expose
 from legoexport.parity.integer.check import IntegerAgreement, compare
 from legoexport.parity.integer.lego_layer import ASSEMBLED, IntegerLego
@@ -34,30 +33,6 @@ IMAGES_COUNT = 2
 def frozen_layers(prepared: onnx.ModelProto) -> dict[str, FrozenLego]:
     """Return the Lego layers of a graph that was not lowered yet, by name."""
     return {node.layer: node.frozen for node in lego_op.find(ir.from_proto(prepared).graph)}
-
-
-def walk_integers(
-    model: onnx.ModelProto,
-    layers: Mapping[str, FrozenLego],
-    store: IntegerStore,
-    images: NDArray[np.float32],
-    threads: int = 1,
-) -> tuple[IntegerAgreement, ...]:
-    """Run a file and check its Lego layers that compute in integers, in the order of the graph.
-
-    Args:
-        model: The converted file.
-        layers: What its layers are before they are lowered, from the checkpoint.
-        store: How large the codes of its weights may be.
-        images: Inputs ``(N, c, h, w)``; a few of them are used.
-        threads: Threads of ONNX Runtime.
-
-    Raises:
-        CheckFailed: The integers that enter or leave a layer are not in the file.
-    """
-    scales = read_scales(model)
-    walk = LegoWalk(model, layers, scales, int(LARGEST_CODE[store]))
-    return walk.check(run_exposed(model, walk.names, exact_kernels(scales, store), images, threads))
 
 
 class LegoWalk:
@@ -144,11 +119,6 @@ def exact_kernels(scales: Scales, store: IntegerStore) -> ActivationType | None:
     if "int8" in dtypes:
         return "int8"
     return None if store == "int7" else "uint8"
-
-
-def first_wrong(agreements: tuple[IntegerAgreement, ...]) -> IntegerAgreement | None:
-    """Return the first layer of the graph that gives a wrong integer, if there is one."""
-    return next((one for one in agreements if not one.passed), None)
 
 
 def _layer(record: LayerRecord, frozen: FrozenLego, scales: Scales, largest: int) -> IntegerLego:
