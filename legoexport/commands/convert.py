@@ -24,7 +24,7 @@ from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.lego.storage import STORES, Store
 from legoexport.quantize.calibrators import METHODS, Method
 from legoexport.runtimes import HERE
-from legoexport.target import OBJECTIVES, TARGETS
+from legoexport.target import OBJECTIVES, TARGETS, find_target
 
 
 @click.command("convert")
@@ -172,7 +172,7 @@ def command(
     """
     as_ort = parse.is_ort(out, file_format)
     check_shapes({"--data": data, "--input-size": input_size}, as_ort=as_ort)
-    check_precision(precision, data, TARGETS[target_name], as_ort=as_ort)
+    check_precision(precision, data, find_target(target_name), as_ort=as_ort)
     check_max_drop(max_drop, precision)
     parse.check_store(store, data, precision, as_ort=as_ort)
     max_size_bytes = None if max_size is None else parse.size_bytes(max_size)

@@ -129,7 +129,8 @@ def check_size(
         InvariantBroken: It is larger than its budget, or than the user's own limit.
     """
     budget = size_budget(compiled)
-    largest_bytes = limit_bytes(budget) + len(json.dumps(class_names))
+    names_bytes = len(json.dumps(class_names)) if class_names else 0
+    largest_bytes = limit_bytes(budget) + names_bytes
     if size_bytes > largest_bytes:
         raise InvariantBroken(
             "the file is larger than what it has to store",

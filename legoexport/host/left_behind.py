@@ -30,8 +30,16 @@ def remove_left_behind(target: Path, suffix: str = "") -> None:
     stem = _stem(target)
     for left in target.parent.glob(f"{_escaped(stem)}*{suffix}"):
         owner = OWNER.fullmatch(left.name.removeprefix(stem).removesuffix(suffix))
-        if owner and owner["host"] == _host() and not psutil.pid_exists(int(owner["pid"])):
+        if owner and owner["host"] == _host() and not _is_running(int(owner["pid"])):
             _remove(left)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process can still write: one that was killed exists until it is waited for."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _remove(path: Path) -> None:
