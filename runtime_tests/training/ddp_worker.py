@@ -1,4 +1,7 @@
-"""One process of a training that is shared; started with torchrun's environment, and a file."""
+"""One process of a training that is shared; started with torchrun's environment, and a file.
+
+With the word taught behind the file, the network learns from one with its first weights.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,19 @@ import torch
 
 from legoexport.training.distributed import joined
 from legoexport.training.loop import Watch, run
+from legoexport.training.precision import EXACT
 from legoexport.training.session import Session, Setting
+from legoexport.training.teacher import Teacher
 from runtime_tests.training.tiny import RECIPE, tiny_data, tiny_net
 
+TAUGHT = "taught"
 
-def main(out: Path) -> None:
+
+def main(out: Path, *words: str) -> None:
     with joined("cpu") as ranks:
-        session = Session(
-            tiny_net(torch.float64), Setting(tiny_data(torch.float64), RECIPE, ranks=ranks)
-        )
+        teacher = Teacher(tiny_net(torch.float64), EXACT, "digest") if TAUGHT in words else None
+        setting = Setting(tiny_data(torch.float64), RECIPE, ranks=ranks, teacher=teacher)
+        session = Session(tiny_net(torch.float64), setting)
         run(session, Watch())
         content = {
             "module": session.module.state_dict(),
@@ -29,4 +36,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
