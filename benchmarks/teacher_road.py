@@ -3,24 +3,30 @@
     python -m benchmarks.teacher_road cifar10-jpeg.zip road --device cuda --minutes 9
 
 Trains the dense network for a few epochs and for many, fits LegoNets to both, and trains each of
-them with the dense network as teacher, with the labels alone, and from random weights. Cells that
-are done are skipped and a training that was stopped goes on, so the same command continues. Writes
-road/results.json after each cell and prints the tables of docs/training.md.
+them with the dense network as teacher, with the labels alone, and from random weights. When the
+minutes are over, or at Ctrl-C, a training under way saves its state and stops. Cells that are done
+are skipped and one that was stopped goes on, so the same command continues. Writes
+road/results.json after each cell and prints what there is.
 """
 
 from __future__ import annotations
 
+import _thread
 import argparse
+import contextlib
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from legoexport.host import atomic
 from legoexport.host.report import print_table
 from legoexport.models.checkpoint import read_checkpoint
 from legoexport.models.registry import find_architecture
 from legoexport.training.from_dense import fit
+from legoexport.training.loop import Interrupted
 from legoexport.training.recipe import Recipe, choose
 from legoexport.training.request import TrainingRequest
 from legoexport.training.run import carry_out
@@ -178,7 +184,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--short-epochs", type=int, default=8)
     parser.add_argument("--long-epochs", type=int, default=60)
-    parser.add_argument("--minutes", type=float, default=60.0, help="begin no cell after them")
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop after them")
     given = parser.parse_args()
     road = Road(
         given.data,
@@ -189,23 +195,40 @@ def main() -> None:
         given.long_epochs,
     )
     road.folder.mkdir(parents=True, exist_ok=True)
-    rows = _run(road, time.monotonic() + 60 * given.minutes)
+    path = road.folder / "results.json"
+    results = _read(path)
+    with _stopped_after(60 * given.minutes):
+        _run(road, results, path)
+    rows = [_row(result) for result in results.values()]
     print_table("trained so far", ("cell", "right", "epochs", "minutes"), rows)
 
 
-def _run(road: Road, until: float) -> list[list[str]]:
-    path = road.folder / "results.json"
-    done = (
-        {one["name"]: Result(**one) for one in json.loads(path.read_text())}
-        if path.exists()
-        else {}
-    )
+@contextlib.contextmanager
+def _stopped_after(seconds: float) -> Iterator[None]:
+    """Interrupt the block after a time, as Ctrl-C does, and go on after it."""
+    timer = threading.Timer(seconds, _thread.interrupt_main)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        print("stopped; the same command goes on", flush=True)
+    finally:
+        timer.cancel()
+
+
+def _read(path: Path) -> dict[str, Result]:
+    records = json.loads(path.read_text()) if path.exists() else []
+    return {record["name"]: Result(**record) for record in records}
+
+
+def _run(road: Road, results: dict[str, Result], path: Path) -> None:
     for cell in road.cells():
-        if cell.name not in done and time.monotonic() < until:
-            done[cell.name] = road.carry_out(cell)
-            path.write_text(json.dumps([asdict(one) for one in done.values()], indent=1))
-            print(done[cell.name], flush=True)
-    return [_row(result) for result in done.values()]
+        if cell.name not in results:
+            results[cell.name] = road.carry_out(cell)
+            records = [asdict(result) for result in results.values()]
+            atomic.write_bytes(path, json.dumps(records, indent=1).encode())
+            print(results[cell.name], flush=True)
 
 
 def _row(result: Result) -> list[str]:
