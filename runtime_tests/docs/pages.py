@@ -35,7 +35,7 @@ NOT_RUN = {
     "torchrun": "trains; runtime_tests/training starts several processes",
     "legoexport train": "trains, on pictures that are not here; runtime_tests/training",
     "legoexport fit": "takes a network and pictures that are not here; runtime_tests/fitting",
-    "legoexport convert w.pt": "a network of the user's; runtime_tests/commands/test_input_shapes.py",
+    "legoexport convert w.pt": "runs in runtime_tests/commands/test_input_shapes.py",
     "legoexport verify w.pt": "likewise",
     "legoexport sweep": "trains many networks; runtime_tests/sweep",
     "legoexport calibrate": "measures for a minute; runtime_tests/measure",
