@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
+from legoexport.host.reading import read_bytes
 from legoexport.lego.file_facts import FileFacts, read_facts
 from legoexport.ort.session import RuntimeModel, parse_model
 
@@ -57,10 +58,7 @@ def open_classifier(path: Path, threads: int = 1) -> Classifier:
         UsageError: It is unreadable, or is not a classifier of images.
         CheckFailed: ONNX Runtime stops with an error while it runs.
     """
-    try:
-        model_bytes = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", received=error.strerror) from None
+    model_bytes = read_bytes(path)
     model = parse_model(model_bytes, str(path))
     runtime = RuntimeModel(model_bytes, threads, integer_kernels=False)
     channels, *_ = runtime.image_shape

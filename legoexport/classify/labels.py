@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from legoexport.errors import UsageError
+from legoexport.host.reading import read_bytes
 
 
 def read_labels(path: Path, classes_count: int) -> tuple[str, ...]:
@@ -14,9 +15,7 @@ def read_labels(path: Path, classes_count: int) -> tuple[str, ...]:
         UsageError: It is unreadable, or does not have one name for each class.
     """
     try:
-        text = path.read_bytes().decode().rstrip()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", received=error.strerror) from None
+        text = read_bytes(path).decode().rstrip()
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not text in UTF-8") from None
     labels = tuple(line.strip() for line in text.splitlines())

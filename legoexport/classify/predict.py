@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.classify.classifier import Classifier
-from legoexport.errors import CheckFailed, UsageError
+from legoexport.errors import CheckFailed
+from legoexport.host.reading import read_bytes
 from legoexport.lego.normalization import Normalization
 from legoexport.training.data.decode import Decoder
 
@@ -70,7 +71,7 @@ def predict(
     decoder = Decoder(channels, (height, width))
     for start in range(0, len(pictures), BATCH_SIZE):
         batch = pictures[start : start + BATCH_SIZE]
-        pixels = np.stack([decoder.decode(str(path), _read(path)) for path in batch])
+        pixels = np.stack([decoder.decode(str(path), read_bytes(path)) for path in batch])
         takes_pixels = classifier.runtime.inputs[0].is_pixels
         images = pixels if takes_pixels else normalization.applied(np.moveaxis(pixels, 3, 1))
         for path, chances in zip(batch, probabilities(classifier.scores(images)), strict=True):
@@ -91,10 +92,3 @@ def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
     return shares
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", received=error.strerror) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from legoexport.errors import UsageError
+from legoexport.host.reading import read_bytes
 from legoexport.host.report import print_json, print_text
 from legoexport.target import TARGETS, find_target
 
@@ -131,10 +132,7 @@ def _target(content: onnx.ModelProto, name: str | None) -> Target:
 def _read(path: Path) -> onnx.ModelProto:
     from legoexport.ort.session import parse_model
 
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", received=error.strerror) from None
+    content = read_bytes(path)
     if path.suffix == ".ort":
         raise UsageError(
             f"{path} is in ORT format, which says too little about its weights",

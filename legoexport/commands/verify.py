@@ -17,6 +17,7 @@ from legoexport.commands.picture_options import (
 )
 from legoexport.commands.verify_view import print_verification, print_where
 from legoexport.errors import ParityFailed, UsageError
+from legoexport.host.reading import read_bytes
 from legoexport.host.report import print_json, print_table, print_text, step_progress
 from legoexport.parity import view
 from legoexport.parity.agreement import Agreement
@@ -108,7 +109,7 @@ def command(
         if len(files) != 1 or any(others):
             legal = "verify --bundle DIR MODEL [--threads N] [--runtime NAME] [--json]"
             raise UsageError("a bundle is checked by itself", legal=legal)
-        _replay(bundle, _read(files[0]), threads, elsewhere, as_json=as_json)
+        _replay(bundle, read_bytes(files[0]), threads, elsewhere, as_json=as_json)
         return
     path, model_path = _two(files)
     if save_bundle is not None:
@@ -217,10 +218,3 @@ def _run_bundle(
         for one in replays
     ]
     return by_set_and_runtime(elsewhere, judged), replays
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", received=error.strerror) from None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from legoexport.compile.stamp import read_integer_ranges
-from legoexport.errors import UsageError
+from legoexport.host.reading import read_bytes
 from legoexport.lego.file_facts import FileFacts, read_facts
 from legoexport.lego.layer_records import LayerRecord
 from legoexport.lego.normalization import Normalization
@@ -97,14 +97,7 @@ def open_model(source: Path | str | bytes, threads: int = 1) -> OpenedModel:
     if isinstance(source, bytes):
         model_bytes, name = source, "the model"
     else:
-        model_bytes, name = _read(Path(source)), str(source)
+        model_bytes, name = read_bytes(Path(source)), str(source)
     model = parse_model(model_bytes, name)
     runtime = RuntimeModel(model_bytes, threads)
     return OpenedModel(model_bytes, model, runtime, read_records(model), threads)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", received=error.strerror) from None

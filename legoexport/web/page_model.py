@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from legoexport.errors import UsageError
+from legoexport.host.reading import read_bytes
 from legoexport.lego.file_facts import FileFacts, read_facts
 from legoexport.ort.session import RuntimeModel, parse_model
 from legoexport.parity.single import check_single
@@ -56,7 +57,7 @@ def read_model(path: Path) -> PageModel:
         UsageError: It is unreadable, keeps data in other files, or is not a classifier of images.
         CheckFailed: ONNX Runtime stops with an error while it runs.
     """
-    model_bytes = _read(path)
+    model_bytes = read_bytes(path)
     model = parse_model(model_bytes, str(path))
     runtime = RuntimeModel(model_bytes, 1)
     check_single(runtime)
@@ -80,10 +81,3 @@ def read_model(path: Path) -> PageModel:
         classes_count=scores.shape[1],
         facts=read_facts(model),
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", received=error.strerror) from None

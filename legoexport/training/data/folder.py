@@ -17,6 +17,7 @@ from torch import Tensor
 
 from legoexport.errors import UsageError
 from legoexport.host.machine import usable_processors
+from legoexport.host.reading import read_bytes
 from legoexport.training.data.decode import Decoder
 from legoexport.training.data.images import ImageData
 
@@ -79,7 +80,7 @@ def opened(path: Path) -> Iterator[ReadFile]:
         UsageError: It cannot be read.
     """
     if path.is_dir():
-        yield lambda name: _read_file(path / name)
+        yield lambda name: read_bytes(path / name)
     else:
         with _archive(path) as archive:
             yield archive.read
@@ -92,13 +93,6 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
         raise UsageError(f"{path} cannot be read as a zip archive", received=error) from None
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", received=error.strerror) from None
 
 
 def sort_out(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Listing]]:
