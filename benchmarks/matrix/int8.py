@@ -19,7 +19,7 @@ from legoexport.models.registry import build, input_shape
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.elsewhere import IntegersElsewhere, run_elsewhere
 from legoexport.parity.integer.walk import frozen_layers
-from legoexport.parity.integer.walk_file import IntegerGraph
+from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph
 from legoexport.parity.opened import OpenedModel, open_model
 from legoexport.quantize.images import CalibrationImages
 from legoexport.quantize.settle import CalibrationOptions
@@ -59,21 +59,21 @@ def take(name: str, target: str, runtimes: list[Runtime]) -> list[IntegerCell]:
         observe=keep,
     )
     opened = open_model(conversion.model_bytes)
-    graph = IntegerGraph(opened.model, frozen_layers(folded[0]), folded[0])
+    walk = FileWalk(IntegerGraph(opened.model, frozen_layers(folded[0]), folded[0]))
     inputs = InputSet("images", (images[:BATCH],), BATCH)
-    return [_cell((name, target), opened, graph, inputs, runtime) for runtime in runtimes]
+    return [_cell((name, target), opened, walk, inputs, runtime) for runtime in runtimes]
 
 
 def _cell(
     row: tuple[str, str],
     opened: OpenedModel,
-    graph: IntegerGraph,
+    walk: FileWalk,
     inputs: InputSet,
     runtime: Runtime,
 ) -> IntegerCell:
     sha256 = hashlib.sha256(opened.model_bytes).hexdigest()
     try:
-        _, (found,) = run_elsewhere(opened, graph, [inputs], [runtime], lambda _: None)
+        _, (found,) = run_elsewhere(opened, walk, [inputs], [runtime], lambda _: None)
     except CheckFailed as error:
         return IntegerCell(*row, runtime.name, sha256, failure=str(error))
     return _judged(row, sha256, found)

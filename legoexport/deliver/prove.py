@@ -18,7 +18,6 @@ from legoexport.ort.session import RuntimeModel
 from legoexport.parity import rankings
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, random_inputs
-from legoexport.parity.integer.walk import run_exposed
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.judge_outputs import check_model, input_sets
@@ -124,7 +123,7 @@ def prove_integers(
     tables = {layer.layer: layer.frozen for layer in compiled.layers}
     walk = FileWalk(IntegerGraph(model, tables, unrounded))
     images = next(calibrate.images.batches(IMAGES_COUNT))
-    found = walk.check(run_exposed(model, walk.names, walk.kernels, images, threads=1))
+    found = walk.run(images, threads=1)
     for cause in found.causes(0):
         raise ParityFailed("the converted model does not compute its integers", received=cause)
     return found

@@ -22,7 +22,6 @@ from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
-from legoexport.parity.integer.walk import run_exposed
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph
 from legoexport.parity.verify import verify
 from legoexport.passes.lowerings import INT8_LOWERINGS
@@ -110,7 +109,7 @@ def test_a_wrong_code_is_found_in_its_layer() -> None:
     model = onnx.load_from_string(changed(conversion.model_bytes, "lego_codes", "second"))
     tables = {layer.layer: layer.frozen for layer in conversion.compiled.layers}
     walk = FileWalk(IntegerGraph(model, tables, unrounded=None))
-    found = walk.check(run_exposed(model, walk.names, walk.kernels, IMAGES, threads=1))
+    found = walk.run(IMAGES, threads=1)
     assert [one.layer for one in found.lego if not one.passed] == ["second"]
 
 

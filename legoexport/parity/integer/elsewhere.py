@@ -17,7 +17,7 @@ from legoexport.host.progress import Progress
 from legoexport.ort.session import expose
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.walk import walked_images
-from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
+from legoexport.parity.integer.walk_file import FileWalk, Walked
 from legoexport.parity.opened import OpenedModel
 from legoexport.runtimes.base import Feed, Replay, Runtime
 from legoexport.runtimes.each import run_each
@@ -96,7 +96,7 @@ class IntegersElsewhere:
 
 def run_elsewhere(
     opened: OpenedModel,
-    graph: IntegerGraph,
+    walk: FileWalk,
     inputs: Sequence[InputSet],
     runtimes: Sequence[Runtime],
     progress: Progress,
@@ -105,7 +105,7 @@ def run_elsewhere(
 
     Args:
         opened: The file.
-        graph: The same, and what its checkpoint makes of it.
+        walk: What is checked of it.
         inputs: Sets of images.
         runtimes: Where to run it.
         progress: Called with each step before it starts.
@@ -117,12 +117,11 @@ def run_elsewhere(
         UsageError: A runtime is not installed, or does not take the model.
         CheckFailed: It stops with an error, or its integers are not those of the network.
     """
-    walk = FileWalk(graph)
     batch = walked_images(inputs[-1].images, opened.runtime.fixed_batch_size)
     walked = Feed(batch, len(batch))
     feeds = [*(Feed(one.images, one.batch_size) for one in inputs), walked]
     plain = run_each(runtimes, opened.model_bytes, feeds, progress)
-    exposed = expose(graph.model, walk.names).SerializeToString()
+    exposed = expose(opened.model, walk.names).SerializeToString()
     replays = run_each(runtimes, exposed, [walked], progress)
     name = opened.runtime.inputs[0].name
     found = tuple(

@@ -20,7 +20,6 @@ from legoexport.parity.exact import ExactCheck
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.elsewhere import run_elsewhere
 from legoexport.parity.integer.golden_integers import golden_integers
-from legoexport.parity.integer.walk import run_exposed
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.layer_check import LayerAgreement
@@ -55,17 +54,19 @@ def judge_integers(
         UsageError: A runtime is not installed, or does not take the model.
         CheckFailed: A runtime stops, or its integers are not those of the network.
     """
+    walk = FileWalk(graph)
     progress("measuring the outputs")
     replays, found = (
-        run_elsewhere(pair.opened, graph, pair.inputs, elsewhere, progress)
+        run_elsewhere(pair.opened, walk, pair.inputs, elsewhere, progress)
         if elsewhere
         else ((), ())
     )
-    here = _outputs_here(pair, FileWalk(graph).kernels)
+    here = _outputs_here(pair, walk.kernels)
     judged = [_measured(pair, one.outputs) for one in replays]
     agreements = by_set_and_runtime(elsewhere, judged) if judged else _measured(pair, here)
     progress("walking the layers")
-    walked = _walk_here(pair, graph)
+    # The last set holds real images if there are any.
+    walked = walk.run(pair.inputs[-1].images, pair.opened.threads)
     causes = [*walked.causes(0), *(cause for one in found for cause in one.causes)]
     notes = tuple(note for note in (INTEGERS_NOTE, pair.store_note, pair.checkpoint_note) if note)
     return Verification(
@@ -94,13 +95,6 @@ def _measured(pair: ModelPair, outputs: Sequence[NDArray[np.float32]]) -> dict[s
         inputs.name: measure_freely(reference.outputs[0].float64, actual)
         for inputs, reference, actual in zip(pair.inputs, pair.references, outputs, strict=True)
     }
-
-
-def _walk_here(pair: ModelPair, graph: IntegerGraph) -> Walked:
-    """Walk the layers, on the last set of inputs, which holds real images if there are any."""
-    walk, images = FileWalk(graph), pair.inputs[-1].images
-    values = run_exposed(graph.model, walk.names, walk.kernels, images, pair.opened.threads)
-    return walk.check(values)
 
 
 def _rows(walked: Walked) -> tuple[LayerAgreement, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ from legoexport.lego.scales import ActivationType
 from legoexport.lego.storage import LARGEST_CODE, IntegerStore
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.dense_walk import DenseWalk
-from legoexport.parity.integer.walk import LegoWalk, exact_kernels
+from legoexport.parity.integer.walk import LegoWalk, exact_kernels, run_exposed
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class FileWalk:
     """
 
     def __init__(self, graph: IntegerGraph) -> None:
+        self._model = graph.model
         scales, store = read_scales(graph.model), integer_store(graph.model)
         largest = int(LARGEST_CODE[store])
         self.kernels: ActivationType | None = exact_kernels(scales, store)
@@ -88,6 +90,18 @@ class FileWalk:
         """The values that are needed of a run, and that ``check`` takes."""
         between = self._between.names if self._between else ()
         return tuple(dict.fromkeys((*self._lego.names, *between)))
+
+    def run(self, images: NDArray[np.float32], threads: int) -> Walked:
+        """Run the file in this process, by kernels that do not overflow here, and check it.
+
+        Args:
+            images: Inputs ``(N, c, h, w)``; a few of them are used.
+            threads: Threads of ONNX Runtime.
+
+        Raises:
+            CheckFailed: A node or its integers are not those of the network.
+        """
+        return self.check(run_exposed(self._model, self.names, self.kernels, images, threads))
 
     def check(self, values: Mapping[str, NDArray[Any]]) -> Walked:
         """Compare what each layer gave in one run with what it should.
