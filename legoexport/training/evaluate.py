@@ -34,7 +34,5 @@ def count_correct(
     for start in range(0, len(labels), size):
         part = slice(start, start + size)
         shown = precision.laid_out(data.normalised(images[part]))
-        with precision.autocast(labels.device):
-            scores = module(shown)
-        correct += (scores.argmax(1) == labels[part]).sum()
+        correct += (precision.scores(module, shown).argmax(1) == labels[part]).sum()
     return int(ranks.sum(correct))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from legoexport.models.fitting.distill import divergence
 from legoexport.training.recipe import Recipe
 
 
@@ -32,10 +33,5 @@ def loss_sum(
     if teacher_scores is None:
         return labelled
     temperature, weight = recipe.temperature, recipe.teacher_weight
-    divergence = F.kl_div(
-        F.log_softmax(scores / temperature, dim=1),
-        F.log_softmax(teacher_scores / temperature, dim=1),
-        reduction="sum",
-        log_target=True,
-    )
-    return (1 - weight) * labelled + weight * temperature**2 * divergence
+    taught = divergence(scores / temperature, teacher_scores / temperature)
+    return (1 - weight) * labelled + weight * temperature**2 * taught

@@ -34,6 +34,12 @@ class Precision:
             return contextlib.nullcontext()
         return torch.autocast(device.type, torch.bfloat16)
 
+    def scores(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Run a network on images in this layout; what it gives in bfloat16 becomes float32."""
+        with self.autocast(images.device):
+            scores: Tensor = network(images)
+        return scores.float() if scores.dtype == torch.bfloat16 else scores
+
     def place(self, module: nn.Module) -> None:
         """Arrange the weights of a network in this layout; their values stay."""
         if self.channels_last:

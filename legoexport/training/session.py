@@ -153,11 +153,9 @@ class Session:
         setting, recipe = self.setting, self.setting.recipe
         batch = self.batches.at(self.position.step, self._draws)
         images = setting.precision.laid_out(batch.images)
-        with setting.precision.autocast(setting.device):
-            scores = self._network(images)
-        wide = scores.float() if scores.dtype == torch.bfloat16 else scores
+        scores = setting.precision.scores(self._network, images)
         taught = setting.teacher.scores(images) if setting.teacher else None
-        loss = loss_sum(wide, batch.labels, recipe, taught)
+        loss = loss_sum(scores, batch.labels, recipe, taught)
         self.optimizer.zero_grad()
         # Ranks average their gradients: this makes it the mean over the whole batch.
         mean = loss * (setting.ranks.count / batch.whole_count)

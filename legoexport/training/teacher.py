@@ -33,9 +33,7 @@ class Teacher:
     @torch.no_grad()
     def scores(self, images: Tensor) -> Tensor:
         """Return float32 scores ``(b, classes)`` of images in the layout of the precision."""
-        with self.precision.autocast(images.device):
-            scores: Tensor = self.module(images)
-        return scores.float() if scores.dtype == torch.bfloat16 else scores
+        return self.precision.scores(self.module, images)
 
 
 def find_teacher(path: Path | None, data: ImageData, precision: Precision) -> Teacher | None:

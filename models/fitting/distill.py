@@ -75,9 +75,14 @@ def distill(
 
 
 def distance(scores: Tensor, expected: Tensor) -> Tensor:
-    """Return the Kullback-Leibler divergence of the class probabilities, a mean over pictures."""
+    """Return the divergence of the class probabilities, a mean over pictures."""
+    return divergence(scores, expected) / len(scores)
+
+
+def divergence(scores: Tensor, expected: Tensor) -> Tensor:
+    """Return ``KL(softmax(expected) || softmax(scores))`` of ``(b, classes)``, summed."""
     return F.kl_div(
-        scores.log_softmax(1), expected.log_softmax(1), reduction="batchmean", log_target=True
+        scores.log_softmax(1), expected.log_softmax(1), reduction="sum", log_target=True
     )
 
 
