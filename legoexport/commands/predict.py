@@ -10,6 +10,7 @@ import click
 from legoexport.classify.classifier import Classifier, open_classifier
 from legoexport.classify.labels import read_labels
 from legoexport.classify.predict import Prediction, predict
+from legoexport.commands.recorded_options import labels_option, mean_option, std_option
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_table, step_progress
 from legoexport.lego.normalization import Normalization
@@ -26,19 +27,9 @@ COLUMNS = ("picture", "class", "probability")
 @click.option(
     "--top", default=5, type=click.IntRange(min=1), metavar="N", help="Classes of each picture."
 )
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Text file with the name of each class on a line. What the file records, unless given.",
-)
-@click.option(
-    "--mean",
-    metavar="R,G,B",
-    help="Mean to subtract from colours in [0, 1], as in training. One number, or one a channel."
-    " What the file records, unless given.",
-)
-@click.option("--std", metavar="R,G,B", help="Standard deviation to divide by, likewise.")
+@labels_option
+@mean_option
+@std_option
 @click.option("--threads", default=1, type=click.IntRange(min=1), help="Threads of ONNX Runtime.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from legoexport.commands.recorded_options import labels_option, mean_option, std_option
 from legoexport.errors import UsageError
 from legoexport.host.report import format_bytes, print_json, print_text, step_progress
 from legoexport.web.pixels import Pixels
@@ -26,19 +27,9 @@ USAGE = "web MODEL.onnx --out DIR, or web --serve DIR"
     metavar="DIR",
     help="Let the page prove the model with this bundle, written by verify --save-bundle.",
 )
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Text file with the name of each class on a line. What the file records, unless given.",
-)
-@click.option(
-    "--mean",
-    metavar="R,G,B",
-    help="Mean to subtract from colours in [0, 1], as in training. One number, or one a channel."
-    " What the file records, unless given.",
-)
-@click.option("--std", metavar="R,G,B", help="Standard deviation to divide by, likewise.")
+@labels_option
+@mean_option
+@std_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON about the page written.")
 @click.option(
     "--serve",
