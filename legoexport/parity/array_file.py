@@ -23,7 +23,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
-from legoexport.parity.image_series import ImageSeries, Positions
+from legoexport.parity.image_series import ImageSeries, Positions, chunks
 
 IMAGES_MEMBER = "images.npy"
 LABELS_MEMBER = "labels.npy"
@@ -97,8 +97,7 @@ def _find(path: Path, member: str | None) -> ArrayPlace:
 def _read(place: ArrayPlace, positions: Positions, size: int) -> Iterator[NDArray[np.float32]]:
     with _opened(place.path, place.member) as (file, _):
         whole = npy.read_array(file) if place.is_by_column else None
-        for first in range(0, len(positions), size):
-            chosen = positions[first : first + size]
+        for chosen in chunks(positions, size):
             stored = _rows(file, place, chosen) if whole is None else whole[chosen]
             yield _as_float32(stored, place.path)
 

@@ -80,6 +80,12 @@ class ImageSeries:
         return batched(self.name, images, self.labels, fixed_batch_size)
 
 
+def chunks(positions: Positions, size: int) -> Iterator[Positions]:
+    """Yield positions in order, ``size`` at a time."""
+    for first in range(0, len(positions), size):
+        yield positions[first : first + size]
+
+
 def draw(count: int, wanted: int) -> Positions:
     """Draw positions at random, the same in every run: sources may be sorted by class.
 

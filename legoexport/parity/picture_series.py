@@ -13,7 +13,7 @@ from torch import Tensor
 
 from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
-from legoexport.parity.image_series import ImageSeries, Positions
+from legoexport.parity.image_series import ImageSeries, Positions, chunks
 from legoexport.training.data.decode import Decoder
 from legoexport.training.data.folder import decoded, opened
 
@@ -67,8 +67,8 @@ def series_in_memory(
     held = images.numpy()
 
     def read(positions: Positions, size: int) -> Iterator[NDArray[np.float32]]:
-        for first in range(0, len(positions), size):
-            yield network.seen(held[positions[first : first + size]], source)
+        for chosen in chunks(positions, size):
+            yield network.seen(held[chosen], source)
 
     name = f"{part} images of {Path(source).name}"
     return ImageSeries(name, len(held), network.input_shape, read, labels.numpy())
@@ -95,9 +95,8 @@ def series_of_files(
 
     def read(positions: Positions, size: int) -> Iterator[NDArray[np.float32]]:
         with opened(path) as read_file:
-            for first in range(0, len(positions), size):
-                chosen = [files[at] for at in positions[first : first + size]]
-                pixels = decoded(chosen, read_file, decoder)
+            for chosen in chunks(positions, size):
+                pixels = decoded([files[at] for at in chosen], read_file, decoder)
                 yield network.seen(pixels.numpy(), str(path))
 
     classes = None if labels is None else np.array(labels, np.int64)

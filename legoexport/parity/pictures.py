@@ -8,6 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from numpy.lib.format import MAGIC_PREFIX
+
 from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.array_file import IMAGES_MEMBER, open_arrays
@@ -19,7 +21,6 @@ from legoexport.training.data import folder
 from legoexport.training.data.cifar import is_cifar_folder
 from legoexport.training.data.source import DIGITS, load
 
-NPY_MAGIC = b"\x93NUMPY"
 ARRAY_SUFFIX = ".npy"
 LEGAL = (
     ".npy of images (N, c, h, w) prepared as for training, or .npz with images and, if known,"
@@ -99,7 +100,7 @@ def open_images(
 def _from_file(path: Path, network: NetworkInput) -> RealImages:
     try:
         with path.open("rb") as file:
-            is_array = file.read(len(NPY_MAGIC)) == NPY_MAGIC
+            is_array = file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX
         with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else nullcontext() as archive:
             members = frozenset(archive.namelist() if archive else ())
         is_tar = tarfile.is_tarfile(path)

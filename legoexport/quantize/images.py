@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
-from legoexport.parity.image_series import BATCH_SIZE, ImageSeries, Positions, draw
+from legoexport.parity.image_series import BATCH_SIZE, ImageSeries, Positions, chunks, draw
 from legoexport.parity.inputs import InputSet, batched
 from legoexport.parity.pictures import RealImages, open_images
 
@@ -37,8 +37,8 @@ class CalibrationImages:
         """Take images ``(N, c, h, w)`` that are in memory, prepared as for training."""
 
         def read(positions: Positions, size: int) -> Iterator[NDArray[np.float32]]:
-            for start in range(0, len(positions), size):
-                yield images[positions[start : start + size]]
+            for chosen in chunks(positions, size):
+                yield images[chosen]
 
         channels, height, width = images.shape[1:]
         return cls(ImageSeries("images given", len(images), (channels, height, width), read))
