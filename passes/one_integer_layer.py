@@ -38,11 +38,18 @@ def integer_site(site: Site) -> Site:
 
 
 def lowered_integer_layer(site: Site, lowering: str) -> ir.Model:
-    """Return a model of the layer of ``site`` alone, from ``input`` to ``output`` in integers."""
-    maps = integer_site(site).scales
-    if maps is None or maps.maps is None:
+    """Return a model of the layer of ``site`` alone, from ``input`` to ``output`` in integers.
+
+    Args:
+        site: As ``integer_site`` gives it.
+        lowering: One in integers.
+
+    Raises:
+        UsageError: The site has no scales.
+    """
+    if site.scales is None or site.scales.maps is None:
         raise UsageError(f"layer {site.layer} has no scales")
-    scales = Scales({"input": INPUT, "output": OUTPUT}, {site.layer: maps.maps})
+    scales = Scales({"input": INPUT, "output": OUTPUT}, {site.layer: site.scales.maps})
     model = one_layer(site)
     QuantizeActivations(scales)(model)
     LowerLego(Plan({site.layer: lowering}), Integers(scales, CPU.codes))(model)

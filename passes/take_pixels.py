@@ -83,8 +83,8 @@ def _pads(conv: ir.Node) -> bool:
 def _fold(conv: ir.Node, mean: Array, std: Array, *, shifts: bool) -> None:
     """Divide the weights; without a subtraction before them, correct the bias too."""
     weight = np.asarray(constant_array(conv.inputs[1]), np.float64) / std
-    name = input_of(conv, 1).name
-    set_constant(conv, 1, f"{name}", weight.astype(np.float32))
+    name = str(input_of(conv, 1).name)
+    set_constant(conv, 1, name, weight.astype(np.float32))
     if shifts:
         return
     has_bias = len(conv.inputs) > BIAS and conv.inputs[BIAS] is not None

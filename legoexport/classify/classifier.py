@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from legoexport.errors import UsageError
 from legoexport.host.reading import read_bytes
 from legoexport.lego.file_facts import FileFacts, read_facts
-from legoexport.ort.session import RuntimeModel, parse_model
+from legoexport.ort.session import GREY_OR_COLOUR, RuntimeModel, parse_model
 
-GREY_OR_COLOUR = (1, 3)
 SCORES_RANK = 2
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 INPUTS = ("tensor", "image")
-GREY_OR_COLOUR = (1, 3)
 _KEY = "legoexport.input"
 
 
@@ -49,6 +48,8 @@ def with_input(options: CompileOptions, checkpoint: Checkpoint) -> CompileOption
     """
     if click.get_current_context().meta.get(_KEY) != "image":
         return options
+    from legoexport.ort.session import GREY_OR_COLOUR
+
     channels = checkpoint.input_shape[0]
     if channels not in GREY_OR_COLOUR:
         raise UsageError("--input image needs a network of 1 or 3 channels", received=channels)

@@ -11,10 +11,9 @@ import numpy as np
 from legoexport.errors import UsageError
 from legoexport.host.reading import read_bytes
 from legoexport.lego.file_facts import FileFacts, read_facts
-from legoexport.ort.session import RuntimeModel, parse_model
+from legoexport.ort.session import GREY_OR_COLOUR, RuntimeModel, parse_model
 from legoexport.parity.single import check_single
 
-GREY_OR_COLOUR = (1, 3)
 SCORES_RANK = 2
 
 
@@ -25,7 +24,6 @@ class PageModel:
     Attributes:
         name: Name of the file.
         model_bytes: The ONNX file.
-        runtime: The file in ONNX Runtime, on one thread.
         input_name: Name of the graph's input.
         output_name: Name of the graph's first output.
         input_shape: ``(c, h, w)`` of an image.
@@ -36,7 +34,6 @@ class PageModel:
 
     name: str
     model_bytes: bytes
-    runtime: RuntimeModel
     input_name: str
     output_name: str
     input_shape: tuple[int, int, int]
@@ -73,7 +70,6 @@ def read_model(path: Path) -> PageModel:
     return PageModel(
         name=path.name,
         model_bytes=model_bytes,
-        runtime=runtime,
         input_name=model.graph.input[0].name,
         output_name=model.graph.output[0].name,
         input_shape=runtime.input_shape,

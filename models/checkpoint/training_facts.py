@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from legoexport.errors import UsageError
 from legoexport.lego.file_facts import is_class_name
-from legoexport.lego.normalization import Normalization
+from legoexport.lego.normalization import GREY_LEVELS, Normalization
 
-GREY_LEVELS = 255.0
 LARGEST = 1e6
 LONGEST_NAME = 200
 
