@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +20,8 @@ from legoexport.passes.lowerings import INT8_LOWERINGS, LOWERINGS, Site, find_lo
 from legoexport.passes.one_integer_layer import integer_site, lowered_integer_layer
 from legoexport.passes.one_layer import lowered_layer
 
+WORKER = Path(__file__).parent / "workers" / "layer.py"
+LONGEST_RUN_S = 120
 SEED = 0
 # (input channels, output channels, size, kernel): VGG16, ResNet-50 and MobileNet.
 LAYERS = [
@@ -99,3 +105,21 @@ def write_model(site: Site, lowering: str, path: Path) -> None:
     """Write the layer of ``site`` in ``lowering``: from floats to floats, or integers to those."""
     lower = lowered_integer_layer if lowering in INT8_LOWERINGS else lowered_layer
     ir.save(lower(site, lowering), path)
+
+
+def time_model(path: Path, threads: int, seconds: float) -> dict[str, Any]:
+    """Time a model in a process of its own and return what the worker says.
+
+    Raises:
+        CalledProcessError: This ONNX Runtime cannot run it.
+    """
+    options = ["--threads", str(threads), "--seconds", str(seconds)]
+    done = subprocess.run(  # noqa: S603 - our own file
+        [sys.executable, str(WORKER), str(path), *options],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_RUN_S,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

@@ -30,14 +30,12 @@ from typing import Any
 
 import onnxruntime
 
-from benchmarks.layer_cases import LayerCase, cases, write_model
+from benchmarks.layer_cases import LayerCase, cases, time_model, write_model
 from legoexport.lego.scales import PRECISIONS, Precision
 
-WORKER = Path(__file__).parent / "workers" / "layer.py"
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 CPU_INFO = Path("/proc/cpuinfo")
 MOST_ROUNDS_COUNT = 100
-LONGEST_RUN_S = 120
 
 Row = dict[str, Any]
 
@@ -173,16 +171,11 @@ def _models(case: LayerCase, folder: Path, precisions: tuple[Precision, ...]) ->
 
 def _time_model(path: Path, course: Course) -> Row | None:
     """Return what a model takes, or None if this ONNX Runtime cannot run it."""
-    options = ["--threads", str(course.threads), "--seconds", str(course.slice_s)]
-    command = [sys.executable, str(WORKER), str(path), *options]
-    done = subprocess.run(  # noqa: S603 - our own file
-        command, check=False, capture_output=True, text=True, timeout=LONGEST_RUN_S
-    )
-    if done.returncode:
-        print(f"{path.name} does not run: {done.stderr[-300:]}", file=sys.stderr)
+    try:
+        return time_model(path, course.threads, course.slice_s)
+    except subprocess.CalledProcessError as error:
+        print(f"{path.name} does not run: {error.stderr[-300:]}", file=sys.stderr)
         return None
-    found: Row = json.loads(done.stdout)
-    return found
 
 
 def _write(arguments: argparse.Namespace, rows: Sequence[Row]) -> None:

@@ -14,9 +14,6 @@ other work on the machine only adds to it, and with ``--fastest`` the least of a
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,7 +23,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from benchmarks.layer_cases import LAYERS, SEED, LayerCase, write_model
+from benchmarks.layer_cases import LAYERS, SEED, LayerCase, time_model, write_model
 from benchmarks.layer_choices import Timed, chosen, median
 from benchmarks.regret import OverRounds, Regret, regret, summary
 from legoexport.lego.scales import PRECISIONS, Precision
@@ -34,8 +31,6 @@ from legoexport.measure.calibration.kept import read_constants
 from legoexport.passes.cost_model import yardstick
 from legoexport.passes.machine_constants import BUILT_IN
 from runtime_tests.reference import split_transform_merge
-
-WORKER = Path(__file__).parent / "workers" / "layer.py"
 
 
 def main() -> None:
@@ -112,13 +107,10 @@ def _interleaved(
     models: Mapping[str, Path], arguments: argparse.Namespace
 ) -> dict[str, list[float]]:
     what = "least_ms" if arguments.fastest else "latency_ms"
-    options = ["--threads", str(arguments.threads), "--seconds", str(arguments.seconds)]
     rounds: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(arguments.rounds):
         for name, path in models.items():
-            command = [sys.executable, str(WORKER), str(path), *options]
-            result = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own file
-            rounds[name].append(json.loads(result.stdout)[what])
+            rounds[name].append(time_model(path, arguments.threads, arguments.seconds)[what])
     return rounds
 
 
