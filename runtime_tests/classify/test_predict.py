@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from legoexport.cli import main
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_module
 from legoexport.lego.normalization import Normalization
+from runtime_tests.command_line import legoexport
 from runtime_tests.networks import small_net
 
 SIZE = (12, 10)
@@ -57,12 +57,6 @@ def expected(picture: Path) -> NDArray[np.float64]:
     NETWORK.float()
     powers = np.exp(scores - scores.max())
     return np.asarray(powers / powers.sum())
-
-
-def legoexport(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments)])
-    return int(str(ended.value.code))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import onnx
 import pytest
 import torch
 
-from legoexport.cli import main
 from legoexport.compile.stamp import read_stamp, stamp
 from legoexport.deliver.convert import convert_module
 from legoexport.lego.file_facts import ImageFacts, read_facts
@@ -19,6 +18,7 @@ from legoexport.models.registry import build
 from legoexport.web import site
 from legoexport.web.packages import RUNTIME_FILES
 from legoexport.web.site import SiteOptions, build_site
+from runtime_tests.command_line import legoexport
 from runtime_tests.networks import randomize
 
 NAMES = tuple(f"n\u00famero {digit}" for digit in range(10))
@@ -30,12 +30,6 @@ def write(path: Path, training: dict[str, object]) -> Path:
     module = randomize(build("lego_digits"))
     write_checkpoint(path, module, arch="lego_digits", hyperparameters={}, training=training)
     return path
-
-
-def legoexport(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments)])
-    return int(str(ended.value.code))
 
 
 @pytest.fixture(scope="module")

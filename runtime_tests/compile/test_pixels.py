@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
 
-from legoexport.cli import main
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_module
 from legoexport.deliver.dense_twin import convert_dense_twin
@@ -27,6 +26,7 @@ from legoexport.models.registry import build
 from legoexport.parity.verify import verify
 from legoexport.target import find_target
 from legoexport.training.data.images import ImageData
+from runtime_tests.command_line import legoexport
 from runtime_tests.networks import randomize, small_net
 
 SIZE = (12, 10)
@@ -53,12 +53,6 @@ def expected(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 def run(model: bytes, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     (scores,) = onnxruntime.InferenceSession(model).run(None, {"image": images})
     return np.asarray(scores)
-
-
-def legoexport(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments)])
-    return int(str(ended.value.code))
 
 
 @pytest.mark.parametrize("target", ["cpu", "arm64", "coreml"])

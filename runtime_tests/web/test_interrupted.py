@@ -102,13 +102,17 @@ def test_while_npm_installs(
     assert not psutil.pid_exists(npm) or psutil.Process(npm).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.fixture
+def site(tmp_path: Path, model: Path, surroundings: dict[str, str], installed: None) -> Path:
+    folder = tmp_path / "site"
+    build(surroundings, model, folder)
+    return folder
+
+
 @SIGNALS
-@pytest.mark.usefixtures("installed")
 def test_while_the_page_is_written_over_an_older_one(
-    tmp_path: Path, model: Path, surroundings: dict[str, str], number: int
+    tmp_path: Path, model: Path, site: Path, surroundings: dict[str, str], number: int
 ) -> None:
-    site = tmp_path / "site"
-    build(surroundings, model, site)
     before = contents(site)
     process = start(surroundings, model, "--out", site, "--mean", "0.5", "--std", "0.5")
     while process.poll() is None and not hidden(tmp_path):
@@ -119,12 +123,7 @@ def test_while_the_page_is_written_over_an_older_one(
 
 
 @SIGNALS
-@pytest.mark.usefixtures("installed")
-def test_while_it_serves_a_client(
-    tmp_path: Path, model: Path, surroundings: dict[str, str], number: int
-) -> None:
-    site = tmp_path / "site"
-    build(surroundings, model, site)
+def test_while_it_serves_a_client(site: Path, surroundings: dict[str, str], number: int) -> None:
     before = contents(site)
     process = start(surroundings, "--serve", site, "--port", "0")
     assert process.stdout is not None
