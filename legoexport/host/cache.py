@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from legoexport.errors import UsageError
+from legoexport.host.left_behind import remove_left_behind
 from legoexport.host.lock import alone
 from legoexport.host.staging import make_folder, staged_folder
 
@@ -45,6 +46,7 @@ def cached(
         make_folder(folder.parent, XDG_STEP)
         with alone(folder.with_name(f".{name}.lock"), XDG_STEP):
             if not is_whole(folder):
+                remove_left_behind(folder, is_alone=True)
                 with staged_folder(folder, is_whole=is_whole, next_step=XDG_STEP) as made:
                     make(made)
     return folder

@@ -20,17 +20,19 @@ def owned_prefix(target: Path) -> str:
     return f"{_stem(target)}{_host()}-{os.getpid()}."
 
 
-def remove_left_behind(target: Path, suffix: str = "") -> None:
+def remove_left_behind(target: Path, suffix: str = "", *, is_alone: bool = False) -> None:
     """Remove what processes of this machine that are gone have begun for ``target``.
 
     Args:
         target: The file or folder to make.
         suffix: How the temporaries end.
+        is_alone: Whether the caller keeps all others out. A process that is being killed lets go of
+            a lock before it is gone, and is not waited for then.
     """
     stem = _stem(target)
     for left in target.parent.glob(f"{_escaped(stem)}*{suffix}"):
         owner = OWNER.fullmatch(left.name.removeprefix(stem).removesuffix(suffix))
-        if owner and owner["host"] == _host() and not _is_running(int(owner["pid"])):
+        if owner and owner["host"] == _host() and (is_alone or not _is_running(int(owner["pid"]))):
             _remove(left)
 
 
