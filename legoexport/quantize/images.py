@@ -80,13 +80,12 @@ class Divided:
 
     Attributes:
         calibration: Settle the ranges.
-        judging: Tell what the result is worth.
-        repeated_count: Images left out of ``judging``, because equal ones are in ``calibration``.
+        judging: Tell what the result is worth; the name says how many were left out of it, because
+            equal ones are in ``calibration``.
     """
 
     calibration: CalibrationImages
     judging: InputSet
-    repeated_count: int
 
 
 def calibration_images(
@@ -148,8 +147,10 @@ def without_repeated(
     seen = {_digest(image) for batch in calibration.batches(BATCH_SIZE) for image in batch}
     is_new = np.array([_digest(image) not in seen for image in judging.images])
     labels = None if judging.labels is None else judging.labels[is_new]
-    fresh = batched(judging.name, judging.images[is_new], labels, fixed_batch_size)
-    return Divided(calibration, fresh, int(np.count_nonzero(~is_new)))
+    repeated_count = int(np.count_nonzero(~is_new))
+    note = f", without {repeated_count} that calibrate" if repeated_count else ""
+    name = f"{judging.name}{note}"
+    return Divided(calibration, batched(name, judging.images[is_new], labels, fixed_batch_size))
 
 
 def _apart(images: RealImages, most: int) -> tuple[CalibrationImages, ImageSeries]:

@@ -117,10 +117,20 @@ class Observer:
 
         Args:
             images: ``(N, c, h, w)``, all in one run unless the batch of the network is fixed; then
-                the last run is filled up with images that it holds anyway.
+                the last run is filled up, and what fills it is not shown.
         """
         size = self._fixed_batch_size or len(images)
         for start in range(0, len(images), size):
             batch = images[start : start + size]
             full = np.ascontiguousarray(np.resize(batch, (size, *batch.shape[1:])), np.float32)
-            yield {self._runtime.inputs[0].name: full} | dict(self._runtime.run_all([full], size))
+            values = {self._runtime.inputs[0].name: full, **self._runtime.run_all([full], size)}
+            yield {name: _of_first(len(batch), size, value) for name, value in values.items()}
+
+
+def _of_first(count: int, size: int, value: NDArray[Any]) -> NDArray[Any]:
+    """Return what the first ``count`` of ``size`` images gave; all of it if rows are not theirs.
+
+    A network may fold its batch into more rows than images, in the order of the images.
+    """
+    rows, rest = divmod(len(value) * count, size)
+    return value if rest else value[:rows]

@@ -22,6 +22,7 @@ from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
+from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph
 from legoexport.parity.verify import verify
 from legoexport.passes.lowerings import INT8_LOWERINGS
@@ -197,6 +198,16 @@ def test_a_plan_that_was_saved_gives_the_same_file_again(tmp_path: Path) -> None
     small = convert("small.onnx", "--objective", "size", "--save-plan", str(plan))
     assert set(json.loads(plan.read_text())["lowerings"].values()) <= set(INT8_LOWERINGS)
     assert convert("again.onnx", "--plan", str(plan)) == small
+
+
+def test_a_fixed_batch_that_divides_neither_set_of_images() -> None:
+    options = CompileOptions(CPU, precision="int8", dynamic_batch=False)
+    data = InputSet("judging", (IMAGES[:9],), 3)
+    found = convert_module(
+        trained(), torch.zeros(3, 3, 8, 8), options, data=data, calibrate=CALIBRATE
+    )
+    assert found.int8_cost is not None
+    assert len(found.int8_cost.layers) == 5
 
 
 def test_scales_that_are_given_are_taken() -> None:

@@ -107,12 +107,38 @@ def test_watching_leaves_the_network_alone(observer: tuple[Prepared, Observer]) 
     assert before == after
 
 
-def test_a_fixed_batch_is_filled_up_with_its_own_images() -> None:
-    network = small_net()
-    fixed = Observer(prepared_network(network, CompileOptions(dynamic_batch=False), 4), threads=1)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_fills_up_a_fixed_batch_is_not_shown(name: str) -> None:
+    network = NETWORKS[name]()
+    options = CompileOptions(dynamic_batch=False)
+    fixed = Observer(prepared_network(network, options, 4), threads=1)
     runs: list[Mapping[str, NDArray[Any]]] = list(fixed.run(images(6)))
-    assert [len(run["input"]) for run in runs] == [4, 4]
-    np.testing.assert_array_equal(runs[1]["input"], images(6)[[4, 5, 4, 5]])
+    assert [len(run["input"]) for run in runs] == [4, 2]
+    (whole,) = Observer(prepared_network(network), threads=1).run(images(6))
+    assert runs[0].keys() == runs[1].keys() == whole.keys()
+    for value, expected in whole.items():
+        shown = np.concatenate([run[value] for run in runs])
+        np.testing.assert_allclose(shown, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_rows_that_fold_the_batch_are_those_of_the_images() -> None:
+    class Frames(nn.Module):
+        """Halves of an image go through a layer as images of their own, and are added up."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = small_net()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            halves = x.reshape(8, 3, 5, 10)
+            y: torch.Tensor = self.body(halves)
+            return y.reshape(4, 2, -1).sum(1)
+
+    options = CompileOptions(dynamic_batch=False)
+    observer = Observer(prepared_network(Frames(), options, 4), threads=1)
+    (first, last) = observer.run(images(5))
+    assert [len(run["input"]) for run in (first, last)] == [4, 1]
+    assert [len(run["body.second/output"]) for run in (first, last)] == [8, 2]
 
 
 def test_what_a_run_takes_is_known_before(observer: tuple[Prepared, Observer]) -> None:
