@@ -2,7 +2,8 @@
 
     python -m benchmarks.layer_choices times.json --machine machine.json --fit fitted.json
 
-``times.json`` is what ``benchmarks.layer_times`` wrote, on this machine or on another. Printed is,
+``times.json`` is what ``benchmarks.layer_times`` wrote, on this machine or on another;
+``benchmarks/results/layer_times*`` are those of two. Printed is,
 for each number of threads and each precision, how much slower the choices are than the best
 measured forms. ``--fit`` fits the constants to the times themselves, and writes them as
 ``legoexport convert --machine`` takes them; ``--details`` prints every layer where a choice loses.
@@ -11,6 +12,7 @@ measured forms. ``--fit`` fits the constants to the times themselves, and writes
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,7 +58,7 @@ class Timed:
 def main() -> None:
     """Print the slowdown of each choice."""
     arguments = _arguments()
-    contents = [json.loads(path.read_text()) for path in arguments.times]
+    contents = [read_file(path) for path in arguments.times]
     what = "least_ms" if arguments.fastest else "latency_ms"
     over_rounds: OverRounds = min if arguments.fastest else median
     timed = read_times([row for content in contents for row in content["times"]], what)
@@ -68,6 +70,15 @@ def main() -> None:
         machines["fitted constants"] = fitted
     for name, constants in machines.items():
         _report(name, constants, timed, over_rounds, details=arguments.details)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a file of ``benchmarks.layer_times``, compressed if its name ends in ``.gz``."""
+    content = path.read_bytes()
+    found: dict[str, Any] = json.loads(
+        gzip.decompress(content) if path.suffix == ".gz" else content
+    )
+    return found
 
 
 def read_times(rows: Iterable[Mapping[str, Any]], what: str) -> list[Timed]:

@@ -190,6 +190,9 @@ def _is_legal(name: str, number: object) -> bool:
     return isfinite(number) and (number > 0 or (name.startswith("seconds") and number == 0))
 
 
+# Fitted to 51 layers on an EPYC with AVX2; those for four threads are scaled, not measured. There
+# the choices take 1.014 times as long as the best forms, and 1.009 on a Xeon with VNNI, which
+# multiplies integers four times as fast. The constants of the Xeon take 1.08 on the EPYC.
 _INTEGERS = {
     1: IntegerRates(85e9, 81e9, 0.45e-9, 4.5e-9, 1e-6),
     4: IntegerRates(300e9, 280e9, 0.13e-9, 1.3e-9, 5e-6),

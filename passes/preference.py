@@ -17,7 +17,7 @@ from legoexport.errors import UsageError
 from legoexport.passes.cost_model import element_bytes, seconds, yardstick
 from legoexport.passes.draft import Draft
 from legoexport.passes.eligible import automatic
-from legoexport.passes.lowerings import Site, Sums, find_lowering
+from legoexport.passes.lowerings import INT8_LOWERINGS, Site, Sums, find_lowering
 from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rates
 from legoexport.passes.plan import Plan, why_not
 from legoexport.target import OBJECTIVES, Choice, Target
@@ -25,6 +25,8 @@ from legoexport.target import OBJECTIVES, Choice, Target
 # A layer leaves the lowering that its target prefers only to save more than this: below it, what
 # the model says is noise, and so is what there is to gain.
 WORTH_SECONDS = 20e-6
+# In integers less of what the model says is noise, and layers are faster.
+INTEGER_WORTH_SECONDS = 5e-6
 # Names, attributes and edges of a node in the file.
 NODE_BYTES = 200
 
@@ -128,7 +130,8 @@ def _fastest(able: Able, rates: Sequence[Rates]) -> Chosen:
     for site, (first, *others) in able.items():
         best = min((first, *others), key=lambda name: costs[site, name])
         gain = costs[site, first] - costs[site, best]
-        chosen[site] = best if gain > WORTH_SECONDS else first
+        worth_s = INTEGER_WORTH_SECONDS if first in INT8_LOWERINGS else WORTH_SECONDS
+        chosen[site] = best if gain > worth_s else first
     return chosen
 
 
