@@ -35,6 +35,7 @@ from legoexport.passes.quantize_activations import QuantizeActivations
 from legoexport.passes.quantize_weights import QuantizeWeights
 from legoexport.passes.recognize_global_pool import RecognizeGlobalPool
 from legoexport.passes.set_opset import OpsetTooLow, SetOpset
+from legoexport.passes.share_zero_points import ShareZeroPoints
 from legoexport.passes.simplify_graph import SimplifyGraph
 from legoexport.passes.store_weights import StoreWeights
 from legoexport.passes.take_pixels import TakePixels
@@ -126,6 +127,7 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     run.apply("lower_lego", LowerLego(plan, integers))
     if integers is not None:
         run.apply("quantize_weights", QuantizeWeights(integers.store, plan.floats))
+        run.apply("share_zero_points", ShareZeroPoints())
     run.set_opset(options)
     if integers is None:  # onnxsim would expand what is to be folded only when a session is made
         run.apply("simplify_graph", SimplifyGraph())
