@@ -74,7 +74,9 @@ def predict(
         pixels = np.stack([decoder.decode(str(path), read_bytes(path)) for path in batch])
         takes_pixels = classifier.runtime.inputs[0].is_pixels
         images = pixels if takes_pixels else normalization.applied(np.moveaxis(pixels, 3, 1))
-        for path, chances in zip(batch, probabilities(classifier.scores(images)), strict=True):
+        given = classifier.scores(images)
+        shares = given if classifier.facts.output == "probabilities" else probabilities(given)
+        for path, chances in zip(batch, shares, strict=True):
             best = np.argsort(-chances, kind="stable")[:top_count]
             names = class_names or [str(index) for index in range(len(chances))]
             guesses = (Guess(int(i), names[i], float(chances[i])) for i in best)

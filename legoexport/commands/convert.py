@@ -10,11 +10,11 @@ from legoexport.commands import convert_options as parse
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.commands.convert_outputs import machine_file, readable
 from legoexport.commands.convert_outputs import outputs as planned_outputs
+from legoexport.commands.ends_options import ends_options, with_ends
 from legoexport.commands.int8_options import check_max_drop, check_precision
 from legoexport.commands.int8_options import images as read_images
 from legoexport.commands.output_options import force_option
 from legoexport.commands.picture_options import SOURCES, picture_normalization, picture_options
-from legoexport.commands.pixel_options import input_option, with_input
 from legoexport.commands.shape_options import check_shapes, example_of, shape_option
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import check_outputs
@@ -44,7 +44,7 @@ from legoexport.target import OBJECTIVES, TARGETS, find_target
 )
 @checkpoint_options
 @shape_option
-@input_option
+@ends_options
 @click.option(
     "--batch",
     metavar="dynamic|N",
@@ -201,7 +201,7 @@ def command(
     with step_progress() as progress:
         progress("reading the checkpoint")
         loaded = load_checkpoint(checkpoint, arch, settings, factory, input_size)
-        options = with_input(options, loaded)
+        options = with_ends(options, loaded)
         count = parse.batch_size(batch) or 1
         example = example_of(loaded, count)
         fixed = None if options.final_dynamic_batch else count

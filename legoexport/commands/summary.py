@@ -158,6 +158,7 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "form": checkpoint.form,
         "arch": checkpoint.arch,
         "input": "image" if conversion.compiled.pixels else "tensor",
+        "output": conversion.compiled.output,
         "input_remark": conversion.compiled.pixels_remark,
         "normalization": checkpoint.normalization and asdict(checkpoint.normalization),
         "target": options.target.name,

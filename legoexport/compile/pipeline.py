@@ -25,6 +25,7 @@ from legoexport.lego.storage import Store, recover_weight
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
+from legoexport.passes.give_probabilities import GiveProbabilities
 from legoexport.passes.integer_plan import integer_plan
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site
@@ -121,6 +122,8 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
         take = TakePixels(options.pixels, folds=store == "fp32")
         run.apply("take_pixels", take)
         remark = take.remark
+    if options.output == "probabilities":
+        run.apply("give_probabilities", GiveProbabilities())
     nodes = list(lego_op.find(run.model.graph))
     layers = tuple(_lowered(node, plan, prepared.trained_m[node.layer]) for node in nodes)
     dense_bytes = _dense_bytes(run.model.graph, store)
@@ -143,6 +146,7 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
         scales=None if integers is None else integers.scales,
         pixels=options.pixels,
         pixels_remark=remark,
+        output=options.output,
     )
 
 

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from legoexport.errors import UsageError
+from legoexport.lego.file_facts import Output
 from legoexport.lego.frozen import FrozenLego
 from legoexport.lego.normalization import Normalization
 from legoexport.lego.scales import Precision, Scales
@@ -40,6 +41,7 @@ class CompileOptions:
         scales: The integers of a network that computes in int8; None to calibrate them.
         pixels: The file takes uint8 pixels ``(b, h, w, c)`` and normalises them by this; None for
             one that takes what the network takes.
+        output: What the file gives: scores as the network does, or probabilities of the classes.
     """
 
     target: Target = CPU
@@ -51,6 +53,7 @@ class CompileOptions:
     precision: Precision = "fp32"
     scales: Scales | None = None
     pixels: Normalization | None = None
+    output: Output = "scores"
 
     def __post_init__(self) -> None:
         self._check_precision()
@@ -72,6 +75,12 @@ class CompileOptions:
             raise UsageError(
                 "a file that computes in int8 takes a normalised tensor",
                 received="--input image with --precision int8",
+                next_step="leave one of the two out",
+            )
+        if self.output != "scores":
+            raise UsageError(
+                "a file that computes in int8 gives scores",
+                received=f"--output {self.output} with --precision int8",
                 next_step="leave one of the two out",
             )
         if not self.target.int8_lowerings:
@@ -204,6 +213,7 @@ class Compiled:
         scales: The integers that it computes in, if it does.
         pixels: How it normalises the pixels that it takes; None if it takes what the network takes.
         pixels_remark: Where it does so.
+        output: What it gives: scores, or probabilities.
     """
 
     model: onnx.ModelProto
@@ -215,6 +225,7 @@ class Compiled:
     scales: Scales | None = None
     pixels: Normalization | None = None
     pixels_remark: str = ""
+    output: Output = "scores"
 
     @property
     def opset(self) -> int:

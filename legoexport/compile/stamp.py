@@ -67,6 +67,8 @@ def stamp(
         facts["class_names"] = json.dumps(class_names)
     if normalization:
         facts["normalization"] = normalization.to_json()
+    if compiled.output != "scores":
+        facts["output"] = compiled.output
     if cost_model_sha256 is not None:
         facts["cost_model_sha256"] = cost_model_sha256
     if compiled.store != "fp32":

@@ -13,7 +13,7 @@ from legoexport.compile.stages import Compiled, Prepared
 from legoexport.deliver import invariants
 from legoexport.deliver.integer_invariants import Computes, check_integers
 from legoexport.errors import ParityFailed
-from legoexport.models.pixel_network import from_pixels
+from legoexport.models.network_ends import with_ends
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity import rankings
 from legoexport.parity.agreement import Agreement
@@ -66,7 +66,8 @@ def prove_outputs(
     """
     if calibrate is not None and compiled.scales is not None:
         return measure_outputs(module, model_bytes, calibrate.images)
-    growth, judged = rounding_growth(compiled), from_pixels(module, compiled.pixels)
+    growth = rounding_growth(compiled)
+    judged = with_ends(module, compiled.pixels, compiled.output)
     agreement = check_model(judged, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
     if not agreement.passed:
         raise ParityFailed(

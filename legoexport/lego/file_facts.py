@@ -21,6 +21,8 @@ from legoexport.lego.storage import Store, find_store
 PREFIX = "legoexport."
 Layout = Literal["NCHW", "NHWC"]
 Dtype = Literal["float32", "uint8"]
+Output = Literal["scores", "probabilities"]
+OUTPUTS: tuple[Output, ...] = get_args(Output)
 Colours = Literal["grey", "RGB", "unknown"]
 Resize = Literal["crop to aspect, bicubic"]
 IMAGE_LEGAL = (
@@ -149,6 +151,19 @@ class FileFacts:
         return names
 
     @property
+    def output(self) -> Output:
+        """What the file gives for each class.
+
+        Raises:
+            UsageError: The entry is damaged.
+        """
+        text = self.entries.get("output", "scores")
+        for output in OUTPUTS:
+            if output == text:
+                return output
+        raise damaged("output", text, ", ".join(OUTPUTS))
+
+    @property
     def precision(self) -> Precision:
         """What the file computes in.
 
@@ -184,6 +199,7 @@ class FileFacts:
             "image": image and asdict(image),
             "normalization": normalization and asdict(normalization),
             "class_names": list(self.class_names),
+            "output": self.output,
             "precision": self.precision,
         }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 import onnx_ir as ir
+import torch
 from torch import Tensor
 
 from legoexport.compile.freeze import FrozenNetwork
@@ -20,16 +21,17 @@ from legoexport.compile.pipeline import compile_network
 from legoexport.compile.stages import CompileOptions, Stage
 from legoexport.compile.stamp import mask_digest
 from legoexport.errors import LegoExportError
-from legoexport.lego.normalization import Normalization
+from legoexport.lego.file_facts import FileFacts
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.dense_form import DenseForm, batch_norms_after
 from legoexport.parity.expectation import ExpectedLayer
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.judge import combine
-from legoexport.parity.judge_outputs import judge_sets
+from legoexport.parity.judge_outputs import judge_outputs
 from legoexport.parity.layer_check import check_tables
 from legoexport.parity.reference import Reference
 from legoexport.passes import lego_op
+from legoexport.passes.give_probabilities import PROBABILITIES
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.plan import Plan
@@ -99,12 +101,14 @@ def layer_check(expected: ExpectedLayer) -> StageCheck:
 
 
 def network_check(
-    inputs: InputSet, reference: Reference, growth: float, pixels: Normalization | None
+    inputs: InputSet, reference: Reference, growth: float, facts: FileFacts
 ) -> StageCheck:
     """Return a check of the whole network; Lego nodes run as dense convolutions.
 
-    Where the finished file takes ``pixels``, earlier stages take them normalised.
+    Where the finished file, by its ``facts``, takes pixels or gives probabilities, earlier stages
+    take them normalised and give scores.
     """
+    pixels, gives = facts.pixels, facts.output
 
     def is_right(model: onnx.ModelProto) -> bool:
         runtime = RuntimeModel(_standard(model).SerializeToString(), threads=1)
@@ -112,7 +116,12 @@ def network_check(
         if pixels is not None and runtime.inputs[0].is_image:
             normalised = pixels.applied(np.moveaxis(inputs.images, 3, 1))
             given = replace(inputs, arrays=(normalised,))
-        return combine(judge_sets(runtime, [given], [reference], growth=growth)).passed
+        outputs = tuple(runtime.run_all(given.arrays, given.batch_size).values())
+        if gives == "probabilities" and runtime.output_names != (PROBABILITIES,):
+            outputs = (torch.from_numpy(outputs[0]).softmax(dim=1).numpy(),)
+        names = runtime.output_names
+        judged = judge_outputs([given], [reference], [outputs], growth=growth, names=names)
+        return combine(judged).passed
 
     return is_right
 

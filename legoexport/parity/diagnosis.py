@@ -72,7 +72,7 @@ def diagnose(
         bad = bad // len(pair.references[0].outputs) % len(pair.inputs)
         opened = pair.opened
         is_right = network_check(
-            pair.inputs[bad], pair.references[bad], opened.growth, opened.pixels
+            pair.inputs[bad], pair.references[bad], opened.growth, opened.facts
         )
     return symptom, *_describe_cause(pair, network, is_right)
 

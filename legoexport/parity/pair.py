@@ -13,7 +13,7 @@ from torch import nn
 from legoexport.compile.stamp import read_stamp
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import Checkpoint
-from legoexport.models.pixel_network import from_pixels
+from legoexport.models.network_ends import with_ends
 from legoexport.models.round_weights import round_weights
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.golden import GoldenOutput, GoldenSet
@@ -129,7 +129,7 @@ def pair_up(
     else:
         module, sha256 = network, None
     module = round_weights(module, opened.facts.store)
-    reference = ReferenceNetwork(from_pixels(module, opened.pixels))
+    reference = ReferenceNetwork(with_ends(module, opened.pixels, opened.facts.output))
     return ModelPair(
         module=module,
         checkpoint_sha256=sha256,

@@ -57,6 +57,7 @@ def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs
         precision=precision,
         scales=read_scales(opened.model) if precision == "int8" else None,
         pixels=opened.pixels,
+        output=opened.facts.output,
     )
     return CompileInputs(network, opened.example(), options)
 

@@ -56,6 +56,13 @@ def read_model(path: Path) -> PageModel:
     """
     model_bytes = read_bytes(path)
     model = parse_model(model_bytes, str(path))
+    facts = read_facts(model)
+    if facts.pixels is not None or facts.output != "scores":
+        raise UsageError(
+            f"{path}: a page normalises pictures and makes probabilities of scores itself",
+            received=f"a file made with --input image or --output {facts.output}",
+            legal="--input tensor and --output scores, which are convert's defaults",
+        )
     runtime = RuntimeModel(model_bytes, 1)
     check_single(runtime)
     batch_size = runtime.fixed_batch_size or 1
@@ -75,5 +82,5 @@ def read_model(path: Path) -> PageModel:
         input_shape=runtime.input_shape,
         fixed_batch_size=runtime.fixed_batch_size,
         classes_count=scores.shape[1],
-        facts=read_facts(model),
+        facts=facts,
     )

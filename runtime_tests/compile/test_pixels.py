@@ -21,7 +21,7 @@ from legoexport.errors import UsageError
 from legoexport.lego.file_facts import ImageFacts, read_facts
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import write_checkpoint
-from legoexport.models.pixel_network import from_pixels
+from legoexport.models.network_ends import from_pixels
 from legoexport.models.registry import build
 from legoexport.parity.verify import verify
 from legoexport.target import find_target

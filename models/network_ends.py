@@ -1,10 +1,11 @@
-"""The network from pixels on: what a file that takes pixels is held to."""
+"""The network with what a file adds to its ends: pixels before it, probabilities behind it."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from legoexport.lego.file_facts import Output
 from legoexport.lego.normalization import Normalization
 
 
@@ -32,6 +33,35 @@ class PixelNetwork(nn.Module):
         """Map pixels ``(b, h, w, c)`` to what the network gives, computed in its own precision."""
         pixels = image.permute(0, 3, 1, 2).to(self.mean.dtype)
         return self.network((pixels - self.mean) / self.std)
+
+
+class ProbabilityNetwork(nn.Module):
+    """A network and the softmax of its scores.
+
+    Args:
+        network: It gives scores ``(b, classes)``.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map an image to probabilities ``(b, classes)``."""
+        scores: Tensor = self.network(image)
+        return scores.softmax(dim=1)
+
+
+def with_ends(network: nn.Module, pixels: Normalization | None, output: Output) -> nn.Module:
+    """Return what a file is held to.
+
+    Args:
+        network: The network itself.
+        pixels: How the file normalises the pixels that it takes; None if it takes tensors.
+        output: What the file gives.
+    """
+    whole = from_pixels(network, pixels)
+    return ProbabilityNetwork(whole) if output == "probabilities" else whole
 
 
 def from_pixels(network: nn.Module, pixels: Normalization | None) -> nn.Module:

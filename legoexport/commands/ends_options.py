@@ -1,4 +1,4 @@
-"""``--input``: what a converted file takes, tensors that an app prepared or pixels as decoded."""
+"""``--input`` and ``--output``: what a converted file takes and gives at its ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from legoexport.commands.picture_options import picture_normalization
 from legoexport.errors import UsageError
+from legoexport.lego.file_facts import OUTPUTS
 
 if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 INPUTS = ("tensor", "image")
-_KEY = "legoexport.input"
+_KEYS = {"input": "legoexport.input", "output": "legoexport.output"}
 
 
-def input_option(command: Command) -> Command:
-    """Add ``--input``."""
-    option = click.option(
+def ends_options(command: Command) -> Command:
+    """Add ``--input`` and ``--output``."""
+    takes = click.option(
         "--input",
         default="tensor",
         type=click.Choice(INPUTS),
@@ -31,22 +32,32 @@ def input_option(command: Command) -> Command:
         help="What the file takes: normalised float32 (b, c, h, w), or an image, uint8 (b, h, w, c)"
         " as a decoder gives it, which the file normalises itself.",
     )
-    return option(command)
+    gives = click.option(
+        "--output",
+        default="scores",
+        type=click.Choice(OUTPUTS),
+        expose_value=False,
+        callback=_keep,
+        help="What the file gives: scores as the network does, or probabilities of the classes.",
+    )
+    return takes(gives(command))
 
 
-def _keep(context: click.Context, _option: click.Parameter, value: str) -> None:
-    # Only with_input has to know this.
-    context.meta[_KEY] = value
+def _keep(context: click.Context, option: click.Parameter, value: str) -> None:
+    # Only with_ends has to know this.
+    context.meta[_KEYS[str(option.name)]] = value
 
 
-def with_input(options: CompileOptions, checkpoint: Checkpoint) -> CompileOptions:
-    """Return what to compile for, with the input that was asked for.
+def with_ends(options: CompileOptions, checkpoint: Checkpoint) -> CompileOptions:
+    """Return what to compile for, with the input and the output that were asked for.
 
     Raises:
         UsageError: The file is to take images, and nobody knows how training normalised them, or
             the options contradict the checkpoint, or the network takes no pictures.
     """
-    if click.get_current_context().meta.get(_KEY) != "image":
+    meta = click.get_current_context().meta
+    options = replace(options, output=meta[_KEYS["output"]])
+    if meta[_KEYS["input"]] != "image":
         return options
     from legoexport.ort.session import GREY_OR_COLOUR
 
