@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from legoexport.lego.file_facts import Output
 from legoexport.lego.normalization import Normalization
+from legoexport.lego.output_form import SCORES
 
 
 class PixelNetwork(nn.Module):
@@ -52,8 +52,8 @@ class ProbabilityNetwork(nn.Module):
         return scores.softmax(dim=1)
 
 
-def with_ends(network: nn.Module, pixels: Normalization | None, output: Output) -> nn.Module:
-    """Return what a file is held to.
+def with_ends(network: nn.Module, pixels: Normalization | None, output: str) -> nn.Module:
+    """Return what a file is held to: all probabilities for one that gives the likeliest classes.
 
     Args:
         network: The network itself.
@@ -61,7 +61,7 @@ def with_ends(network: nn.Module, pixels: Normalization | None, output: Output) 
         output: What the file gives.
     """
     whole = from_pixels(network, pixels)
-    return ProbabilityNetwork(whole) if output == "probabilities" else whole
+    return whole if output == SCORES else ProbabilityNetwork(whole)
 
 
 def from_pixels(network: nn.Module, pixels: Normalization | None) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from legoexport.errors import UsageError
 from legoexport.host.reading import read_bytes
 from legoexport.lego.file_facts import FileFacts, read_facts
+from legoexport.lego.output_form import top_count
 from legoexport.ort.session import GREY_OR_COLOUR, RuntimeModel, parse_model
 
 SCORES_RANK = 2
@@ -25,7 +27,7 @@ class Classifier:
         name: Name of the file.
         runtime: The file in ONNX Runtime.
         facts: What the file says of itself.
-        classes_count: Scores per image.
+        classes_count: How many classes it tells apart.
     """
 
     name: str
@@ -33,8 +35,8 @@ class Classifier:
     facts: FileFacts
     classes_count: int
 
-    def scores(self, images: NDArray[Any]) -> NDArray[np.float64]:
-        """Return ``(N, classes)`` for images ``(N, ...)`` as the file takes them.
+    def run(self, images: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Return every output, ``(N, ...)``, for images ``(N, ...)`` as the file takes them.
 
         Where the batch is fixed, the last images are repeated until they fill one.
 
@@ -44,7 +46,7 @@ class Classifier:
         size = self.runtime.fixed_batch_size or len(images)
         filled = -(-len(images) // size) * size
         repeated = np.concatenate([images, np.repeat(images[-1:], filled - len(images), axis=0)])
-        return self.runtime.run(repeated, size)[: len(images)].astype(np.float64)
+        return tuple(one[: len(images)] for one in self.runtime.run_all((repeated,), size).values())
 
 
 def open_classifier(path: Path, threads: int = 1) -> Classifier:
@@ -62,15 +64,25 @@ def open_classifier(path: Path, threads: int = 1) -> Classifier:
     runtime = RuntimeModel(model_bytes, threads, integer_kernels=False)
     channels, *_ = runtime.image_shape
     size, (image,) = runtime.fixed_batch_size or 1, runtime.inputs
-    scores = runtime.run_all((np.zeros((size, *image.shape), image.dtype),), size)
-    shapes = {name: one.shape for name, one in scores.items()}
-    floats = all(one.dtype == np.float32 for one in scores.values())
-    is_single = len(shapes) == 1 and floats and len(next(iter(shapes.values()))) == SCORES_RANK
-    if not is_single or channels not in GREY_OR_COLOUR:
+    outputs = runtime.run_all((np.zeros((size, *image.shape), image.dtype),), size)
+    facts = read_facts(model)
+    classes_count = _classes_count(tuple(outputs.values()), facts)
+    if classes_count is None or channels not in GREY_OR_COLOUR:
         raise UsageError(
             f"{path} is not a classifier of images",
-            received=f"{(size, *image.shape)} -> {shapes}",
+            received=f"{(size, *image.shape)} ->"
+            f" { {name: (str(one.dtype), one.shape) for name, one in outputs.items()} }",
             legal="(batch, 1 or 3, h, w) -> one output (batch, classes) of float32",
         )
-    (shape,) = shapes.values()
-    return Classifier(path.name, runtime, read_facts(model), shape[1])
+    return Classifier(path.name, runtime, facts, classes_count)
+
+
+def _classes_count(outputs: Sequence[NDArray[Any]], facts: FileFacts) -> int | None:
+    """Return how many classes a file tells apart; None if its outputs are not of classes."""
+    types, sizes = [one.dtype for one in outputs], {one.shape[1:] for one in outputs}
+    count = top_count(facts.output)
+    if count is not None:
+        is_top = types == [np.float32, np.int64] and sizes == {(count,)}
+        return facts.classes_count if is_top else None
+    is_single = types == [np.float32] and outputs[0].ndim == SCORES_RANK
+    return int(outputs[0].shape[1]) if is_single else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from legoexport.classify.classifier import Classifier
 from legoexport.errors import CheckFailed
 from legoexport.host.reading import read_bytes
 from legoexport.lego.normalization import Normalization
+from legoexport.lego.output_form import SCORES
 from legoexport.training.data.decode import Decoder
 
 # Pictures in memory at a time.
@@ -61,7 +64,7 @@ def predict(
         pictures: Files that Pillow decodes, of any size.
         normalization: Of the pictures in training; not used where the file normalises itself.
         class_names: One for each score, or none.
-        top_count: Classes to give for each picture, at most.
+        top_count: Classes to give for each picture, at most; a file that gives fewer gives those.
 
     Raises:
         UsageError: A picture cannot be read or decoded; it is named.
@@ -74,23 +77,45 @@ def predict(
         pixels = np.stack([decoder.decode(str(path), read_bytes(path)) for path in batch])
         takes_pixels = classifier.runtime.inputs[0].is_pixels
         images = pixels if takes_pixels else normalization.applied(np.moveaxis(pixels, 3, 1))
-        given = classifier.scores(images)
-        shares = given if classifier.facts.output == "probabilities" else probabilities(given)
-        for path, chances in zip(batch, shares, strict=True):
-            best = np.argsort(-chances, kind="stable")[:top_count]
-            names = class_names or [str(index) for index in range(len(chances))]
-            guesses = (Guess(int(i), names[i], float(chances[i])) for i in best)
+        names = class_names or [str(index) for index in range(classifier.classes_count)]
+        for path, *best in zip(batch, *_likeliest(classifier, images), strict=True):
+            pairs = itertools.islice(zip(*best, strict=True), top_count)
+            guesses = (Guess(int(i), names[i], float(chance)) for chance, i in pairs)
             yield Prediction(path, tuple(guesses))
 
 
-def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the softmax of each row of ``(N, classes)``.
+def _likeliest(
+    classifier: Classifier, images: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return probabilities, the largest first, and their classes: all, or those a file gives.
 
     Raises:
-        CheckFailed: A score is not finite.
+        CheckFailed: ONNX Runtime stops with an error, or a score is not finite, or no class.
     """
-    if not np.isfinite(scores).all():
+    given, *places = classifier.run(images)
+    if not np.isfinite(given).all():
         raise CheckFailed("the model gives NaN or infinite scores", legal="finite numbers")
+    if places:
+        _check_classes(places[0], classifier.classes_count)
+        return given, places[0]
+    gives_scores = classifier.facts.output == SCORES
+    shares = probabilities(given.astype(np.float64)) if gives_scores else given
+    order = np.argsort(-shares, axis=1, kind="stable")
+    return np.take_along_axis(shares, order, axis=1), order
+
+
+def _check_classes(indices: NDArray[np.int64], classes_count: int) -> None:
+    wrong = indices[(indices < 0) | (indices >= classes_count)]
+    if wrong.size:
+        raise CheckFailed(
+            "the model gives classes that there are not",
+            received=int(wrong[0]),
+            legal=f"0 to {classes_count - 1}",
+        )
+
+
+def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the softmax of each row of ``(N, classes)``; the scores are finite."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
     return shares

@@ -10,7 +10,7 @@ import click
 
 from legoexport.commands.picture_options import picture_normalization
 from legoexport.errors import UsageError
-from legoexport.lego.file_facts import OUTPUTS
+from legoexport.lego.output_form import LEGAL, SCORES
 
 if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
@@ -34,11 +34,11 @@ def ends_options(command: Command) -> Command:
     )
     gives = click.option(
         "--output",
-        default="scores",
-        type=click.Choice(OUTPUTS),
+        default=SCORES,
+        metavar="scores|probabilities|top-N",
         expose_value=False,
         callback=_keep,
-        help="What the file gives: scores as the network does, or probabilities of the classes.",
+        help=f"What the file gives for each image: {LEGAL}.",
     )
     return takes(gives(command))
 

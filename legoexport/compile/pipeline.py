@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as common_passes
 
 from legoexport.compile.emit import emit, module_of
+from legoexport.compile.ends import add_ends
 from legoexport.compile.example import Example
 from legoexport.compile.freeze import FrozenNetwork
 from legoexport.compile.stages import (
@@ -25,7 +26,6 @@ from legoexport.lego.storage import Store, recover_weight
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
-from legoexport.passes.give_probabilities import GiveProbabilities
 from legoexport.passes.integer_plan import integer_plan
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site
@@ -39,7 +39,6 @@ from legoexport.passes.set_opset import OpsetTooLow, SetOpset
 from legoexport.passes.share_zero_points import ShareZeroPoints
 from legoexport.passes.simplify_graph import SimplifyGraph
 from legoexport.passes.store_weights import StoreWeights
-from legoexport.passes.take_pixels import TakePixels
 
 # onnx-ir leaves tensors of more than 1024 elements alone unless told otherwise. Its faster pass,
 # which compares hashes, takes no tensor that lies out of order, such as channels_last weights.
@@ -117,13 +116,7 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     if integers is not None:
         quantize = QuantizeActivations(integers.scales, floats(plan))
         run.apply("quantize_activations", quantize)
-    remark = ""
-    if options.pixels is not None:
-        take = TakePixels(options.pixels, folds=store == "fp32")
-        run.apply("take_pixels", take)
-        remark = take.remark
-    if options.output == "probabilities":
-        run.apply("give_probabilities", GiveProbabilities())
+    ends = add_ends(options, run.apply)
     nodes = list(lego_op.find(run.model.graph))
     layers = tuple(_lowered(node, plan, prepared.trained_m[node.layer]) for node in nodes)
     dense_bytes = _dense_bytes(run.model.graph, store)
@@ -145,8 +138,9 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
         store=store,
         scales=None if integers is None else integers.scales,
         pixels=options.pixels,
-        pixels_remark=remark,
+        pixels_remark=ends.pixels_remark,
         output=options.output,
+        classes_count=ends.classes_count,
     )
 
 

@@ -9,9 +9,9 @@ import onnx
 import onnx_ir as ir
 
 from legoexport.errors import UsageError
-from legoexport.lego.file_facts import Output
 from legoexport.lego.frozen import FrozenLego
 from legoexport.lego.normalization import Normalization
+from legoexport.lego.output_form import SCORES, check_output
 from legoexport.lego.scales import Precision, Scales
 from legoexport.lego.storage import Store
 from legoexport.passes import lego_op
@@ -41,7 +41,8 @@ class CompileOptions:
         scales: The integers of a network that computes in int8; None to calibrate them.
         pixels: The file takes uint8 pixels ``(b, h, w, c)`` and normalises them by this; None for
             one that takes what the network takes.
-        output: What the file gives: scores as the network does, or probabilities of the classes.
+        output: What the file gives, as ``output_form`` has it: scores as the network does,
+            probabilities of the classes, or the likeliest of them.
     """
 
     target: Target = CPU
@@ -53,9 +54,10 @@ class CompileOptions:
     precision: Precision = "fp32"
     scales: Scales | None = None
     pixels: Normalization | None = None
-    output: Output = "scores"
+    output: str = SCORES
 
     def __post_init__(self) -> None:
+        check_output(self.output)
         self._check_precision()
         lowest, highest = onnx_opset_range()
         if not lowest <= self.final_opset <= highest:
@@ -77,7 +79,7 @@ class CompileOptions:
                 received="--input image with --precision int8",
                 next_step="leave one of the two out",
             )
-        if self.output != "scores":
+        if self.output != SCORES:
             raise UsageError(
                 "a file that computes in int8 gives scores",
                 received=f"--output {self.output} with --precision int8",
@@ -213,7 +215,8 @@ class Compiled:
         scales: The integers that it computes in, if it does.
         pixels: How it normalises the pixels that it takes; None if it takes what the network takes.
         pixels_remark: Where it does so.
-        output: What it gives: scores, or probabilities.
+        output: What it gives: scores, probabilities, or the likeliest classes.
+        classes_count: Number of classes where it gives only some of them; None where it gives all.
     """
 
     model: onnx.ModelProto
@@ -225,7 +228,8 @@ class Compiled:
     scales: Scales | None = None
     pixels: Normalization | None = None
     pixels_remark: str = ""
-    output: Output = "scores"
+    output: str = SCORES
+    classes_count: int | None = None
 
     @property
     def opset(self) -> int:

@@ -16,6 +16,7 @@ from legoexport.lego.counts import LegoShape
 from legoexport.lego.file_facts import PREFIX, Colours, ImageFacts, damaged, read_facts
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
 from legoexport.lego.normalization import Normalization
+from legoexport.lego.output_form import SCORES
 from legoexport.version import __version__
 
 # Stands in the place of a checkpoint's digest.
@@ -63,12 +64,14 @@ def stamp(
     image = image_facts(model.graph, normalization, takes_pixels=takes_pixels)
     if image is not None:
         facts["image"] = image.to_json()
-    if class_names and len(class_names) == classes_count(model.graph):
+    if class_names and len(class_names) == (compiled.classes_count or classes_count(model.graph)):
         facts["class_names"] = json.dumps(class_names)
     if normalization:
         facts["normalization"] = normalization.to_json()
-    if compiled.output != "scores":
+    if compiled.output != SCORES:
         facts["output"] = compiled.output
+    if compiled.classes_count is not None:
+        facts["classes_count"] = str(compiled.classes_count)
     if cost_model_sha256 is not None:
         facts["cost_model_sha256"] = cost_model_sha256
     if compiled.store != "fp32":

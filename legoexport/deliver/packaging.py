@@ -14,10 +14,10 @@ from legoexport.deliver.ort_format import OrtFormat, config_path, to_ort_format
 from legoexport.deliver.prove import rounding_growth
 from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.host import atomic
-from legoexport.models.network_ends import with_ends
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge_outputs import check_model, input_sets
+from legoexport.parity.reference import reference_of
 from legoexport.passes.eligible import automatic
 from legoexport.passes.plan import why_not
 from legoexport.passes.preference import held_bytes
@@ -107,7 +107,7 @@ def _equal_to_pytorch(
     module: nn.Module, conversion: Conversion, input_shape: tuple[int, int, int], ort: OrtFormat
 ) -> Agreement:
     growth = rounding_growth(conversion.compiled)
-    judged = with_ends(module, conversion.compiled.pixels, conversion.compiled.output)
+    judged = reference_of(module, conversion.compiled.pixels, conversion.compiled.output)
     agreement = check_model(judged, ort.model_bytes, input_shape, growth=growth)
     if not agreement.passed:
         raise ParityFailed(

@@ -13,7 +13,6 @@ from legoexport.compile.stages import Compiled, Prepared
 from legoexport.deliver import invariants
 from legoexport.deliver.integer_invariants import Computes, check_integers
 from legoexport.errors import ParityFailed
-from legoexport.models.network_ends import with_ends
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity import rankings
 from legoexport.parity.agreement import Agreement
@@ -21,7 +20,7 @@ from legoexport.parity.inputs import InputSet, random_inputs
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.judge_outputs import check_model, input_sets
-from legoexport.parity.reference import ReferenceNetwork
+from legoexport.parity.reference import ReferenceNetwork, reference_of
 from legoexport.passes.lowerings import find_lowering
 from legoexport.quantize.calibrate import ImageSet
 from legoexport.quantize.settle import CalibrationOptions
@@ -67,7 +66,7 @@ def prove_outputs(
     if calibrate is not None and compiled.scales is not None:
         return measure_outputs(module, model_bytes, calibrate.images)
     growth = rounding_growth(compiled)
-    judged = with_ends(module, compiled.pixels, compiled.output)
+    judged = reference_of(module, compiled.pixels, compiled.output)
     agreement = check_model(judged, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
     if not agreement.passed:
         raise ParityFailed(

@@ -7,6 +7,7 @@ damaged hides none of the others.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -14,6 +15,7 @@ from typing import Any, Literal, get_args
 import onnx
 
 from legoexport.errors import UsageError
+from legoexport.lego import output_form
 from legoexport.lego.normalization import Normalization
 from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.lego.storage import Store, find_store
@@ -21,10 +23,9 @@ from legoexport.lego.storage import Store, find_store
 PREFIX = "legoexport."
 Layout = Literal["NCHW", "NHWC"]
 Dtype = Literal["float32", "uint8"]
-Output = Literal["scores", "probabilities"]
-OUTPUTS: tuple[Output, ...] = get_args(Output)
 Colours = Literal["grey", "RGB", "unknown"]
 Resize = Literal["crop to aspect, bicubic"]
+COUNT = re.compile("[1-9][0-9]{0,8}", re.ASCII)
 IMAGE_LEGAL = (
     f"layout {get_args(Layout)}, dtype {get_args(Dtype)}, height and width in pixels, channels,"
     f" colours {get_args(Colours)} and resize {get_args(Resize)}"
@@ -151,17 +152,28 @@ class FileFacts:
         return names
 
     @property
-    def output(self) -> Output:
-        """What the file gives for each class.
+    def output(self) -> str:
+        """What the file gives for each image, as ``output_form`` has it.
 
         Raises:
             UsageError: The entry is damaged.
         """
-        text = self.entries.get("output", "scores")
-        for output in OUTPUTS:
-            if output == text:
-                return output
-        raise damaged("output", text, ", ".join(OUTPUTS))
+        text = self.entries.get("output", output_form.SCORES)
+        if not output_form.is_output(text):
+            raise damaged("output", text, output_form.LEGAL)
+        return text
+
+    @property
+    def classes_count(self) -> int | None:
+        """How many classes there are, if the file gives only some; None if it does not say.
+
+        Raises:
+            UsageError: The entry is damaged.
+        """
+        text = self.entries.get("classes_count")
+        if text is not None and not COUNT.fullmatch(text):
+            raise damaged("classes_count", text, "a number from 1")
+        return None if text is None else int(text)
 
     @property
     def precision(self) -> Precision:

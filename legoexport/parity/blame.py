@@ -7,13 +7,15 @@ whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from legoexport.compile.freeze import FrozenNetwork
@@ -22,6 +24,7 @@ from legoexport.compile.stages import CompileOptions, Stage
 from legoexport.compile.stamp import mask_digest
 from legoexport.errors import LegoExportError
 from legoexport.lego.file_facts import FileFacts
+from legoexport.lego.output_form import SCORES, top_count
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.dense_form import DenseForm, batch_norms_after
 from legoexport.parity.expectation import ExpectedLayer
@@ -29,14 +32,17 @@ from legoexport.parity.inputs import InputSet
 from legoexport.parity.judge import combine
 from legoexport.parity.judge_outputs import judge_outputs
 from legoexport.parity.layer_check import check_tables
-from legoexport.parity.reference import Reference
+from legoexport.parity.rankings import Ranking
+from legoexport.parity.reference import Reference, largest
 from legoexport.passes import lego_op
-from legoexport.passes.give_probabilities import PROBABILITIES
+from legoexport.passes.give_probabilities import CLASS_AXIS, PROBABILITIES
+from legoexport.passes.give_top import INDICES, TOP
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.plan import Plan
 
 StageCheck = Callable[[onnx.ModelProto], bool]
+TOP_CLASSES = Ranking(INDICES, PROBABILITIES, CLASS_AXIS, TOP)
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,8 @@ def network_check(
 ) -> StageCheck:
     """Return a check of the whole network; Lego nodes run as dense convolutions.
 
-    Where the finished file, by its ``facts``, takes pixels or gives probabilities, earlier stages
-    take them normalised and give scores.
+    Where the finished file, by its ``facts``, takes pixels or gives probabilities or the likeliest
+    classes, earlier stages take them normalised and give scores.
     """
     pixels, gives = facts.pixels, facts.output
 
@@ -116,14 +122,31 @@ def network_check(
         if pixels is not None and runtime.inputs[0].is_image:
             normalised = pixels.applied(np.moveaxis(inputs.images, 3, 1))
             given = replace(inputs, arrays=(normalised,))
-        outputs = tuple(runtime.run_all(given.arrays, given.batch_size).values())
-        if gives == "probabilities" and runtime.output_names != (PROBABILITIES,):
-            outputs = (torch.from_numpy(outputs[0]).softmax(dim=1).numpy(),)
-        names = runtime.output_names
-        judged = judge_outputs([given], [reference], [outputs], growth=growth, names=names)
+        outputs = _finished(runtime.run_all(given.arrays, given.batch_size), gives)
+        judged = judge_outputs(
+            [given],
+            [reference],
+            [tuple(outputs.values())],
+            growth=growth,
+            names=tuple(outputs),
+            ranked=() if top_count(gives) is None else (TOP_CLASSES,),
+        )
         return combine(judged).passed
 
     return is_right
+
+
+def _finished(outputs: Mapping[str, NDArray[Any]], gives: str) -> Mapping[str, NDArray[Any]]:
+    """Return what a file gives, by name, for the outputs of any stage on the way to it."""
+    count = top_count(gives)
+    if gives == SCORES or INDICES in outputs:
+        return outputs
+    ((name, shares),) = outputs.items()
+    if name != PROBABILITIES:
+        shares = torch.from_numpy(shares).softmax(dim=1).numpy()
+    if count is None:
+        return {PROBABILITIES: shares}
+    return dict(zip((PROBABILITIES, INDICES), largest(shares, count), strict=True))
 
 
 def _holds(is_right: StageCheck, model: onnx.ModelProto) -> bool:

@@ -22,6 +22,7 @@ def judge(
     *,
     growth: float,
     labels: NDArray[np.int64] | None = None,
+    whole: tuple[NDArray[np.float64], NDArray[np.float32]] | None = None,
 ) -> Agreement:
     """Compare ONNX outputs with PyTorch's.
 
@@ -31,6 +32,8 @@ def judge(
         actual: The same from the ONNX model.
         growth: The largest ``rounding_growth`` among the lowerings of the model.
         labels: ``(N,)`` class of each image, for outputs of shape ``(N, classes)``.
+        whole: PyTorch in float64 and in float32, of all that the outputs are a part of; the limit
+            follows from these. None where the outputs are all.
 
     Raises:
         CheckFailed: Outputs of different shapes, or PyTorch itself gives NaN or infinite values.
@@ -42,7 +45,7 @@ def judge(
             "the network gives NaN or infinite outputs in PyTorch, so there is nothing to equal",
             next_step="train again from a checkpoint before the divergence",
         )
-    reference_error, limit = reference_limit(float64, float32, growth)
+    reference_error, limit = reference_limit(*(whole or (float64, float32)), growth)
     agreement = measure(float64, actual, limit=limit, reference_max_abs_error=reference_error)
     if labels is None:
         return agreement

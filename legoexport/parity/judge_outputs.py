@@ -29,7 +29,7 @@ NO_TIE = -1.0
 
 
 def check_model(
-    module: nn.Module,
+    module: nn.Module | ReferenceNetwork,
     model_bytes: bytes,
     input_shape: tuple[int, int, int] | None,
     *,
@@ -41,7 +41,8 @@ def check_model(
     """Judge an ONNX model against the network it came from, by the rule of ``agreement``.
 
     Args:
-        module: The network in training form, in any mode; it is left as it is.
+        module: The network in training form, in any mode, or with what the file has at its ends;
+            it is left as it is.
         model_bytes: The ONNX file.
         input_shape: ``(c, h, w)`` that the network takes; None if it takes other than one image.
         growth: The largest ``rounding_growth`` among the lowerings of the model.
@@ -57,7 +58,7 @@ def check_model(
     if input_shape is not None:
         check_input_shape(model, input_shape)
     inputs = input_sets(model, data, integer_ranges)
-    network = ReferenceNetwork(module)
+    network = module if isinstance(module, ReferenceNetwork) else ReferenceNetwork(module)
     references = [network.run(*one.arrays) for one in inputs]
     # A file in ORT format has no graph to read; its indices must then be equal.
     packed = kind_of_bytes(model_bytes) is Kind.ORT
@@ -145,7 +146,10 @@ def _by_scores(
     """Judge indices by the scores that they pick, if the model gives the scores right."""
     ranked, expected = (reference.outputs[place] for place in places)
     actual, limit = actuals[places[1]], scores.limit if scores.passed else NO_TIE
-    equal = picks_equal_scores(ranked.float64, expected.float64, actual, limit, ranking.axis)
+    whole = None if expected.whole is None else expected.whole.float64
+    equal = picks_equal_scores(
+        ranked.float64, expected.float64, actual, limit, ranking.axis, whole=whole
+    )
     settled = np.where(equal, expected.float64, actual)
     agreement = judge_exact(expected.float64, expected.float32, settled)
     ties_count = int((equal & (actual != expected.float64)).sum())
@@ -173,7 +177,15 @@ def judge_output(
     if expected.is_exact:
         return judge_exact(expected.float64, expected.float32, actual)
     scores = labels if actual.ndim == SCORES_RANK else None
-    return judge(expected.float64, expected.float32, actual, growth=growth, labels=scores)
+    truth, rounded, whole = expected.float64, expected.float32, expected.whole
+    return judge(
+        truth,
+        rounded,
+        actual,
+        growth=growth,
+        labels=scores,
+        whole=None if whole is None else (whole.float64, whole.float32),
+    )
 
 
 def _differs(what: str, received: object, legal: object) -> UsageError:

@@ -13,7 +13,6 @@ from torch import nn
 from legoexport.compile.stamp import read_stamp
 from legoexport.lego.normalization import Normalization
 from legoexport.models.checkpoint import Checkpoint
-from legoexport.models.network_ends import with_ends
 from legoexport.models.round_weights import round_weights
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.golden import GoldenOutput, GoldenSet
@@ -23,7 +22,7 @@ from legoexport.parity.judge_outputs import input_sets, judge_outputs, judge_set
 from legoexport.parity.opened import OpenedModel
 from legoexport.parity.pictures import read_inputs
 from legoexport.parity.rankings import rankings
-from legoexport.parity.reference import Reference, ReferenceNetwork, ReferenceOutput
+from legoexport.parity.reference import Reference, ReferenceOutput, reference_of
 from legoexport.runtimes.base import Replay
 
 
@@ -98,7 +97,8 @@ class ModelPair:
     def _golden_output(self, name: str, one: ReferenceOutput) -> GoldenOutput:
         if one.is_exact:
             return GoldenOutput(name, one.float64, one.float32)
-        error, limit = reference_limit(one.float64, one.float32, self.opened.growth)
+        whole = one.whole or one
+        error, limit = reference_limit(whole.float64, whole.float32, self.opened.growth)
         values = one.float64.astype(np.float32)
         return GoldenOutput(name, values, limit=limit, reference_max_abs_error=error)
 
@@ -129,7 +129,7 @@ def pair_up(
     else:
         module, sha256 = network, None
     module = round_weights(module, opened.facts.store)
-    reference = ReferenceNetwork(with_ends(module, opened.pixels, opened.facts.output))
+    reference = reference_of(module, opened.pixels, opened.facts.output)
     return ModelPair(
         module=module,
         checkpoint_sha256=sha256,

@@ -3,7 +3,8 @@
 PyTorch and ONNX Runtime may order equal scores differently, and both are right. Where a network
 gives the scores beside their indices, an index is judged by the score it picks: it is right if that
 is, in ``y64``, within the limit of the score that belongs there, and no index of the row comes
-twice. Nothing proves that of indices alone, or of one that ``y64`` does not give at all.
+twice. Nothing proves that of indices alone, or of one that ``y64`` does not give at all; of a file
+that gives the likeliest classes, PyTorch gives all.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def picks_equal_scores(
     actual: NDArray[np.int64],
     limit: float,
     axis: int,
+    *,
+    whole: NDArray[np.float64] | None = None,
 ) -> NDArray[np.bool_]:
     """Return which indices of a model pick a score that is as good as the right one.
 
@@ -72,10 +75,12 @@ def picks_equal_scores(
         actual: The indices of the model.
         limit: How far two scores may be from each other.
         axis: Along which they are ranked.
+        whole: All scores, where ``scores`` are the largest of them.
     """
     shape = np.moveaxis(scores, axis, LAST).shape
-    rows = zip(_rows(scores, axis), _rows(indices, axis), _rows(actual, axis), strict=True)
-    equal = np.stack([_equal_in_row(*row, limit) for row in rows])
+    known, places = (scores, indices) if whole is None else (whole, np.indices(whole.shape)[axis])
+    rows = (_rows(one, axis) for one in (scores, known, places, actual))
+    equal = np.stack([_equal_in_row(*row, limit=limit) for row in zip(*rows, strict=True)])
     return np.moveaxis(equal.reshape(shape), LAST, axis)
 
 
@@ -84,14 +89,19 @@ def _rows(array: NDArray[Any], axis: int) -> NDArray[Any]:
 
 
 def _equal_in_row(
-    scores: NDArray[np.float64], indices: NDArray[np.int64], actual: NDArray[np.int64], limit: float
+    wanted: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    indices: NDArray[np.int64],
+    actual: NDArray[np.int64],
+    *,
+    limit: float,
 ) -> NDArray[np.bool_]:
     order = np.argsort(indices)
     places = np.minimum(np.searchsorted(indices, actual, sorter=order), len(order) - 1)
     taken = order[places]
     is_given = indices[taken] == actual
     is_permutation = len(np.unique(actual)) == len(actual)
-    is_near = np.abs(scores[taken] - scores) <= limit
+    is_near = np.abs(scores[taken] - wanted) <= limit
     equal: NDArray[np.bool_] = is_given & is_near & is_permutation
     return equal
 

@@ -12,12 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from legoexport.lego.normalization import Normalization
+from legoexport.lego.output_form import top_count
+from legoexport.models.network_ends import with_ends
 from legoexport.models.outputs import output_tensors
 from legoexport.models.plain_copy import plain_copy
 from legoexport.models.run import run_network
 
 # Images per run: intermediate maps of a whole data set would not fit into memory.
 BATCH_SIZE = 8
+CLASS_AXIS = 1
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,13 @@ class ReferenceOutput:
     Attributes:
         float64: ``(N, ...)``, the truth: float64, or integers or booleans that follow from it.
         float32: The same in the precision of the model.
+        whole: All the scores ``(N, classes)`` that these are the largest of, or the places of;
+            None where nothing was left out.
     """
 
     float64: NDArray[Any]
     float32: NDArray[Any]
+    whole: ReferenceOutput | None = None
 
     @property
     def is_exact(self) -> bool:
@@ -50,9 +57,16 @@ class Reference:
 
 
 class ReferenceNetwork:
-    """A network in eval mode on the CPU, in both precisions; the original stays as it is."""
+    """A network in eval mode on the CPU, in both precisions; the original stays as it is.
 
-    def __init__(self, module: nn.Module) -> None:
+    Args:
+        module: The network, in any mode.
+        top_count: How many of the largest scores to give, and their places; None to give all that
+            the network gives.
+    """
+
+    def __init__(self, module: nn.Module, top_count: int | None = None) -> None:
+        self._top_count = top_count
         self._float32 = plain_copy(module)
         self._float64 = copy.deepcopy(self._float32).double()
 
@@ -65,7 +79,34 @@ class ReferenceNetwork:
         wide = [one.astype(np.float64) if one.dtype.kind == "f" else one for one in arrays]
         float64 = _run(self._float64, wide, torch.float64)
         float32 = _run(self._float32, arrays, torch.float32)
-        return Reference(tuple(map(ReferenceOutput, float64, float32)))
+        outputs = tuple(map(ReferenceOutput, float64, float32))
+        if self._top_count is None:
+            return Reference(outputs)
+        (whole,) = outputs
+        return Reference(_largest(whole, self._top_count))
+
+
+def reference_of(module: nn.Module, pixels: Normalization | None, output: str) -> ReferenceNetwork:
+    """Return what a file is held to, with what it has at its ends.
+
+    Args:
+        module: The network, in any mode.
+        pixels: How the file normalises the pixels that it takes; None if it takes tensors.
+        output: What the file gives, as ``output_form`` has it.
+    """
+    return ReferenceNetwork(with_ends(module, pixels, output), top_count(output))
+
+
+def largest(scores: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the largest of ``scores (N, classes)``, in order, and their places, ``(N, count)``."""
+    places = np.argsort(-scores, axis=CLASS_AXIS, kind="stable")[:, :count]
+    return np.take_along_axis(scores, places, CLASS_AXIS), places
+
+
+def _largest(whole: ReferenceOutput, count: int) -> tuple[ReferenceOutput, ReferenceOutput]:
+    float64, float32 = (largest(one, count) for one in (whole.float64, whole.float32))
+    values, places = zip(float64, float32, strict=True)
+    return ReferenceOutput(*values, whole), ReferenceOutput(*places, whole)
 
 
 def _run(

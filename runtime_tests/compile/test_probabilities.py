@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from legoexport.cli import main
 from legoexport.compile.freeze import freeze
 from legoexport.compile.pipeline import compile_network
 from legoexport.compile.stages import CompileOptions, Stage
@@ -29,6 +28,7 @@ from legoexport.parity.blame import network_check
 from legoexport.parity.inputs import draw_inputs
 from legoexport.parity.reference import ReferenceNetwork
 from legoexport.parity.verify import verify
+from runtime_tests.command_line import legoexport
 from runtime_tests.networks import small_net
 
 SIZE = (12, 10)
@@ -77,12 +77,6 @@ def test_only_scores_become_probabilities() -> None:
         convert_module(maps, EXAMPLE, CompileOptions(output="probabilities"))
     with pytest.raises(UsageError, match="gives scores"):
         CompileOptions(precision="int8", output="probabilities")
-
-
-def legoexport(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments)])
-    return int(str(ended.value.code))
 
 
 def test_predict_takes_probabilities_as_they_are_and_a_page_refuses_them(
