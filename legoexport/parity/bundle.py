@@ -24,6 +24,7 @@ from legoexport.lego.file_facts import read_facts
 from legoexport.ort.session import RuntimeModel, parse_model
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.golden import GoldenOutput, GoldenSet, judge_golden
+from legoexport.parity.rankings import LAST
 
 FORMAT_VERSION = 2
 # Of one image and one output of floats per set; it is still read.
@@ -33,7 +34,9 @@ ARRAYS_FILE = "arrays.npz"
 PACKAGES = ("torch", "onnxruntime", "numpy", "legoexport")
 RULE = (
     "floats: max|onnx - golden| <= limit, top-1 may differ where the scores tie within limit;"
-    " integers and booleans: each is the golden one or PyTorch float32's"
+    " integers and booleans: each is the golden one or PyTorch float32's; indices with ranks: or"
+    " the golden score of the index in its row is within the limit of the score at its place, and"
+    " the row repeats no index"
 )
 INT8_RULE = (
     "max|onnx - golden| <= limit, top-1 may differ where the scores tie within limit; golden is"
@@ -130,6 +133,7 @@ def _describe(one: GoldenSet) -> dict[str, Any]:
                 "limit": output.limit,
                 "reference_max_abs_error": output.reference_max_abs_error,
                 **_describe_array(output.values),
+                **_describe_ranks(output),
             }
             for output in one.outputs
         ],
@@ -140,6 +144,12 @@ def _describe_array(array: NDArray[Any]) -> dict[str, Any]:
     return {"shape": array.shape, "dtype": str(array.dtype)}
 
 
+def _describe_ranks(output: GoldenOutput) -> dict[str, Any]:
+    if output.scores is None:
+        return {}
+    return {"ranks": {"scores": output.scores, "axis": output.axis}}
+
+
 def _pack(sets: Sequence[GoldenSet]) -> bytes:
     arrays: dict[str, NDArray[Any]] = {}
     for i, one in enumerate(sets):
@@ -148,6 +158,8 @@ def _pack(sets: Sequence[GoldenSet]) -> bytes:
             arrays[f"output_{i}_{j}"] = output.values
             if output.float32_values is not None:
                 arrays[f"float32_{i}_{j}"] = output.float32_values
+            if output.among is not None:
+                arrays[f"among_{i}_{j}"] = output.among
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
@@ -189,25 +201,32 @@ def _golden_of_first(fields: dict[str, Any], arrays: Any, position: int) -> Gold
 
 
 def _golden(fields: dict[str, Any], arrays: Any, position: int) -> GoldenSet:
+    outputs = tuple(
+        _golden_output(one, arrays, f"{position}_{j}") for j, one in enumerate(fields["outputs"])
+    )
+    missing = {one.scores for one in outputs} - {None, *(one.name for one in outputs)}
+    if missing:
+        raise ValueError(f"indices rank an output that it lacks: {missing}")
     return GoldenSet(
         name=str(fields["name"]),
         batch_size=int(fields["batch_size"]),
         arrays=tuple(arrays[f"input_{position}_{j}"] for j, _ in enumerate(fields["inputs"])),
-        outputs=tuple(
-            _golden_output(one, arrays, f"{position}_{j}")
-            for j, one in enumerate(fields["outputs"])
-        ),
+        outputs=outputs,
     )
 
 
 def _golden_output(fields: dict[str, Any], arrays: Any, place: str) -> GoldenOutput:
     values = arrays[f"output_{place}"]
+    ranks = fields.get("ranks", {})  # of equal scores; bundles had none at first
     return GoldenOutput(
         name=str(fields["name"]),
         values=values,
         float32_values=None if values.dtype.kind == "f" else arrays[f"float32_{place}"],
         limit=float(fields["limit"]),
         reference_max_abs_error=float(fields["reference_max_abs_error"]),
+        scores=str(ranks["scores"]) if ranks else None,
+        axis=int(ranks["axis"]) if ranks else LAST,
+        among=arrays.get(f"among_{place}"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from legoexport.errors import UsageError
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge import measure
 from legoexport.parity.judge_exact import judge_exact
+from legoexport.parity.rankings import LAST, judge_ranked
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class GoldenOutput:
         float32_values: Integers or booleans as PyTorch float32 gives them; None for floats.
         limit: The largest error that passes, in units of the output; 0 for integers and booleans.
         reference_max_abs_error: PyTorch float32's own error against float64.
+        scores: The output with the scores that these indices rank; None if they rank none.
+        axis: Along which those are ranked.
+        among: All scores, float32, where those are the largest of them.
     """
 
     name: str
@@ -31,6 +35,9 @@ class GoldenOutput:
     float32_values: NDArray[Any] | None = None
     limit: float = 0.0
     reference_max_abs_error: float = 0.0
+    scores: str | None = None
+    axis: int = LAST
+    among: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,24 @@ def judge_golden(
                 agreements[one.name] = agreement
             else:
                 agreements[f"{one.name}, {golden.name}"] = replace(agreement, output=golden.name)
+        agreements |= _by_scores(one, actuals, agreements)
     return agreements
+
+
+def _by_scores(
+    one: GoldenSet, actuals: Sequence[NDArray[Any]], agreements: Mapping[str, Agreement]
+) -> dict[str, Agreement]:
+    golden_by_name = {golden.name: golden for golden in one.outputs}
+    judged = {}
+    for golden, actual in zip(one.outputs, actuals, strict=True):
+        if golden.scores is None or golden.float32_values is None:
+            continue
+        ranked = golden_by_name[golden.scores].values
+        indices = golden.values, golden.float32_values
+        scores = agreements[f"{one.name}, {golden.scores}"]
+        agreement = judge_ranked(ranked, indices, actual, golden.axis, scores, whole=golden.among)
+        judged[f"{one.name}, {golden.name}"] = replace(agreement, output=golden.name)
+    return judged
 
 
 def _judge(one: GoldenOutput, actual: NDArray[Any], growth: float) -> Agreement:

@@ -19,13 +19,11 @@ from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, draw_inputs
 from legoexport.parity.judge import combine, judge
 from legoexport.parity.judge_exact import judge_exact
-from legoexport.parity.rankings import Ranking, picks_equal_scores, rankings
+from legoexport.parity.rankings import Ranking, judge_ranked, rankings
 from legoexport.parity.reference import Reference, ReferenceNetwork, ReferenceOutput
 
 # Only scores of classes can be counted against labels.
 SCORES_RANK = 2
-# A limit that not even two equal scores are within.
-NO_TIE = -1.0
 
 
 def check_model(
@@ -143,18 +141,13 @@ def _by_scores(
     places: tuple[int, int],
     scores: Agreement,
 ) -> Agreement:
-    """Judge indices by the scores that they pick, if the model gives the scores right."""
     ranked, expected = (reference.outputs[place] for place in places)
-    actual, limit = actuals[places[1]], scores.limit if scores.passed else NO_TIE
+    indices = expected.float64, expected.float32
     whole = None if expected.whole is None else expected.whole.float64
-    equal = picks_equal_scores(
-        ranked.float64, expected.float64, actual, limit, ranking.axis, whole=whole
+    agreement = judge_ranked(
+        ranked.float64, indices, actuals[places[1]], ranking.axis, scores, whole=whole
     )
-    settled = np.where(equal, expected.float64, actual)
-    agreement = judge_exact(expected.float64, expected.float32, settled)
-    ties_count = int((equal & (actual != expected.float64)).sum())
-    unsettled_count = agreement.unsettled_count + ties_count
-    return replace(agreement, output=ranking.output, unsettled_count=unsettled_count)
+    return replace(agreement, output=ranking.output)
 
 
 def judge_output(

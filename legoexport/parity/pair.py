@@ -21,7 +21,7 @@ from legoexport.parity.judge import reference_limit
 from legoexport.parity.judge_outputs import input_sets, judge_outputs, judge_sets
 from legoexport.parity.opened import OpenedModel
 from legoexport.parity.pictures import read_inputs
-from legoexport.parity.rankings import rankings
+from legoexport.parity.rankings import LAST, Ranking, rankings
 from legoexport.parity.reference import Reference, ReferenceOutput, reference_of
 from legoexport.runtimes.base import Replay
 
@@ -91,12 +91,22 @@ class ModelPair:
 
     def _golden(self, inputs: InputSet, reference: Reference) -> GoldenSet:
         names = self.opened.runtime.output_names
-        outputs = map(self._golden_output, names, reference.outputs)
-        return GoldenSet(inputs.name, inputs.batch_size, inputs.arrays, tuple(outputs))
+        ranked = {one.output: one for one in rankings(self.opened.model)}
+        outputs = tuple(
+            self._golden_output(name, one, ranked.get(name))
+            for name, one in zip(names, reference.outputs, strict=True)
+        )
+        return GoldenSet(inputs.name, inputs.batch_size, inputs.arrays, outputs)
 
-    def _golden_output(self, name: str, one: ReferenceOutput) -> GoldenOutput:
+    def _golden_output(
+        self, name: str, one: ReferenceOutput, ranking: Ranking | None
+    ) -> GoldenOutput:
         if one.is_exact:
-            return GoldenOutput(name, one.float64, one.float32)
+            scores, axis = (ranking.scores, ranking.axis) if ranking else (None, LAST)
+            among = None if one.whole is None else one.whole.float64.astype(np.float32)
+            return GoldenOutput(
+                name, one.float64, one.float32, scores=scores, axis=axis, among=among
+            )
         whole = one.whole or one
         error, limit = reference_limit(whole.float64, whole.float32, self.opened.growth)
         values = one.float64.astype(np.float32)

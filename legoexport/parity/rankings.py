@@ -9,7 +9,7 @@ that gives the likeliest classes, PyTorch gives all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,14 @@ import onnx
 from numpy.typing import NDArray
 
 from legoexport.parity.agreement import Agreement
+from legoexport.parity.judge_exact import judge_exact
 
 RANKING, CHOOSING = "TopK", ("ArgMax", "ArgMin")
 # They pass indices on, and leave their order as it is.
 TRANSPARENT = ("Cast", "Identity")
 LAST = -1
+# A limit that not even two equal scores are within.
+NO_TIE = -1.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,35 @@ def rankings(model: onnx.ModelProto) -> tuple[Ranking, ...]:
         elif node.op_type in CHOOSING:
             found.append(Ranking(output, None, _axis(node, 0), _described(node)))
     return tuple(found)
+
+
+def judge_ranked(
+    ranked: NDArray[np.floating],
+    indices: tuple[NDArray[Any], NDArray[Any]],
+    actual: NDArray[Any],
+    axis: int,
+    scores: Agreement,
+    *,
+    whole: NDArray[np.floating] | None = None,
+) -> Agreement:
+    """Judge indices by the scores that they pick, if the model gives the scores right.
+
+    Args:
+        ranked: The scores in their order, from PyTorch in float64.
+        indices: Where they were, from PyTorch in float64 and in float32; of the same shape.
+        actual: The indices of the model.
+        axis: Along which the scores are ranked.
+        scores: The verdict on the model's scores.
+        whole: All scores, where ``ranked`` are the largest of them.
+    """
+    float64, float32 = indices
+    limit = scores.limit if scores.passed else NO_TIE
+    ranked64, whole64 = (one if one is None else one.astype(np.float64) for one in (ranked, whole))
+    equal = picks_equal_scores(ranked64, float64, actual, limit, axis, whole=whole64)
+    settled = np.where(equal, float64, actual)
+    agreement = judge_exact(float64, float32, settled)
+    ties_count = int((equal & (actual != float64)).sum())
+    return replace(agreement, unsettled_count=agreement.unsettled_count + ties_count)
 
 
 def picks_equal_scores(

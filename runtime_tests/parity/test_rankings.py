@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -13,9 +16,14 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from legoexport.deliver.convert import convert_module
+from legoexport.errors import UsageError
 from legoexport.models.lego_conv import LegoConv2d
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
+from legoexport.parity.bundle import read_bundle, replay, save_bundle
+from legoexport.parity.golden import GoldenOutput, GoldenSet, judge_golden
 from legoexport.parity.inputs import InputSet
+from legoexport.parity.judge import combine
 from legoexport.parity.judge_outputs import judge_outputs
 from legoexport.parity.rankings import Ranking, note, picks_equal_scores, rankings
 from legoexport.parity.reference import Reference, ReferenceOutput
@@ -120,6 +128,61 @@ def test_a_network_of_ties_is_converted_and_verified() -> None:
     assert verify(network, conversion.model_bytes).passed
 
 
+def test_a_bundle_judges_indices_by_their_scores(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Ranked(beside=True)
+    model_bytes = convert_module(network, torch.zeros(2, 8, 6, 6)).model_bytes
+    save_bundle(tmp_path / "bundle", model_bytes, verify(network, model_bytes).golden)
+    sets = read_bundle(tmp_path / "bundle", model_bytes)
+    assert combine(replay(sets, RuntimeModel(model_bytes, 1))).passed
+    scores, golden = (output.values for output in sets[0].outputs)
+    flipped = np.stack(
+        [permuted_within_ties(*row, seed=1) for row in zip(scores, golden, strict=True)]
+    )
+    assert (flipped != golden).any(), "the set has ties"
+    key = f"{sets[0].name}, best"
+    found = judge_golden(sets[:1], [(scores, flipped)])[key]
+    assert (found.passed, found.unsettled_count > 0) == (True, True)
+    wrong = judge_golden(sets[:1], [(scores, golden[:, ::-1].copy())])[key]
+    assert not wrong.passed, "the worst came first"
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        ({"scores": "scores", "axis": 1}, True),
+        (None, False),
+        ({"scores": "unknown", "axis": 1}, None),
+        ({"scores": "scores"}, None),
+    ],
+)
+def test_what_a_bundle_says_of_ranks_counts(
+    tmp_path: Path, change: dict[str, object] | None, passes: bool | None
+) -> None:
+    images = np.zeros((1, 1), np.float32)
+    scores, places = np.array([[2.0, 2.0]], np.float32), np.array([[0, 1]])
+    outputs = (
+        GoldenOutput("scores", scores, limit=LIMIT, reference_max_abs_error=LIMIT / 4),
+        GoldenOutput("best", places, places, scores="scores", axis=1),
+    )
+    model_bytes = graph([]).SerializeToString()
+    save_bundle(tmp_path / "bundle", model_bytes, [GoldenSet("set", 1, (images,), outputs)])
+    path = tmp_path / "bundle" / "bundle.json"
+    record = json.loads(path.read_text())
+    described = record["sets"][0]["outputs"][1]
+    assert described.pop("ranks") == {"scores": "scores", "axis": 1}
+    if change is not None:
+        described["ranks"] = change
+    path.write_text(json.dumps(record))
+    if passes is None:
+        with pytest.raises(UsageError, match="is not a bundle"):
+            read_bundle(tmp_path / "bundle", model_bytes)
+        return
+    sets = read_bundle(tmp_path / "bundle", model_bytes)
+    judged = judge_golden(sets, [(scores, places[:, ::-1].copy())])
+    assert judged["set, best"].passed is passes
+
+
 def graph(outputs: list[str]) -> onnx.ModelProto:
     nodes = [
         helper.make_node("TopK", ["x", "k"], ["scores", "places"], "top", axis=1),
@@ -148,3 +211,20 @@ def test_a_failure_says_that_a_tie_may_be_behind_it() -> None:
     assert "rank them all, or break the ties" in beside
     assert note(graph(["size", "best"]), judged([1], [1], [7])) is not None
     assert note(graph(["size"]), wrong) is None
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_bundle_of_the_likeliest_classes_knows_all_scores(
+    tmp_path: Path, *, is_whole: bool
+) -> None:
+    scores, places = np.array([[4.0, 2.0]], np.float32), np.array([[0, 1]])
+    among = np.array([[4.0, 2.0, 2.0]], np.float32) if is_whole else None
+    outputs = (
+        GoldenOutput("scores", scores, limit=LIMIT, reference_max_abs_error=LIMIT / 4),
+        GoldenOutput("best", places, places, scores="scores", axis=1, among=among),
+    )
+    model_bytes = graph([]).SerializeToString()
+    images = np.zeros((1, 1), np.float32)
+    save_bundle(tmp_path / "bundle", model_bytes, [GoldenSet("set", 1, (images,), outputs)])
+    sets = read_bundle(tmp_path / "bundle", model_bytes)
+    assert judge_golden(sets, [(scores, np.array([[0, 2]]))])["set, best"].passed is is_whole
