@@ -36,6 +36,10 @@ LEAST_SCALE = 2.0**-90
 SHORTEST_ROW = 8
 # Folding a batch norm into the weights rounds each product once, and so does the scale found anew.
 FOLDED_TOLERANCE = 2.0**-21
+# A folded batch norm may scale a row far below LEAST_SCALE, and codes found anew need no exact
+# products: they stay codes while the scale is a normal number, and a smaller row is zero.
+LEAST_FOLDED_SCALE = 2.0**-126
+LEAST_FOLDED_WEIGHT = 2.0**-119
 MATRIX_RANK = 2
 
 
@@ -107,7 +111,7 @@ def encode(weights: NDArray[np.floating], store: Store) -> Encoded:
     mantissa, exponent = np.frexp(scale)
     # Rounding down keeps the largest code where it belongs: 127.0005 and 1.0001 round to it.
     kept = np.ldexp(np.floor(np.ldexp(mantissa, SCALE_BITS[store])), exponent - SCALE_BITS[store])
-    return _with_scale(weights, kept, store)
+    return _with_scale(weights, np.where(kept < LEAST_SCALE, 1.0, kept), store)
 
 
 def recover(weights: NDArray[np.floating], store: Store) -> Encoded | None:
@@ -118,10 +122,11 @@ def recover(weights: NDArray[np.floating], store: Store) -> Encoded | None:
     """
     if not is_encoded(weights.shape, store) or not np.isfinite(weights).all():
         return None
-    scale = (_largest(weights) / LARGEST_CODE[store]).astype(np.float32)
-    found = _with_scale(weights, scale.astype(np.float64), store)
+    scale = (_largest(weights) / LARGEST_CODE[store]).astype(np.float32).astype(np.float64)
+    found = _with_scale(weights, np.where(scale < LEAST_FOLDED_SCALE, 1.0, scale), store)
     error = np.abs(found.decode().astype(np.float64) - weights)
-    return found if (error <= FOLDED_TOLERANCE * np.abs(weights)).all() else None
+    legal = FOLDED_TOLERANCE * np.abs(weights) + LEAST_FOLDED_WEIGHT
+    return found if (error <= legal).all() else None
 
 
 def recover_weight(weight: NDArray[np.floating], store: Store) -> tuple[Encoded, int] | None:
@@ -144,7 +149,6 @@ def _largest(weights: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _with_scale(weights: NDArray[np.floating], scale: NDArray[np.float64], store: Store) -> Encoded:
-    scale = np.where(scale < LEAST_SCALE, 1.0, scale)
     ratio = weights.astype(np.float64) / scale.reshape(-1, *[1] * (weights.ndim - 1))
     codes = ratio.astype(np.float16) if store == "fp16" else np.rint(ratio).astype(np.int8)
     return Encoded(codes, scale.astype(np.float32))

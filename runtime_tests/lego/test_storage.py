@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
 from legoexport.lego.storage import (
+    LEAST_FOLDED_WEIGHT,
     LEAST_SCALE,
     Encoded,
     Store,
@@ -74,6 +75,9 @@ def test_what_was_decoded_has_the_same_codes(weights: NDArray[np.float32], store
 
 @pytest.mark.parametrize("store", SHORT)
 @given(weights=rows, gain=st.floats(0.01, 100))
+# The scale of a row that the batch norm leaves below the least scale of a training's weights.
+@example(weights=np.full((2, 2, 4), 127 * 2.0**-90, np.float32), gain=0.01)
+@example(weights=np.full((2, 2, 4), 6.6e-25, np.float32), gain=0.015625)
 def test_codes_survive_a_folded_batch_norm(
     weights: NDArray[np.float32], gain: float, store: Store
 ) -> None:
@@ -83,6 +87,20 @@ def test_codes_survive_a_folded_batch_norm(
     assert found is not None
     # One rounding in float32 for the fold and one for the new scale.
     np.testing.assert_allclose(found.decode(), scaled, rtol=2.0**-22, atol=0)
+
+
+@pytest.mark.parametrize("store", SHORT)
+@given(weights=rows, exponent=st.integers(-149, -90))
+def test_a_batch_norm_that_switches_rows_off_leaves_codes(
+    weights: NDArray[np.float32], exponent: int, store: Store
+) -> None:
+    first = encode(weights, store)
+    gain = np.ones((len(weights), 1, 1), np.float32)
+    gain[0] = 2.0**exponent
+    scaled = (first.decode() * gain).astype(np.float32)
+    found = recover(scaled, store)
+    assert found is not None
+    np.testing.assert_allclose(found.decode(), scaled, rtol=2.0**-22, atol=LEAST_FOLDED_WEIGHT)
 
 
 @pytest.mark.parametrize("store", SHORT)
