@@ -82,8 +82,9 @@ def judge_ranked(
     """
     float64, float32 = indices
     limit = scores.limit if scores.passed else NO_TIE
-    ranked64, whole64 = (one if one is None else one.astype(np.float64) for one in (ranked, whole))
-    equal = picks_equal_scores(ranked64, float64, actual, limit, axis, whole=whole64)
+    known = None if whole is None else whole.astype(np.float64)
+    wanted = ranked.astype(np.float64)
+    equal = picks_equal_scores(wanted, float64, actual, limit, axis, whole=known)
     settled = np.where(equal, float64, actual)
     agreement = judge_exact(float64, float32, settled)
     ties_count = int((equal & (actual != float64)).sum())
