@@ -24,15 +24,18 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
 	@touch $@
 
+# What the tests of a file share is made once if one worker runs them.
+SPREAD = --dist worksteal -n
+
 # pytest-xdist already keeps every core busy; a torch thread pool in each worker would only contend.
 test: setup  ## Run the quick tests; the others have targets of their own
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not heavy and not runtimes" -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not heavy and not runtimes" $(SPREAD) auto
 
 test-runtimes: setup  ## Run the tests on the kernels of phones and browsers; they need Node.js
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m runtimes -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m runtimes $(SPREAD) auto
 
 test-heavy: setup  ## Run the tests of whole networks at full size, and the examples of the documentation
-	$(BIN)/python -m pytest -m heavy -n 2
+	$(BIN)/python -m pytest -m heavy $(SPREAD) 2
 
 lint: setup  ## Check style, format, types and workflows; the last needs Node.js
 	$(BIN)/ruff check

@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from legoexport.compile.freeze import FrozenNetwork
-from legoexport.compile.pipeline import compile_network
-from legoexport.compile.stages import CompileOptions
+from legoexport.compile.stages import Prepared
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.passes.lowerings import find_lowering
 from legoexport.passes.plan import Plan
@@ -61,8 +59,7 @@ def small_net(seed: int = 0, *, coefficients: bool = True) -> nn.Module:
     return randomize(SmallNet(coefficients=coefficients), seed)
 
 
-def plan_where_it_serves(network: FrozenNetwork, example: Tensor, lowering: str) -> Plan:
+def plan_where_it_serves(prepared: Prepared, lowering: str) -> Plan:
     """Lower with ``lowering`` wherever it does not decline, and grouped elsewhere."""
-    layers = compile_network(network, example, CompileOptions()).layers
-    declined = {layer.layer: find_lowering(lowering).declines(layer.site) for layer in layers}
+    declined = {site.layer: find_lowering(lowering).declines(site) for site in prepared.sites}
     return Plan({name: "grouped" if reason else lowering for name, reason in declined.items()})

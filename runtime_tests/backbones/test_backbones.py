@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from legoexport.compile.freeze import freeze
+from legoexport.compile.pipeline import prepare
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_module
 from legoexport.models.registry import build, input_shape
@@ -37,7 +38,8 @@ def test_parity_at_32_pixels(name: str, lowering: str) -> None:
     torch.manual_seed(0)
     module = randomize(build(arch, **hyperparameters))
     example = torch.zeros(1, *input_shape(arch, hyperparameters))
-    plan = plan_where_it_serves(freeze(module, example), example, lowering)
+    prepared = prepare(freeze(module, example), example, CompileOptions())
+    plan = plan_where_it_serves(prepared, lowering)
     conversion = convert_module(module, example, CompileOptions(plan=plan))
     assert conversion.agreement.passed
     assert conversion.agreement.relative_error <= 1e-5

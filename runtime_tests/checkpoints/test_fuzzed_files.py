@@ -23,7 +23,7 @@ STRUCTURE_BYTES = 40_000
 DIGITS = {"o": 2, "m_ratio": 0.5}
 KINDS = ["pickled.zip", "pickled.legacy", "state.zip", "state.legacy", "own.pt", "own.safetensors"]
 FUZZ = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

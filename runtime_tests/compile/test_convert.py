@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from legoexport.errors import InvariantBroken, ParityFailed
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.passes.lowerings.grouped import Grouped
+from runtime_tests.command_line import Finished, legoexport_in
 from runtime_tests.networks import randomize, small_net
 
 
@@ -34,18 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def legoexport(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "legoexport", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def convert(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return legoexport(folder, "convert", "digits.pt", *arguments)
+def convert(folder: Path, *arguments: str) -> Finished:
+    return legoexport_in(folder, "convert", "digits.pt", *arguments)
 
 
 @pytest.fixture(scope="module")

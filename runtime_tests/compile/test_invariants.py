@@ -12,8 +12,8 @@ import torch
 from onnx import helper, numpy_helper
 
 from legoexport.compile.freeze import freeze
-from legoexport.compile.pipeline import compile_network
-from legoexport.compile.stages import Compiled, CompileOptions
+from legoexport.compile.pipeline import choose_plan, lower, prepare
+from legoexport.compile.stages import Compiled, CompileOptions, Prepared
 from legoexport.deliver import invariants
 from legoexport.errors import InvariantBroken, UsageError
 from legoexport.passes.lowerings import LOWERINGS
@@ -24,8 +24,13 @@ EXAMPLE = torch.zeros(1, 3, 12, 10)
 
 
 @pytest.fixture(scope="module")
-def compiled() -> Compiled:
-    return compile_network(freeze(small_net(), EXAMPLE), EXAMPLE, CompileOptions())
+def prepared() -> Prepared:
+    return prepare(freeze(small_net(), EXAMPLE), EXAMPLE, CompileOptions())
+
+
+@pytest.fixture(scope="module")
+def compiled(prepared: Prepared) -> Compiled:
+    return lower(prepared, choose_plan(prepared))
 
 
 def changed(compiled: Compiled, change: Callable[[onnx.ModelProto], None]) -> Compiled:
@@ -40,10 +45,8 @@ def size(compiled: Compiled) -> int:
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS)
-def test_what_the_compiler_makes_passes(lowering: str) -> None:
-    network = freeze(small_net(), EXAMPLE)
-    plan = plan_where_it_serves(network, EXAMPLE, lowering)
-    compiled = compile_network(network, EXAMPLE, CompileOptions(plan=plan))
+def test_what_the_compiler_makes_passes(prepared: Prepared, lowering: str) -> None:
+    compiled = lower(prepared, plan_where_it_serves(prepared, lowering))
     invariants.check_operators(compiled.model, CPU)
     invariants.check_banks_stored_once(compiled)
     invariants.check_size(size(compiled), compiled, None)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from legoexport.compile.freeze import FrozenNetwork, freeze
-from legoexport.compile.pipeline import compile_network
-from legoexport.compile.stages import Compiled, CompileOptions, Stage
+from legoexport.compile.pipeline import compile_network, lower, prepare
+from legoexport.compile.stages import Compiled, CompileOptions, Prepared, Stage
 from legoexport.errors import UsageError
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.passes.lowerings import LOWERINGS
@@ -32,15 +32,19 @@ def outputs(compiled: Compiled, x: Tensor) -> np.ndarray:
     return np.asarray(session.run(None, {"input": x.numpy()})[0])
 
 
+@pytest.fixture(scope="module")
+def prepared(network: FrozenNetwork) -> Prepared:
+    return prepare(network, EXAMPLE, CompileOptions())
+
+
 @pytest.mark.parametrize("lowering", LOWERINGS)
-@pytest.mark.parametrize("batch", [1, 3])
-def test_equals_pytorch_in_float64(network: FrozenNetwork, lowering: str, batch: int) -> None:
-    plan = plan_where_it_serves(network, EXAMPLE, lowering)
-    compiled = compile_network(network, EXAMPLE, CompileOptions(plan=plan))
-    x = torch.randn(batch, 3, 12, 10, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        expected = small_net().eval().double()(x.double()).numpy()
-    assert np.abs(outputs(compiled, x) - expected).max() <= TOLERANCE * np.abs(expected).max()
+def test_equals_pytorch_in_float64(prepared: Prepared, lowering: str) -> None:
+    compiled = lower(prepared, plan_where_it_serves(prepared, lowering))
+    for batch in (1, 3):
+        x = torch.randn(batch, 3, 12, 10, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            expected = small_net().eval().double()(x.double()).numpy()
+        assert np.abs(outputs(compiled, x) - expected).max() <= TOLERANCE * np.abs(expected).max()
 
 
 def test_stages_go_from_one_node_a_layer_to_standard_onnx(network: FrozenNetwork) -> None:

@@ -98,6 +98,7 @@ def test_a_teacher_of_other_classes_is_refused(pictures: Path, tmp_path: Path) -
     assert "10" in str(refused.value)
 
 
+@pytest.mark.heavy
 def test_two_processes_with_a_teacher_end_with_the_weights_of_one(tmp_path: Path) -> None:
     out = tmp_path / "state"
     arguments = [WORKER, str(out), TAUGHT]

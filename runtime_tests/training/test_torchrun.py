@@ -81,6 +81,7 @@ def undisturbed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return out
 
 
+@pytest.mark.heavy
 def test_two_workers_write_one_checkpoint(undisturbed: Path) -> None:
     assert {path.name for path in undisturbed.parent.iterdir()} == {"net.pt", "net.pt.csv"}
     assert len(Path(f"{undisturbed}.csv").read_text().splitlines()) == 1 + EPOCHS
