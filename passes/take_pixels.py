@@ -23,6 +23,7 @@ from legoexport.lego.normalization import Normalization
 from legoexport.passes.constants import add_constant, constant_array, input_of, set_constant
 
 IMAGE, NORMALIZED = "image", "input"
+CAST = f"{IMAGE}/cast"
 TO_CHANNELS_FIRST = (0, 3, 1, 2)
 BIAS = 2
 Array = NDArray[np.float64]
@@ -59,7 +60,7 @@ class TakePixels(ir.passes.InPlacePass):
             nodes.append(_arithmetic("Sub", nodes[-1], "mean", mean, graph))
         if conv is None:
             nodes.append(_arithmetic("Div", nodes[-1], "std", std, graph))
-        self.remark = _remark(conv, shifts=shifts)
+        self.remark = _remark(conv, shifts=shifts) if conv else _why_not(x)
         _replace(x, nodes, graph)
         return ir.passes.PassResult(model, modified=True)
 
@@ -105,7 +106,7 @@ def _decoded(x: ir.Value) -> list[ir.Node]:
     )
     moved = ir.node("Transpose", [image], {"perm": TO_CHANNELS_FIRST}, name=f"{IMAGE}/transpose")
     _describe(moved, x.shape, ir.DataType.UINT8)
-    cast = ir.node("Cast", [moved.outputs[0]], {"to": int(ir.DataType.FLOAT)}, name=f"{IMAGE}/cast")
+    cast = ir.node("Cast", [moved.outputs[0]], {"to": int(ir.DataType.FLOAT)}, name=CAST)
     _describe(cast, x.shape, ir.DataType.FLOAT)
     return [moved, cast]
 
@@ -134,9 +135,17 @@ def _replace(x: ir.Value, nodes: list[ir.Node], graph: ir.Graph) -> None:
     graph.insert_before(graph[0], nodes)
 
 
-def _remark(conv: ir.Node | None, *, shifts: bool) -> str:
-    if conv is None:
-        return "two nodes normalise them; no convolution whose weights may change reads them alone"
+def _why_not(x: ir.Value) -> str:
+    """Say why no weights take the normalization."""
+    if {use.node.op_type for use in x.uses()} == {"QuantizeLinear"}:
+        return (
+            "two nodes normalise them before they are rounded to integers, as these have one scale"
+            " and one zero point for all channels"
+        )
+    return "two nodes normalise them; no convolution whose weights may change reads them alone"
+
+
+def _remark(conv: ir.Node, *, shifts: bool) -> str:
     weight = input_of(conv, 1).name
     if shifts:
         return f"{weight} divides by std; a node subtracts the mean, as zeros are padded after it"

@@ -73,18 +73,6 @@ class CompileOptions:
     def _check_precision(self) -> None:
         if self.precision == "fp32":
             return
-        if self.pixels is not None:
-            raise UsageError(
-                "a file that computes in int8 takes a normalised tensor",
-                received="--input image with --precision int8",
-                next_step="leave one of the two out",
-            )
-        if self.output != SCORES:
-            raise UsageError(
-                "a file that computes in int8 gives scores",
-                received=f"--output {self.output} with --precision int8",
-                next_step="leave one of the two out",
-            )
         if not self.target.int8_lowerings:
             raise UsageError(
                 f"target {self.target.name} has no kernels for int8",
@@ -113,6 +101,11 @@ class CompileOptions:
     def final_opset(self) -> int:
         """The opset of the finished file, unless the network needs a higher one."""
         return self.target.opset if self.opset is None else self.opset
+
+    @property
+    def without_ends(self) -> CompileOptions:
+        """The same for a file that takes what the network takes, and gives what it gives."""
+        return replace(self, pixels=None, output=SCORES)
 
     @property
     def asks_the_cost_model(self) -> bool:

@@ -16,7 +16,13 @@ from legoexport.compile.stamp import stamp
 from legoexport.deliver import invariants
 from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.deliver.integer_invariants import Computes
-from legoexport.deliver.prove import hold_invariants, prove_integers, prove_outputs, tensor_sets
+from legoexport.deliver.prove import (
+    IMAGES_COUNT,
+    hold_invariants,
+    prove_integers,
+    prove_outputs,
+    tensor_sets,
+)
 from legoexport.host import atomic
 from legoexport.host.progress import Progress
 from legoexport.host.staging import make_folder
@@ -193,6 +199,9 @@ def _calibrated(
     options = prepared.options
     if options.precision == "fp32" or options.scales is not None:
         return prepared, None
+    if calibrate is not None and options.pixels is not None:
+        # Its proof begins at pixels, and what is wrong with them is to be said early.
+        options.pixels.undone(next(calibrate.images.batches(IMAGES_COUNT)))
     progress("calibrating")
     return settle_scales(prepared, calibrate)
 

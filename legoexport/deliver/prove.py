@@ -17,6 +17,7 @@ from legoexport.ort.session import RuntimeModel
 from legoexport.parity import rankings
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet, random_inputs
+from legoexport.parity.integer.ends import without_ends
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.judge_outputs import check_model, input_sets
@@ -78,7 +79,7 @@ def prove_outputs(
 
 
 def measure_outputs(module: nn.Module, model_bytes: bytes, images: ImageSet) -> Agreement:
-    """Measure how far the outputs of a file in integers are from PyTorch's.
+    """Measure how far the scores of a file in integers are from PyTorch's.
 
     There is no limit to hold them to: what integers cost depends on the network. Whether the file
     computes what it should is for its layers to prove.
@@ -92,7 +93,7 @@ def measure_outputs(module: nn.Module, model_bytes: bytes, images: ImageSet) -> 
         UsageError: An output has another shape than PyTorch's.
         CheckFailed: An output is not finite.
     """
-    model = RuntimeModel(model_bytes, 1, integer_kernels=False)
+    model = RuntimeModel(without_ends(model_bytes), 1, integer_kernels=False)
     size = model.fixed_batch_size or min(IMAGES_COUNT, images.count)
     batch = next(images.batches(size))
     truth = ReferenceNetwork(module).run(batch).outputs[0].float64
@@ -123,7 +124,8 @@ def prove_integers(
     tables = {layer.layer: layer.frozen for layer in compiled.layers}
     walk = FileWalk(IntegerGraph(model, tables, unrounded))
     images = next(calibrate.images.batches(IMAGES_COUNT))
-    found = walk.run(images, threads=1)
+    taken = images if compiled.pixels is None else compiled.pixels.undone(images)
+    found = walk.run(taken, threads=1)
     for cause in found.causes(0):
         raise ParityFailed("the converted model does not compute its integers", received=cause)
     return found

@@ -32,8 +32,8 @@ from legoexport.parity.inputs import InputSet
 from legoexport.parity.judge import combine
 from legoexport.parity.judge_outputs import judge_outputs
 from legoexport.parity.layer_check import check_tables
-from legoexport.parity.rankings import Ranking
-from legoexport.parity.reference import Reference, largest
+from legoexport.parity.rankings import Ranking, largest
+from legoexport.parity.reference import Reference
 from legoexport.passes import lego_op
 from legoexport.passes.give_probabilities import CLASS_AXIS, PROBABILITIES
 from legoexport.passes.give_top import INDICES, TOP

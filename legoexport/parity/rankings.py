@@ -22,7 +22,7 @@ from legoexport.parity.judge_exact import judge_exact
 RANKING, CHOOSING = "TopK", ("ArgMax", "ArgMin")
 # They pass indices on, and leave their order as it is.
 TRANSPARENT = ("Cast", "Identity")
-LAST = -1
+LAST, CLASS_AXIS = -1, 1
 # A limit that not even two equal scores are within.
 NO_TIE = -1.0
 
@@ -89,6 +89,12 @@ def judge_ranked(
     agreement = judge_exact(float64, float32, settled)
     ties_count = int((equal & (actual != float64)).sum())
     return replace(agreement, unsettled_count=agreement.unsettled_count + ties_count)
+
+
+def largest(scores: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the largest of ``scores (N, classes)``, in order, and their places, ``(N, count)``."""
+    places = np.argsort(-scores, axis=CLASS_AXIS, kind="stable")[:, :count]
+    return np.take_along_axis(scores, places, CLASS_AXIS), places
 
 
 def picks_equal_scores(

@@ -18,10 +18,10 @@ from legoexport.models.network_ends import with_ends
 from legoexport.models.outputs import output_tensors
 from legoexport.models.plain_copy import plain_copy
 from legoexport.models.run import run_network
+from legoexport.parity.rankings import largest
 
 # Images per run: intermediate maps of a whole data set would not fit into memory.
 BATCH_SIZE = 8
-CLASS_AXIS = 1
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,6 @@ def reference_of(module: nn.Module, pixels: Normalization | None, output: str) -
         output: What the file gives, as ``output_form`` has it.
     """
     return ReferenceNetwork(with_ends(module, pixels, output), top_count(output))
-
-
-def largest(scores: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the largest of ``scores (N, classes)``, in order, and their places, ``(N, count)``."""
-    places = np.argsort(-scores, axis=CLASS_AXIS, kind="stable")[:, :count]
-    return np.take_along_axis(scores, places, CLASS_AXIS), places
 
 
 def _largest(whole: ReferenceOutput, count: int) -> tuple[ReferenceOutput, ReferenceOutput]:

@@ -109,7 +109,8 @@ def prepare_trained(trained: nn.Module, example: Example, options: CompileOption
         UsageError: The network cannot be expressed.
     """
     inputs = checked_example(example)
-    in_float = replace(options, precision="fp32", store="fp32", scales=None, plan=None)
+    bare = options.without_ends
+    in_float = replace(bare, precision="fp32", store="fp32", scales=None, plan=None)
     return prepare(freeze(trained, inputs), inputs, in_float)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from legoexport.compile.pipeline import choose_plan, lower
 from legoexport.compile.stages import CompileOptions, Prepared
 from legoexport.host.progress import Progress
 from legoexport.parity.inputs import InputSet
+from legoexport.parity.integer.ends import without_ends
 from legoexport.passes.plan import Plan
 from legoexport.quantize.cost import Int8Cost, Lowered, int8_cost, layer_costs
 from legoexport.quantize.float_network import prepare_trained
@@ -77,6 +78,7 @@ class Trained:
             CheckFailed: It loses more even with all layers in float.
             UsageError: The network gives no scores of classes.
         """
+        prepared = replace(prepared, options=prepared.options.without_ends)
         progress("telling what int8 costs each layer")
         rows = layer_costs(self.prepared, lower(prepared, plan), self.arrays)
         measure = self.scores.drop_points
@@ -90,8 +92,10 @@ class Trained:
             model_bytes: The same, as it is written.
             others: Files to compare it with, such as its dense twin, by what they are.
         """
-        files = {FLOAT_FILE: self._in_float(), THIS_FILE: model_bytes, **others}
-        return int8_cost(self.prepared, file, self.arrays, self.scores, files)
+        given = {THIS_FILE: model_bytes, **others}
+        files = {name: without_ends(one) for name, one in given.items()}
+        all_files = {FLOAT_FILE: self._in_float(), **files}
+        return int8_cost(self.prepared, file, self.arrays, self.scores, all_files)
 
     def _in_float(self) -> bytes:
         """Return the file that is converted from it without any rounding."""

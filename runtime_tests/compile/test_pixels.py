@@ -113,11 +113,6 @@ def test_a_tensor_is_taken_unless_an_image_is_asked_for() -> None:
     assert read_facts(onnx.load_from_string(plain.model_bytes)).pixels is None
 
 
-def test_integers_are_refused() -> None:
-    with pytest.raises(UsageError, match="takes a normalised tensor"):
-        CompileOptions(precision="int8", pixels=HOW)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pixels")

@@ -75,8 +75,6 @@ def test_only_scores_become_probabilities() -> None:
     maps = nn.Sequential(*list(NETWORK.children())[:3])
     with pytest.raises(UsageError, match="one score for each class"):
         convert_module(maps, EXAMPLE, CompileOptions(output="probabilities"))
-    with pytest.raises(UsageError, match="gives scores"):
-        CompileOptions(precision="int8", output="probabilities")
 
 
 def test_predict_takes_probabilities_as_they_are_and_a_page_refuses_them(

@@ -29,7 +29,8 @@ from legoexport.parity.agreement import Agreement
 from legoexport.parity.blame import TOP_CLASSES, network_check
 from legoexport.parity.inputs import InputSet, draw_inputs
 from legoexport.parity.judge_outputs import judge_outputs
-from legoexport.parity.reference import Reference, ReferenceOutput, largest, reference_of
+from legoexport.parity.rankings import largest
+from legoexport.parity.reference import Reference, ReferenceOutput, reference_of
 from legoexport.parity.verify import verify
 from legoexport.target import find_target
 from runtime_tests.command_line import legoexport

@@ -15,6 +15,7 @@ import onnx
 from legoexport.lego.names import owner
 
 SUMS = ("Conv", "Gemm")
+OF_SCORES = ("Softmax", "TopK")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class _Reader:
         self._visit(value, nodes, entering)
         return Region(value, integers, tuple(nodes.values()), entering)
 
+    def unranked(self, name: str) -> str:
+        """Return the scores that probabilities or the likeliest classes are made of."""
+        while (node := self.producers.get(name)) is not None and node.op_type in OF_SCORES:
+            name = node.input[0]
+        return name
+
     def _visit(self, name: str, nodes: dict[str, onnx.NodeProto], entering: dict[str, str]) -> None:
         node = self.producers.get(name)
         if name in self.inputs:
@@ -79,7 +86,8 @@ class _Reader:
 def regions(graph: onnx.GraphProto) -> tuple[Region, ...]:
     """Return the regions outside of Lego layers, in the order of the graph.
 
-    Numbers that leave the graph are one where a node that sums weights gives them.
+    Numbers that leave the graph are one where a node that sums weights gives them, be it through a
+    softmax and a choice of the largest.
     """
     constants = {tensor.name for tensor in graph.initializer}
     reader = _Reader(
@@ -91,9 +99,10 @@ def regions(graph: onnx.GraphProto) -> tuple[Region, ...]:
         for node in graph.node
         if node.op_type == "QuantizeLinear" and owner(node.name) is None
     ]
+    leaving = dict.fromkeys(reader.unranked(one.name) for one in graph.output)
     given = [
-        reader.region(one.name, None)
-        for one in graph.output
-        if one.name in reader.producers and reader.producers[one.name].op_type in SUMS
+        reader.region(name, None)
+        for name in leaving
+        if name in reader.producers and reader.producers[name].op_type in SUMS
     ]
     return tuple(one for one in (*rounded, *given) if not one.is_lego)

@@ -89,7 +89,7 @@ def run_exposed(
     model: onnx.ModelProto,
     names: Sequence[str],
     kernels: ActivationType | None,
-    images: NDArray[np.float32],
+    images: NDArray[Any],
     threads: int,
 ) -> Mapping[str, NDArray[Any]]:
     """Run a few images through a file and return them, its outputs and the values ``names``.
@@ -98,7 +98,7 @@ def run_exposed(
         model: The converted file.
         names: Values to expose.
         kernels: As ``exact_kernels`` gives them.
-        images: Inputs ``(N, c, h, w)``.
+        images: Inputs as the file takes them, ``(N, ...)``.
         threads: Threads of ONNX Runtime.
     """
     exposed = expose(model, names).SerializeToString()
@@ -107,8 +107,8 @@ def run_exposed(
     return {runtime.inputs[0].name: batch, **runtime.run_all((batch,), len(batch))}
 
 
-def walked_images(images: NDArray[np.float32], fixed_batch_size: int | None) -> NDArray[np.float32]:
-    """Return the few of ``images (N, c, h, w)`` that go through a file, as one batch of it."""
+def walked_images(images: NDArray[Any], fixed_batch_size: int | None) -> NDArray[Any]:
+    """Return the few of ``images (N, ...)`` that go through a file, as one batch of it."""
     size = fixed_batch_size or min(IMAGES_COUNT, len(images))
     return np.resize(images[:size], (size, *images.shape[1:]))
 

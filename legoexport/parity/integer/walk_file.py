@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 
@@ -18,6 +17,7 @@ from legoexport.lego.scales import ActivationType
 from legoexport.lego.storage import LARGEST_CODE, IntegerStore
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.dense_walk import DenseWalk
+from legoexport.parity.integer.ends import GivenClasses
 from legoexport.parity.integer.walk import LegoWalk, exact_kernels, run_exposed
 
 
@@ -42,7 +42,7 @@ class Walked:
 
     Attributes:
         lego: An entry for each Lego layer that computes in integers, in the order of the graph.
-        between: One for all else that gives integers, or sums of them.
+        between: One for all else that gives integers, or sums of them, or classes.
     """
 
     lego: tuple[IntegerAgreement, ...]
@@ -85,17 +85,19 @@ class FileWalk:
             else DenseWalk(graph.model, graph.unrounded, scales, largest)
         )
 
+        self._given = GivenClasses.of(graph.model.graph)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The values that are needed of a run, and that ``check`` takes."""
         between = self._between.names if self._between else ()
-        return tuple(dict.fromkeys((*self._lego.names, *between)))
+        return tuple(dict.fromkeys((*self._lego.names, *between, *self._given.names)))
 
-    def run(self, images: NDArray[np.float32], threads: int) -> Walked:
+    def run(self, images: NDArray[Any], threads: int) -> Walked:
         """Run the file in this process, by kernels that do not overflow here, and check it.
 
         Args:
-            images: Inputs ``(N, c, h, w)``; a few of them are used.
+            images: Inputs as the file takes them, ``(N, ...)``; a few of them are used.
             threads: Threads of ONNX Runtime.
 
         Raises:
@@ -113,7 +115,7 @@ class FileWalk:
             CheckFailed: A node or its integers are not those of the network.
         """
         between = self._between.check(values) if self._between else ()
-        return Walked(self._lego.check(values), between)
+        return Walked(self._lego.check(values), (*between, *self._given.check(values)))
 
 
 def integer_store(model: onnx.ModelProto) -> IntegerStore:

@@ -1,0 +1,118 @@
+"""The ends of a file in int8, where it takes pixels or gives classes: cut off, or checked.
+
+Between them it computes as any other does. What stands behind its scores is in float and follows
+from them alone, so it is checked from the scores that one run really gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from legoexport.ort.subgraph import cut_layer
+from legoexport.parity.integer.check import IntegerAgreement
+from legoexport.parity.judge import reference_limit
+from legoexport.parity.rankings import CLASS_AXIS, largest, picks_equal_scores
+from legoexport.passes.give_probabilities import PROBABILITIES
+from legoexport.passes.give_top import ALL_PROBABILITIES, INDICES, TOP
+from legoexport.passes.take_pixels import CAST, NORMALIZED
+
+
+def scores_name(graph: onnx.GraphProto) -> str:
+    """Return the name of the scores of a file, or of whatever its first output is."""
+    softmax = (node.input[0] for node in graph.node if node.name == PROBABILITIES)
+    return str(next(softmax, graph.output[0].name))
+
+
+def without_ends(model_bytes: bytes) -> bytes:
+    """Return a file in int8 from the normalised tensor to the scores, as it is without ends."""
+    model = onnx.load_model_from_string(model_bytes)
+    names = {node.name for node in model.graph.node}
+    if names.isdisjoint((CAST, PROBABILITIES)):
+        return model_bytes
+    start, end = model.graph.input[0].name, scores_name(model.graph)
+    batch, *sizes = (
+        one.dim_param or one.dim_value for one in model.graph.input[0].type.tensor_type.shape.dim
+    )
+    if CAST in names:
+        start, sizes = NORMALIZED, [sizes[-1], *sizes[:-1]]
+    return bytes(cut_layer(model, start, end, (batch, *sizes)).SerializeToString())
+
+
+@dataclass(frozen=True)
+class GivenClasses:
+    """What a file gives in the place of its scores.
+
+    Attributes:
+        scores: Name of the scores; None where it gives those.
+        is_top: Whether it gives the likeliest classes only.
+    """
+
+    scores: str | None
+    is_top: bool
+
+    @classmethod
+    def of(cls, graph: onnx.GraphProto) -> GivenClasses:
+        """Read it from a file."""
+        names = {node.name for node in graph.node}
+        return cls(scores_name(graph) if PROBABILITIES in names else None, TOP in names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values that are needed of a run."""
+        if self.scores is None:
+            return ()
+        return (self.scores, ALL_PROBABILITIES) if self.is_top else (self.scores,)
+
+    def check(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
+        """Compare what one run gave with what follows from its scores, in steps of the limit.
+
+        Args:
+            values: Outputs and exposed values of that run, ``(N, ...)``, by name.
+        """
+        if self.scores is None:
+            return ()
+        scores = values[self.scores]
+        float64, float32 = (_softmax(scores.astype(one)) for one in (np.float64, np.float32))
+        _, limit = reference_limit(float64, float32, 1.0)
+        given = values[ALL_PROBABILITIES if self.is_top else PROBABILITIES]
+        softmax = _agreement(PROBABILITIES, "Softmax", np.abs(given - float64) / limit)
+        return (softmax, self._ranked(float64, values, limit)) if self.is_top else (softmax,)
+
+    def _ranked(
+        self, truth: NDArray[np.float64], values: Mapping[str, NDArray[Any]], limit: float
+    ) -> IntegerAgreement:
+        shares, indices = values[PROBABILITIES], values[INDICES]
+        first, places = largest(truth, shares.shape[1])
+        right = picks_equal_scores(first, places, indices, limit, CLASS_AXIS, whole=truth)
+        beyond = np.abs(shares - first) / limit
+        return _agreement(INDICES, "TopK", np.where(right, beyond, np.maximum(beyond, 2)))
+
+
+def _agreement(name: str, operator: str, limits: NDArray[Any]) -> IntegerAgreement:
+    """Return how far values are from the right ones, given in limits: up to one is right."""
+    steps = np.where(np.isfinite(limits), np.ceil(limits) - 1, np.iinfo(np.int32).max)
+    steps = np.maximum(steps, 0).astype(np.int64)
+    wrong = np.flatnonzero(steps.any(axis=0))
+    return IntegerAgreement(
+        layer=name,
+        lowering=operator,
+        images_count=len(steps),
+        values_count=steps.size,
+        ties_count=0,
+        wrong_count=int((steps > 0).sum()),
+        largest_step_difference=int(steps.max()),
+        first_wrong_channel=int(wrong[0]) if len(wrong) else None,
+        largest_excess_steps=int(steps.max()),
+    )
+
+
+def _softmax(scores: NDArray[Any]) -> NDArray[Any]:
+    powers = np.exp(scores - scores.max(axis=CLASS_AXIS, keepdims=True))
+    shares: NDArray[Any] = powers / powers.sum(axis=CLASS_AXIS, keepdims=True)
+    return shares

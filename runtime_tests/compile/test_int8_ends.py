@@ -1,0 +1,151 @@
+"""A file in int8 that takes pixels, or gives classes: the same integers between its ends."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import Conversion, convert_module
+from legoexport.errors import UsageError
+from legoexport.lego.normalization import Normalization
+from legoexport.models.checkpoint import write_checkpoint
+from legoexport.models.registry import build
+from legoexport.parity.inputs import InputSet
+from legoexport.parity.integer.ends import GivenClasses
+from legoexport.parity.verify import verify
+from legoexport.quantize.images import CalibrationImages
+from legoexport.quantize.settle import CalibrationOptions
+from runtime_tests.command_line import legoexport
+from runtime_tests.networks import SmallNet, randomize
+
+EXAMPLE = torch.zeros(1, 3, 8, 8)
+HOW = Normalization((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3)).astype(np.uint8)
+NORMALISED = HOW.applied(np.moveaxis(PIXELS, 3, 1))
+CALIBRATE = CalibrationOptions(CalibrationImages.of(NORMALISED[:12]))
+
+
+def trained() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return randomize(SmallNet()).eval()
+
+
+@cache
+def converted(pixels: Normalization | None, output: str) -> Conversion:
+    options = CompileOptions(precision="int8", pixels=pixels, output=output)
+    data = InputSet("real", (NORMALISED[12:],), 4)
+    return convert_module(
+        trained(), EXAMPLE, options, calibrate=CALIBRATE, data=data, dense_twin=True
+    )
+
+
+def run(file: bytes, images: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """Run without the kernels that overflow on some processors."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(file, options)
+    return list(session.run(None, {session.get_inputs()[0].name: images}))
+
+
+def test_pixels_give_what_normalised_images_give_to_the_bit() -> None:
+    plain, taken = converted(None, "scores"), converted(HOW, "scores")
+    for name in ("model_bytes", "dense_twin"):
+        (expected,) = run(getattr(plain, name), NORMALISED)
+        (actual,) = run(getattr(taken, name), PIXELS)
+        assert np.array_equal(actual, expected)
+    assert "before they are rounded" in taken.compiled.pixels_remark
+
+
+@pytest.mark.parametrize(
+    ("output", "ends"), [("scores", set()), ("top-2", {"probabilities", "indices"})]
+)
+def test_it_is_verified_from_pixels_to_classes_and_its_bill_is_that_of_the_scores(
+    output: str, ends: set[str]
+) -> None:
+    conversion = converted(HOW, output)
+    found = verify(trained(), conversion.model_bytes)
+    assert found.passed, found.diagnosis
+    assert found.exact.to_json()["equal"] is True
+    assert {name.partition(",")[0] for name in found.agreements} >= {"pixels", "black and white"}
+    assert conversion.integers is not None
+    assert {"input", *ends} <= {one.layer for one in conversion.integers.between}
+    assert conversion.int8_cost == converted(None, "scores").int8_cost
+
+
+def test_classes_that_do_not_follow_from_the_scores_are_found() -> None:
+    model = onnx.load_from_string(converted(HOW, "top-2").model_bytes)
+    given = GivenClasses.of(model.graph)
+    assert given.scores is not None
+    scores = np.array([[1.0, 3.0, 2.0, 0.0]], np.float32)
+    powers = np.exp(scores.astype(np.float64))
+    shares = (powers / powers.sum()).astype(np.float32)
+    right = {
+        given.scores: scores,
+        "all_probabilities": shares,
+        "probabilities": shares[:, [1, 2]],
+        "indices": np.array([[1, 2]]),
+    }
+    assert all(one.passed for one in given.check(right))
+    for name, wrong, at in (
+        ("all_probabilities", shares + np.float32(1e-3), 0),
+        ("probabilities", shares[:, [1, 0]], 1),
+        ("indices", np.array([[1, 0]]), 1),
+        ("indices", np.array([[1, 1]]), 1),
+        ("probabilities", np.full((1, 2), np.nan, np.float32), 1),
+    ):
+        checks = given.check(right | {name: wrong})
+        assert [one.passed for one in checks] == [at != 0, at != 1]
+
+
+def test_arrays_that_are_not_made_of_pixels_are_refused_before_calibration() -> None:
+    noise = np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)
+    options = CompileOptions(precision="int8", pixels=HOW)
+    calibrate = CalibrationOptions(CalibrationImages.of(noise))
+    with pytest.raises(UsageError, match="checked with pixels"):
+        convert_module(trained(), EXAMPLE, options, calibrate=calibrate)
+
+
+def test_a_limit_on_accuracy_is_held_by_the_scores() -> None:
+    options = CompileOptions(precision="int8", pixels=HOW, output="top-2")
+    data = InputSet("real", (NORMALISED[12:],), 4)
+    held = convert_module(
+        trained(), EXAMPLE, options, calibrate=CALIBRATE, data=data, max_drop_points=50
+    ).held
+    assert held is not None
+    assert 0 <= held.drop_points <= 50
+
+
+def test_the_command_line_takes_it_all_the_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    training = {"mean": [78.1], "std": [96.3]}
+    checkpoint, pictures = tmp_path / "d.pt", tmp_path / "pictures"
+    network = randomize(build("lego_digits"))
+    write_checkpoint(checkpoint, network, arch="lego_digits", hyperparameters={}, training=training)
+    pictures.mkdir()
+    for index in range(8):
+        grey = np.random.default_rng(index).integers(0, 256, (9, 9)).astype(np.uint8)
+        Image.fromarray(grey).save(pictures / f"{index}.png")
+    wanted = ("--input", "image", "--precision", "int8", "--data", pictures)
+    file, bundle, packed = tmp_path / "d.onnx", tmp_path / "bundle", tmp_path / "d.ort"
+    ends = (*wanted, "--output", "probabilities")
+    assert legoexport("convert", checkpoint, "--out", file, *ends) == 0
+    assert legoexport("convert", checkpoint, "--out", packed, *ends) == 0
+    data = ("--data", pictures, "--save-bundle", bundle)
+    assert legoexport("verify", checkpoint, file, *data) == 0
+    assert legoexport("verify", "--bundle", bundle, file) == 0
+    capsys.readouterr()
+    assert legoexport("predict", file, pictures / "0.png", "--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)["pictures"]
+    assert len(one["classes"]) == 5
