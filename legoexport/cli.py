@@ -10,6 +10,7 @@ import sys
 import click
 
 from legoexport.errors import LegoExportError, closest
+from legoexport.host.temporary import check_temporary_folder
 from legoexport.signals import end_cleanly, exit_code
 from legoexport.version import __version__
 
@@ -72,6 +73,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="legoexport")
 def group() -> None:
     """Take a trained LegoNet to the phone: convert, verify, bench, inspect."""
+    check_temporary_folder()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -39,9 +39,10 @@ class OrtFormat:
     model_bytes: bytes
     operators: str
 
-    def config(self, source: str) -> str:
+    def config(self, source: str) -> bytes:
         """Return the configuration for a reduced build; ``source`` names the model in it."""
-        return f"# Operators that {source} needs\n{self.operators}"
+        text = f"# Operators that {source} needs\n{self.operators}"
+        return text.encode(errors="surrogateescape")  # a name may hold what the locale cannot read
 
 
 def to_ort_format(model_bytes: bytes, *, fuse: bool) -> OrtFormat:

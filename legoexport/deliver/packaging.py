@@ -135,7 +135,7 @@ def _equal_to_onnx(conversion: Conversion, ort: OrtFormat) -> Agreement:
 def write(packed: Package, path: Path) -> Path:
     """Write the file, and beside it the configuration for a reduced build; return where."""
     config = config_path(path)
-    atomic.write_bytes(config, packed.ort.config(path.name).encode())
+    atomic.write_bytes(config, packed.ort.config(path.name))
     atomic.write_bytes(path, packed.ort.model_bytes)
     return config
 

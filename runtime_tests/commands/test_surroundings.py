@@ -129,6 +129,17 @@ def test_names_that_the_locale_does_not_know(checkpoint: Path, name: bytes) -> N
     assert (code, said) == (0, "")
 
 
+def test_a_temporary_folder_that_the_locale_does_not_know(tmp_path: Path) -> None:
+    folder = tmp_path / "größe"
+    folder.mkdir()
+    poor = {**POOR_LOCALE, "TMPDIR": str(folder)}
+    code, said = ended(start(["targets"], poor))
+    assert code == 2
+    assert said.startswith("error: temporary files cannot go where TMPDIR says")
+    assert "next: set TMPDIR=/tmp, or LC_ALL=C.UTF-8" in said
+    assert ended(start(["targets"], {"TMPDIR": str(folder), "PYTHONUTF8": "1"})) == (0, "")
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
 def test_a_folder_that_refuses_new_files(
     number: int,

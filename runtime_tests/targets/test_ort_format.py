@@ -19,7 +19,7 @@ from legoexport.commands.convert import command
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver import packaging
 from legoexport.deliver.convert import Conversion, convert_module
-from legoexport.deliver.ort_format import to_ort_format
+from legoexport.deliver.ort_format import OrtFormat, to_ort_format
 from legoexport.errors import CheckFailed, InvariantBroken, ParityFailed, UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
@@ -70,11 +70,17 @@ def test_fused_operators_are_for_providers_that_know_them(conversion: Conversion
 
 
 def test_the_configuration_names_operators_and_no_path(conversion: Conversion) -> None:
-    config = to_ort_format(conversion.model_bytes, fuse=True).config("net.ort")
+    config = to_ort_format(conversion.model_bytes, fuse=True).config("net.ort").decode()
     comment, *lines = config.splitlines()
     assert comment == "# Operators that net.ort needs"
     assert any(line.startswith("ai.onnx;11;Conv") for line in lines)
     assert "/tmp" not in config  # noqa: S108 - no temporary folder may show
+
+
+def test_the_configuration_takes_a_name_that_is_no_text() -> None:
+    packed = OrtFormat(b"", "ai.onnx;17;Conv\n")
+    expected = b"# Operators that \xc3\xb6\xff.ort needs\nai.onnx;17;Conv\n"
+    assert packed.config("\udcc3\udcb6\udcff.ort") == expected
 
 
 def test_a_package_is_proved_as_it_is_loaded(
