@@ -15,6 +15,7 @@ import _thread
 import argparse
 import contextlib
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -206,6 +207,8 @@ def main() -> None:
 @contextlib.contextmanager
 def _stopped_after(seconds: float) -> Iterator[None]:
     """Interrupt the block after a time, as Ctrl-C does, and go on after it."""
+    # Shells start what runs in the background with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(seconds, _thread.interrupt_main)
     timer.daemon = True
     timer.start()
@@ -215,6 +218,7 @@ def _stopped_after(seconds: float) -> Iterator[None]:
         print("stopped; the same command goes on", flush=True)
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
 def _read(path: Path) -> dict[str, Result]:
