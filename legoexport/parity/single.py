@@ -13,7 +13,7 @@ def check_single(model: RuntimeModel) -> None:
         UsageError: The model takes other than one image, or gives several outputs or one of
             integers or booleans.
     """
-    _ = model.input_shape
+    _ = model.image_shape
     if len(model.output_names) != 1 or model.output_dtypes != ("float32",):
         raise UsageError(
             "the model must give one output, of float32",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from legoexport.errors import CheckFailed, UsageError
 
-IMAGE_RANK = 4
+IMAGE_RANK, IMAGE_DTYPES = 4, ("float32", "uint8")
 # Outputs by their names, ``(N, ...)``.
 Values = Mapping[str, NDArray[Any]]
 
@@ -26,25 +26,25 @@ class Feed:
     """Images that go through the model together.
 
     Attributes:
-        images: ``(N, c, h, w)`` float32.
+        images: ``(N, c, h, w)`` float32, or pixels ``(N, h, w, c)`` uint8.
         batch_size: Images per run of the model; the last run takes what is left.
     """
 
-    images: NDArray[np.float32]
+    images: NDArray[Any]
     batch_size: int
 
     def __post_init__(self) -> None:
         """Refuse what no converted model takes."""
-        fits = self.images.ndim == IMAGE_RANK and self.images.dtype == np.float32
+        fits = self.images.ndim == IMAGE_RANK and self.images.dtype in IMAGE_DTYPES
         if not fits or not len(self.images) or self.batch_size < 1:
             raise UsageError(
-                "a feed must hold float32 images",
+                "a feed must hold images of float32 or uint8",
                 received=f"{self.images.dtype} {self.images.shape}, batch {self.batch_size}",
-                legal="float32 (N, c, h, w) in batches of at least one",
+                legal="float32 (N, c, h, w) or uint8 (N, h, w, c), in batches of at least one",
             )
 
     @property
-    def batches(self) -> tuple[NDArray[np.float32], ...]:
+    def batches(self) -> tuple[NDArray[Any], ...]:
         """The images of each run."""
         starts = range(0, len(self.images), self.batch_size)
         return tuple(self.images[start : start + self.batch_size] for start in starts)

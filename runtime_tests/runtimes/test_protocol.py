@@ -65,7 +65,7 @@ def test_batches_cover_the_images_in_order() -> None:
     [(IMAGES, 0), (IMAGES[:0], 1), (IMAGES[0], 1), (IMAGES.astype(np.float64), 1)],
 )
 def test_what_no_model_takes_is_no_feed(images: np.ndarray, batch_size: int) -> None:
-    with pytest.raises(UsageError, match="float32 images"):
+    with pytest.raises(UsageError, match="images of float32 or uint8"):
         Feed(images, batch_size)
 
 

@@ -11,6 +11,10 @@ from legoexport.runtimes.web.install import VERSION
 # ONNX 1.14, which ONNX Runtime 1.16 was built with.
 NEWEST_OPSET = 19
 NEWEST_IR = 9
+TYPES: dict[int, str] = {
+    onnx.TensorProto.FLOAT: "tensor(float)",
+    onnx.TensorProto.UINT8: "tensor(uint8)",
+}
 STANDARD_DOMAINS = ("", "ai.onnx")
 NEXT_STEP = "convert the checkpoint again; without --opset it gets opset 17 and IR 8"
 
@@ -30,7 +34,7 @@ def check_model(model_bytes: bytes, source: str) -> tuple[Described, ...]:
 
     Raises:
         UsageError: The file is newer than the runtime, has weights in other files, or does not take
-            float32.
+            float32 or uint8.
     """
     model = parse_model(model_bytes, source)
     opsets = [one.version for one in model.opset_import if one.domain in STANDARD_DOMAINS]
@@ -54,7 +58,8 @@ def _free_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 def _describe(value: onnx.ValueInfoProto, source: str) -> Described:
     tensor = value.type.tensor_type
-    if tensor.elem_type != onnx.TensorProto.FLOAT:
+    if tensor.elem_type not in TYPES:
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
-        raise UsageError(f"{source}: input {value.name}", received=kind, legal="FLOAT")
-    return value.name, "tensor(float)", [one.dim_value or one.dim_param for one in tensor.shape.dim]
+        raise UsageError(f"{source}: input {value.name}", received=kind, legal="FLOAT or UINT8")
+    sizes: list[object] = [one.dim_value or one.dim_param for one in tensor.shape.dim]
+    return value.name, TYPES[tensor.elem_type], sizes

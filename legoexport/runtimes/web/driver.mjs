@@ -1,7 +1,7 @@
 // One model in onnxruntime-web, told what to do by lines of JSON; the protocol of bench/worker.py.
 //
 // A request is {"do": NAME, ...arguments} on stdin; the answer is {"done": {...}} or
-// {"failed": MESSAGE} on stdout. Arrays travel in files of raw little-endian float32.
+// {"failed": MESSAGE} on stdout. Arrays travel in files of raw little-endian numbers.
 //
 //     node driver.mjs FOLDER    with onnxruntime-web in FOLDER/node_modules
 
@@ -13,6 +13,7 @@ import readline from 'node:readline';
 
 const SEED = 0;
 const MESSAGES_COUNT = 4;
+const ARRAYS = { float32: Float32Array, uint8: Uint8Array };
 // V8 runs WebAssembly as its quick compiler leaves it, up to three times slower, until its
 // optimizing one has gone over what is busy: after 0.2 to 0.6 s of work for VGG16 at 32 x 32, in
 // Node 20. Counted as processor time: other work on the machine must not cut it short.
@@ -46,13 +47,15 @@ async function load({ path: file, provider }) {
   return { session_ms: sessionMs, ...sizes };
 }
 
-// Standard normal float32, the same in every process; run until the code is as fast as it gets.
+// Standard normal float32, or bytes, the same in every process; run until the code is as fast as it
+// gets.
 async function feed({ inputs }) {
   feeds = {};
   const draw = normal(SEED);
-  for (const [name, , shape] of inputs) {
+  for (const [name, type, shape] of inputs) {
     const size = shape.reduce((product, length) => product * length, 1);
-    feeds[name] = new ort.Tensor('float32', Float32Array.from({ length: size }, draw), shape);
+    const values = ARRAYS[type].from({ length: size }, type === 'uint8' ? () => 64 * draw() : draw);
+    feeds[name] = new ort.Tensor(type, values, shape);
   }
   const start = process.cpuUsage();
   let spent;
@@ -74,10 +77,10 @@ async function measure({ duration_s: durationS }) {
 }
 
 // Runs the images in one file once, and leaves every output in a file of its own in a folder.
-async function run({ source, shape, folder }) {
+async function run({ source, type, shape, folder }) {
   const bytes = fs.readFileSync(source);
-  const values = new Float32Array(new Uint8Array(bytes).buffer);
-  feeds = { [session.inputNames[0]]: new ort.Tensor('float32', values, shape) };
+  const values = new ARRAYS[type](new Uint8Array(bytes).buffer);
+  feeds = { [session.inputNames[0]]: new ort.Tensor(type, values, shape) };
   const results = await infer();
   const outputs = session.outputNames.map((name, i) => {
     const { type, dims, data } = results[name];

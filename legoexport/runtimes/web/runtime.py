@@ -105,10 +105,11 @@ def _values(client: Client, folder: Path, feed: Feed) -> Values:
     return join_values([_run_batch(client, folder, batch) for batch in feed.batches])
 
 
-def _run_batch(client: Client, folder: Path, batch: NDArray[np.float32]) -> Values:
-    source = folder / "images.bin"
-    source.write_bytes(batch.astype("<f4").tobytes())
-    done = client.ask("run", source=str(source), shape=batch.shape, folder=str(folder))
+def _run_batch(client: Client, folder: Path, batch: NDArray[Any]) -> Values:
+    source, dtype = folder / "images.bin", str(batch.dtype)
+    source.write_bytes(batch.astype(LITTLE_ENDIAN[dtype]).tobytes())
+    given = {"source": str(source), "type": dtype, "shape": batch.shape}
+    done = client.ask("run", **given, folder=str(folder))
     return {one["name"]: _read(one) for one in done["outputs"]}
 
 
