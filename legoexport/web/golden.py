@@ -1,4 +1,4 @@
-"""Golden data of a parity bundle as a browser reads it: raw float32 and a description."""
+"""Golden data of a parity bundle as a browser reads it: raw numbers and a description."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from legoexport.parity.golden import GoldenSet
 
 LITTLE_ENDIAN_FLOAT32 = "<f4"
+# A typed array of a browser begins at a multiple of what a number takes.
+ALIGNMENT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class GoldenData:
     """All arrays of a bundle, one after the other.
 
     Attributes:
-        content: Little-endian float32, C order: images and outputs of each set in turn.
+        content: Images and outputs of each set in turn, in C order: little-endian float32, or bytes
+            where the images are pixels.
         description: JSON values that tell where each array lies and what is asked of it.
     """
 
@@ -32,7 +35,7 @@ def pack(sets: Sequence[GoldenSet], file: str) -> GoldenData:
     """Lay out the sets of a bundle.
 
     Args:
-        sets: What the bundle holds: one image tensor and one output of floats each.
+        sets: What the bundle holds: one image tensor, or pixels, and one output of floats each.
         file: The name under which the page finds the content.
     """
     parts: list[bytes] = []
@@ -56,7 +59,9 @@ def pack(sets: Sequence[GoldenSet], file: str) -> GoldenData:
     return GoldenData(content, {"file": file, "sha256": digest, "sets": described})
 
 
-def _append(parts: list[bytes], array: NDArray[np.float32]) -> dict[str, Any]:
+def _append(parts: list[bytes], array: NDArray[Any]) -> dict[str, Any]:
     offset = sum(map(len, parts))
-    parts.append(array.astype(LITTLE_ENDIAN_FLOAT32).tobytes())
+    is_pixels = array.dtype == np.uint8
+    content = (array if is_pixels else array.astype(LITTLE_ENDIAN_FLOAT32)).tobytes()
+    parts.append(content + bytes(-len(content) % ALIGNMENT_BYTES))
     return {"offset_bytes": offset, "shape": list(array.shape)}

@@ -11,6 +11,7 @@ import numpy as np
 from legoexport.errors import UsageError
 from legoexport.host.reading import read_bytes
 from legoexport.lego.file_facts import FileFacts, read_facts
+from legoexport.lego.output_form import top_count
 from legoexport.ort.session import GREY_OR_COLOUR, RuntimeModel, parse_model
 from legoexport.parity.single import check_single
 
@@ -42,6 +43,11 @@ class PageModel:
     facts: FileFacts
 
     @property
+    def takes_pixels(self) -> bool:
+        """Whether it takes ``(b, h, w, c)`` in uint8, and normalises it itself."""
+        return self.facts.pixels is not None
+
+    @property
     def sha256(self) -> str:
         """Digest of the file."""
         return hashlib.sha256(self.model_bytes).hexdigest()
@@ -57,29 +63,31 @@ def read_model(path: Path) -> PageModel:
     model_bytes = read_bytes(path)
     model = parse_model(model_bytes, str(path))
     facts = read_facts(model)
-    if facts.pixels is not None or facts.output != "scores":
+    if top_count(facts.output) is not None:
         raise UsageError(
-            f"{path}: a page normalises pictures and makes probabilities of scores itself",
-            received=f"a file made with --input image or --output {facts.output}",
-            legal="--input tensor and --output scores, which are convert's defaults",
+            f"{path}: a page shows all classes",
+            received=f"a file made with --output {facts.output}",
+            legal="--output scores, which is convert's default, or probabilities",
         )
     runtime = RuntimeModel(model_bytes, 1)
     check_single(runtime)
-    batch_size = runtime.fixed_batch_size or 1
-    blank = np.zeros((batch_size, *runtime.input_shape), np.float32)
+    batch_size, (image,) = runtime.fixed_batch_size or 1, runtime.inputs
+    blank = np.zeros((batch_size, *image.shape), image.dtype)
     scores = runtime.run(blank, batch_size)
-    if scores.ndim != SCORES_RANK or runtime.input_shape[0] not in GREY_OR_COLOUR:
+    is_known = image.is_pixels == (facts.pixels is not None)
+    is_picture = is_known and runtime.image_shape[0] in GREY_OR_COLOUR
+    if scores.ndim != SCORES_RANK or not is_picture:
         raise UsageError(
             f"{path} is not a classifier of images",
-            received=f"{blank.shape} -> {scores.shape}",
-            legal="(batch, 1 or 3, h, w) -> (batch, classes)",
+            received=f"{blank.dtype} {blank.shape} -> {scores.shape}",
+            legal="(batch, 1 or 3, h, w), or pixels of convert --input image -> (batch, classes)",
         )
     return PageModel(
         name=path.name,
         model_bytes=model_bytes,
         input_name=model.graph.input[0].name,
         output_name=model.graph.output[0].name,
-        input_shape=runtime.input_shape,
+        input_shape=runtime.image_shape,
         fixed_batch_size=runtime.fixed_batch_size,
         classes_count=scores.shape[1],
         facts=facts,

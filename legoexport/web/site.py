@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from legoexport.classify.labels import read_labels
-from legoexport.errors import ParityFailed
+from legoexport.errors import ParityFailed, UsageError
+from legoexport.lego.output_form import PROBABILITIES
 from legoexport.parity.bundle import read_bundle, replay
 from legoexport.parity.integer.replay import open_to_replay
 from legoexport.parity.judge import combine
@@ -77,6 +78,12 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
     model = read_model(options.model)
     count = model.classes_count
     labels = read_labels(options.labels, count) if options.labels else model.facts.names_of(count)
+    if model.takes_pixels and (options.mean, options.std) != (None, None):
+        raise UsageError(
+            f"{model.name} takes pixels and normalises them itself",
+            received="--mean or --std",
+            next_step="leave them out",
+        )
     pixels = read_pixels(options.mean, options.std, model.input_shape[0], model.facts.normalization)
     golden = _golden(options.bundle, model) if options.bundle else None
     files = _files(model, golden)
@@ -142,6 +149,8 @@ def _record(
             "input_name": model.input_name,
             "output_name": model.output_name,
             "input_shape": list(model.input_shape),
+            "takes_pixels": model.takes_pixels,
+            "gives_probabilities": model.facts.output == PROBABILITIES,
             "fixed_batch_size": model.fixed_batch_size,
             "classes_count": model.classes_count,
         },

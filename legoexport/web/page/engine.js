@@ -43,13 +43,14 @@ async function verify({ sets, content }) {
   for (const set of sets) {
     const golden = read(content, set.outputs);
     const classes = set.outputs.shape.slice(1).reduce((a, b) => a * b, 1);
-    const actual = await runAll(read(content, set.images), set.images.shape, set.batch_size);
+    const images = read(content, set.images, imageArray());
+    const actual = await runAll(images, set.images.shape, set.batch_size);
     verdicts.push({ name: set.name, ...judge(golden, actual, classes, set.limit) });
   }
   return verdicts;
 }
 
-/** Scores of one picture, Float32Array of c*h*w. */
+/** Scores of one picture, Float32Array of c*h*w, or Uint8Array of h*w*c where it takes pixels. */
 async function classify({ picture }) {
   const scores = await run(repeated(picture), batchSize());
   return scores.slice(0, model.classes_count);
@@ -58,7 +59,8 @@ async function classify({ picture }) {
 /** Latencies of one run after another, the picture's content being of no matter. */
 async function measure() {
   const size = model.input_shape.reduce((a, b) => a * b, 1);
-  const input = repeated(Float32Array.from({ length: size }, (_, i) => Math.sin(i)));
+  const value = model.takes_pixels ? (_, i) => i % 256 : (_, i) => Math.sin(i);
+  const input = repeated(imageArray().from({ length: size }, value));
   const feeds = { [model.input_name]: tensor(input, batchSize()) };
   const warm = performance.now() + WARM_UP_MS;
   while (performance.now() < warm) await once(feeds);
@@ -98,7 +100,13 @@ async function run(values, batch) {
 }
 
 function tensor(values, batch) {
-  return new ort.Tensor("float32", values, [batch, ...model.input_shape]);
+  const [c, h, w] = model.input_shape;
+  if (model.takes_pixels) return new ort.Tensor("uint8", values, [batch, h, w, c]);
+  return new ort.Tensor("float32", values, [batch, c, h, w]);
+}
+
+function imageArray() {
+  return model.takes_pixels ? Uint8Array : Float32Array;
 }
 
 function batchSize() {
@@ -106,11 +114,11 @@ function batchSize() {
 }
 
 function repeated(picture) {
-  const values = new Float32Array(picture.length * batchSize());
+  const values = new (imageArray())(picture.length * batchSize());
   for (let i = 0; i < batchSize(); i++) values.set(picture, i * picture.length);
   return values;
 }
 
-function read(content, { offset_bytes: offset, shape }) {
-  return new Float32Array(content, offset, shape.reduce((a, b) => a * b, 1));
+function read(content, { offset_bytes: offset, shape }, Numbers = Float32Array) {
+  return new Numbers(content, offset, shape.reduce((a, b) => a * b, 1));
 }

@@ -2,8 +2,9 @@
 
 import { findWebGpu, isolationProblem, threadChoices } from "./device.js";
 import { Engine } from "./engine_client.js";
+import { softmax } from "./judge.js";
 import { Pad } from "./pad.js";
-import { normalize, readFile, show, toPlanes } from "./picture.js";
+import { normalize, readFile, show, toPixels, toPlanes } from "./picture.js";
 import { loadSite } from "./site.js";
 import { broken, checking, conclude, damaged, sessionName } from "./verdict.js";
 import * as view from "./view.js";
@@ -179,9 +180,11 @@ async function classify() {
   const planes = inverted ? asked.planes.map((value) => 1 - value) : asked.planes;
   byId("seen").hidden = false;
   show(byId("seen-canvas"), planes, model.input_shape);
-  const scores = await session.engine.ask("classify", { picture: normalize(planes, pixels) });
+  const taken = model.takes_pixels ? toPixels(planes, model.input_shape) : normalize(planes, pixels);
+  const scores = await session.engine.ask("classify", { picture: taken });
   // Meanwhile there may be another picture or none, or another session.
   if (session !== current || asked !== picture) return;
-  view.showAnswer(scores, labels, session.name, session.verdict.state !== "bad");
+  const shares = model.gives_probabilities ? scores : softmax(scores);
+  view.showAnswer({ scores, shares }, labels, session.name, session.verdict.state !== "bad");
   byId("answer").setAttribute("aria-busy", "false");
 }

@@ -40,6 +40,12 @@ export function normalize(planes, { mean, std }) {
   });
 }
 
+/** What a network takes that normalises itself: h x w pixels of c grey levels. */
+export function toPixels(planes, [c, h, w]) {
+  const size = h * w;
+  return Uint8Array.from(planes, (_, i) => Math.round(255 * planes[(i % c) * size + Math.floor(i / c)]));
+}
+
 /** Show planes on a canvas, a pixel of the network for each. */
 export function show(canvas, planes, [c, h, w]) {
   canvas.width = w;

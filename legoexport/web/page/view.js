@@ -1,6 +1,6 @@
 // Everything that is written into the page. Text goes in as text, never as markup.
 
-import { argmax, softmax } from "./judge.js";
+import { argmax } from "./judge.js";
 import { short } from "./verdict.js";
 
 const BARS_COUNT = 5;
@@ -40,8 +40,7 @@ export function addLatency(name, { median, p90, runs, batch }, state) {
 }
 
 /** The answer of the network, and bars for the largest scores. */
-export function showAnswer(scores, labels, name, trusted) {
-  const shares = softmax(scores);
+export function showAnswer({ scores, shares }, labels, name, trusted) {
   const best = argmax(scores);
   const line = byId("answer-line");
   line.hidden = false;
