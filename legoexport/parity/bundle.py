@@ -1,8 +1,8 @@
 """Bundle: a parity check to carry away and repeat without PyTorch.
 
-A folder with ``arrays.npz`` (inputs and golden outputs of every set of images) and ``bundle.json``
-(limits, shapes, versions, the digests of the model and of the arrays, and what the model says of
-its pictures).
+A folder with ``arrays.npz`` (inputs and golden outputs of every set of images), ``bundle.json``
+(limits, shapes, versions, the digests of all else, and what the model says of its pictures) and,
+where images are made of pixels, ``pictures/``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from legoexport.host.staging import staged_folder
 from legoexport.lego.file_facts import read_facts
 from legoexport.ort.session import RuntimeModel, parse_model
 from legoexport.parity.agreement import Agreement
+from legoexport.parity.bundle_pictures import check_pictures, digests, pack_pictures
 from legoexport.parity.golden import GoldenOutput, GoldenSet, judge_golden
 from legoexport.parity.rankings import LAST
 
@@ -60,19 +61,23 @@ def save_bundle(folder: Path, model_bytes: bytes, sets: Sequence[GoldenSet]) -> 
     check_vacant(folder)
     arrays = _pack(sets)
     facts = read_facts(parse_model(model_bytes, "the model"))
+    pictures = pack_pictures(sets, facts)
     record = {
         "version": FORMAT_VERSION,
         "model_sha256": _digest(model_bytes),
         "arrays_sha256": _digest(arrays),
+        "pictures": digests(pictures),
         "rule": INT8_RULE if facts.precision == "int8" else RULE,
         "sets": [_describe(one) for one in sets],
         "facts": facts.to_json(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
     text = json.dumps(record, indent=2) + "\n"
+    files = {RECORD_FILE: text.encode(), ARRAYS_FILE: arrays, **pictures}
     with staged_folder(folder) as staged:
-        (staged / RECORD_FILE).write_text(text)
-        (staged / ARRAYS_FILE).write_bytes(arrays)
+        for name, content in files.items():
+            (staged / name).parent.mkdir(exist_ok=True)
+            (staged / name).write_bytes(content)
 
 
 def read_bundle(folder: Path, model_bytes: bytes) -> list[GoldenSet]:
@@ -91,6 +96,7 @@ def read_bundle(folder: Path, model_bytes: bytes) -> list[GoldenSet]:
             legal=f"sha256 {record['model_sha256']}",
             next_step="make a new bundle from the checkpoint with --save-bundle",
         )
+    check_pictures(folder, record.get("pictures", {}))
     return _read_sets(folder, record)
 
 
