@@ -24,6 +24,7 @@ COMMANDS = {
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
     "predict": "Classify pictures with an ONNX file.",
     "bench": "Measure the latency of an ONNX file, alone or beside another.",
+    "report": "Write all of it into one HTML file, with pictures.",
     "calibrate": "Measure this machine for the cost model of convert.",
     "web": "Build or serve a page that runs, proves and measures an ONNX file in a browser.",
     "doctor": "Look for known trouble with an ONNX file on a target, before it happens.",

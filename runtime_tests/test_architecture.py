@@ -30,7 +30,7 @@ FLOORS = (
     ("parity", "tune", "inspect", "classify"),
     ("quantize",),
     ("deliver", "web"),
-    ("sweep",),
+    ("sweep", "report"),
     ("commands",),
     ("cli", "demo"),
     ("__main__", "facade"),

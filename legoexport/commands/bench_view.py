@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from legoexport.commands.machine_view import machine_json, machine_rows
 from legoexport.host.machine import Machine
 from legoexport.host.report import format_bytes
+from legoexport.measure.machine_view import machine_json, machine_rows
 from legoexport.measure.profile import Share
 from legoexport.measure.timing import Comparison, Timing
 from legoexport.ort.providers import short_name

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from legoexport.commands.machine_view import machine_json, machine_rows
 from legoexport.doctor.report import Report, make_report
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_text
+from legoexport.measure.machine_view import machine_json, machine_rows
 from legoexport.runtimes.web.node import find_node, node_version
 
 NOT_INSTALLED = "not installed"

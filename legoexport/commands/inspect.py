@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from legoexport.commands import inventory_view as view
 from legoexport.commands.checkpoint_options import (
     checkpoint_options,
     load_checkpoint,
@@ -15,6 +13,7 @@ from legoexport.commands.checkpoint_options import (
 )
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_table
+from legoexport.inspect import view
 from legoexport.inspect.inventory import Inventory
 
 
@@ -83,19 +82,10 @@ def _of_model(path: Path, *, given: bool) -> Inventory:
             next_step="leave them out: an .onnx file describes itself",
         )
     from legoexport.inspect.inventory_onnx import load_model, summarize_model
+    from legoexport.inspect.layer_partitions import place_layers
 
     model = load_model(path)
-    return _placed(summarize_model(model), model.SerializeToString())
-
-
-def _placed(inventory: Inventory, model_bytes: bytes) -> Inventory:
-    from legoexport.inspect.layer_partitions import layer_partitions
-    from legoexport.ort.placement import node_providers
-
-    providers = node_providers(model_bytes, ["CPUExecutionProvider"])
-    partitions = layer_partitions(providers, [row.layer for row in inventory.rows])
-    rows = tuple(replace(row, partition=partitions[row.layer]) for row in inventory.rows)
-    return replace(inventory, rows=rows)
+    return place_layers(summarize_model(model), model.SerializeToString())
 
 
 def _of_checkpoint(

@@ -10,7 +10,6 @@ from typing import Any
 import onnx
 
 from legoexport.commands import cost_view
-from legoexport.commands import inventory_view as view
 from legoexport.commands.outcome_view import (
     Outcome,
     cost_model_line,
@@ -23,6 +22,7 @@ from legoexport.compile.freeze import LayerAudit
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import Conversion
 from legoexport.host.report import print_json, print_table, print_text
+from legoexport.inspect import view
 from legoexport.inspect.inventory import Inventory
 from legoexport.inspect.inventory_onnx import summarize_model
 from legoexport.ort.partitions import check_partitions, placements_here

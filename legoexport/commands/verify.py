@@ -152,7 +152,7 @@ def _verify(
         checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
         if checkpoint.image_shape:
             check_input_shape(opened.runtime, checkpoint.image_shape)
-        real = _real_images(data, checkpoint, opened)
+        real = real_images(data, checkpoint, opened)
         found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
     if save_bundle is not None and not found.golden:
         raise UsageError(
@@ -164,7 +164,8 @@ def _verify(
     return found
 
 
-def _real_images(data: Path | None, checkpoint: Checkpoint, opened: OpenedModel) -> InputSet | None:
+def real_images(data: Path | None, checkpoint: Checkpoint, opened: OpenedModel) -> InputSet | None:
+    """Return the images of ``--data`` to judge a model on; None without the option."""
     from legoexport.parity.pictures import read_inputs
 
     if data is None:

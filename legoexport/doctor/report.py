@@ -12,7 +12,17 @@ from legoexport.host.machine import Machine, describe
 
 # Those of pyproject.toml, extras for users included; the version of onnxruntime is the machine's.
 PACKAGES = (
-    *("click", "matplotlib", "numpy", "onnx", "onnx-ir", "onnxscript", "onnxsim", "Pillow"),
+    *(
+        "click",
+        "Jinja2",
+        "matplotlib",
+        "numpy",
+        "onnx",
+        "onnx-ir",
+        "onnxscript",
+        "onnxsim",
+        "Pillow",
+    ),
     *("platformdirs", "psutil", "rich", "safetensors", "scikit-learn", "torch"),
 )
 

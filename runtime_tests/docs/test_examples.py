@@ -26,7 +26,7 @@ my_network: nn.Module = nn.Sequential(
     nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10),
 )
 """
-SHORT = {"bench": ["--duration", "0.2"]}
+SHORT = {name: ["--duration", "0.2"] for name in ("bench", "report")}
 PYTHON = [block for block in blocks() if block.language == "python"]
 
 

@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,12 +167,12 @@ def driver() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def window(driver_address: str) -> Iterator[Browser]:
-    """Open a window as large as a phone, with a profile of its own."""
+def window(driver_address: str, screen: Mapping[str, object] = PHONE) -> Iterator[Browser]:
+    """Open a window as large as ``screen``, with a profile of its own."""
     options = {
         "args": ARGUMENTS,
         "binary": find_browser(),
-        "mobileEmulation": {"deviceMetrics": PHONE},
+        "mobileEmulation": {"deviceMetrics": screen},
     }
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
     made = request("POST", f"{driver_address}/session", {"capabilities": {"alwaysMatch": wanted}})

@@ -1,0 +1,186 @@
+"""``legoexport report``: one HTML file about a converted network, or about two conversions."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
+from legoexport.commands.output_options import force_option
+from legoexport.commands.picture_options import SOURCES, picture_options
+from legoexport.commands.verify import real_images
+from legoexport.errors import ParityFailed, UsageError
+from legoexport.host.atomic import write_bytes
+from legoexport.host.kinds import Kind
+from legoexport.host.machine import describe
+from legoexport.host.outputs import Output, check_outputs
+from legoexport.host.report import print_text, step_progress
+from legoexport.measure.options import DEFAULT_DURATION_S, BenchOptions
+
+if TYPE_CHECKING:
+    from legoexport.models.checkpoint import Checkpoint
+    from legoexport.report.facts import Commands, Facts
+
+FILES_COUNT = 2
+LIBRARIES = ("jinja2", "matplotlib")
+
+
+@click.command("report")
+@click.argument("files", nargs=-1, metavar="CHECKPOINT MODEL.onnx", type=click.Path(path_type=Path))
+@checkpoint_options
+@click.option(
+    "--vs",
+    "other",
+    type=click.Path(path_type=Path),
+    metavar="DENSE.onnx",
+    help="Measure this file in turns with the dense network, as bench does.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help=f"Also check real images, and count the right answers: {SOURCES}.",
+)
+@picture_options
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    show_default="one per physical core",
+    help="Intra-op threads of ONNX Runtime.",
+)
+@click.option(
+    "--duration",
+    default=DEFAULT_DURATION_S,
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Seconds to measure each model.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="The report.",
+)
+@force_option
+def command(
+    files: tuple[Path, ...],
+    arch: str | None,
+    settings: tuple[str, ...],
+    factory: str | None,
+    input_size: tuple[int, int] | None,
+    other: Path | None,
+    data: Path | None,
+    threads: int | None,
+    duration: float,
+    out: Path,
+    *,
+    force: bool,
+) -> None:
+    """Check, count and measure MODEL.onnx, and write it all into one HTML file.
+
+    The file loads nothing, so it can be mailed, printed and kept. It holds what verify, inspect and
+    bench find, pictures of masks, banks, errors, time and partitions, and the commands that give
+    the numbers again. The exit code is 1, and the report says so, if the file fails its check.
+    """
+    _check_libraries()
+    checkpoint, model = _two(files)
+    inputs = {"CHECKPOINT": checkpoint, "MODEL": model, "--vs": other, "--data": data}
+    check_outputs([Output("--out", out, Kind.TEXT)], inputs, force=force)
+    threads = threads or describe().default_threads
+    options = BenchOptions(threads, duration_s=duration, profile=True)
+    load = partial(load_checkpoint, checkpoint, arch, settings, factory)
+    facts = _gather(load, input_size, model, other, data, options)
+    _write(facts, out)
+
+
+def _check_libraries() -> None:
+    """Look before minutes of work for what would stop them at their end."""
+    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"a report needs {' and '.join(missing)}",
+            next_step="pip install 'legoexport[report]'",
+        )
+
+
+def _two(files: tuple[Path, ...]) -> tuple[Path, Path]:
+    if len(files) != FILES_COUNT:
+        raise UsageError(
+            "a report is about two files",
+            received=" ".join(map(str, files)) or "none",
+            legal="report CHECKPOINT MODEL.onnx --out FILE.html",
+        )
+    return files[0], files[1]
+
+
+def _gather(
+    load: Callable[..., Checkpoint],
+    input_size: tuple[int, int] | None,
+    model: Path,
+    other: Path | None,
+    data: Path | None,
+    options: BenchOptions,
+) -> Facts:
+    """Open the model first: it says which size of input the network is to be read for."""
+    from legoexport.parity.opened import open_model
+    from legoexport.report.gather import Request, gather
+
+    with step_progress() as progress:
+        progress("opening the model")
+        opened = open_model(model, options.threads)
+        progress("reading the checkpoint")
+        checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
+        images = real_images(data, checkpoint, opened)
+        commands = _commands(checkpoint.path, model, other, data, options)
+        request = Request(checkpoint, opened, model, other, images, options, commands)
+        return gather(request, progress)
+
+
+def _commands(
+    checkpoint: Path, model: Path, other: Path | None, data: Path | None, options: BenchOptions
+) -> Commands:
+    from legoexport.report.facts import Commands
+
+    described = _described()
+    given = ["--data", data] if data else []
+    beside = ["--vs", other] if other else []
+    how = ["--threads", options.threads, "--duration", f"{options.duration_s:g}"]
+    pair = [checkpoint, model, *described]
+    return Commands(
+        report=_typed("report", *pair, *beside, *given, *how, "--out", "report.html"),
+        verify=_typed("verify", *pair, *given, "--threads", options.threads, "--per-layer"),
+        inspect=_typed("inspect", model),
+        bench=_typed("bench", model, *beside, *how, "--profile"),
+    )
+
+
+def _described() -> list[str]:
+    """Return the options of this call that say what the checkpoint and the pictures are."""
+    context = click.get_current_context()
+    params, meta = context.params, context.meta
+    named = {"--arch": params["arch"], "--model": params["factory"]}
+    named |= {f"--{name}": meta.get(f"legoexport.{name}") for name in ("weights", "mean", "std")}
+    words = [word for option, value in named.items() if value for word in (option, value)]
+    words += [word for setting in params["settings"] for word in ("--set", setting)]
+    size = params["input_size"]
+    return [*words, *(["--input-size", *map(str, size)] if size else [])]
+
+
+def _typed(*words: object) -> str:
+    return shlex.join(["legoexport", *map(str, words)])
+
+
+def _write(facts: Facts, out: Path) -> None:
+    from legoexport.report.page import render, verdict
+
+    write_bytes(out, render(facts))
+    print_text(verdict(facts))
+    print_text(f"wrote {out}")
+    if not facts.verification.passed:
+        raise ParityFailed("\n".join(["the model fails its check", *facts.verification.diagnosis]))

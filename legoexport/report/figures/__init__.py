@@ -1,0 +1,1 @@
+"""The pictures of a report, one module each; each gives a ``Picture``."""

@@ -1,0 +1,125 @@
+"""Gather: every check and measurement of a report, by what the other commands call."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from legoexport.compile.freeze import freeze
+from legoexport.host.machine import describe
+from legoexport.host.progress import Progress
+from legoexport.host.reading import read_bytes
+from legoexport.inspect.inventory_onnx import summarize_model
+from legoexport.inspect.layer_partitions import place_layers
+from legoexport.lego.file_facts import PREFIX
+from legoexport.lego.layer_records import LAYERS_KEY
+from legoexport.measure.machine_view import machine_rows
+from legoexport.measure.options import BenchOptions
+from legoexport.measure.run import bench, compare
+from legoexport.measure.timing import Comparison, Timing
+from legoexport.models.checkpoint import Checkpoint
+from legoexport.ort.model_file import file_size_bytes
+from legoexport.ort.partitions import check_partitions, placements_here
+from legoexport.ort.session import RuntimeModel
+from legoexport.parity.inputs import InputSet
+from legoexport.parity.opened import OpenedModel
+from legoexport.parity.verification import Verification
+from legoexport.parity.verify import verify_opened
+from legoexport.report.facts import Commands, Facts, LayerMasks, Rights, Subject
+
+PROVIDERS_HERE = ("CPUExecutionProvider",)
+# Long, and shown layer by layer in tables of their own.
+NOT_SHOWN = (LAYERS_KEY.removeprefix(PREFIX), "plan", "class_names")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a report is to be about.
+
+    Attributes:
+        checkpoint: The network.
+        opened: The ONNX file.
+        model: Path of that.
+        other: The dense network to compare with, or None.
+        data: Real images, or None.
+        options: How to measure.
+        commands: What repeats the numbers.
+    """
+
+    checkpoint: Checkpoint
+    opened: OpenedModel
+    model: Path
+    other: Path | None
+    data: InputSet | None
+    options: BenchOptions
+    commands: Commands
+
+
+def gather(request: Request, progress: Progress = lambda _: None) -> Facts:
+    """Verify, count and measure.
+
+    Raises:
+        UsageError: A file cannot be read, does not fit the other, or legoexport did not write it.
+        CheckFailed: A run fails.
+        ParityFailed: The file cannot be judged.
+    """
+    opened, checkpoint = request.opened, request.checkpoint
+    inventory = place_layers(summarize_model(opened.model), opened.model_bytes)
+    verification = verify_opened(checkpoint, opened, data=request.data, progress=progress)
+    progress("looking at the masks")
+    frozen = freeze(checkpoint.module, opened.example())
+    layers = zip(frozen.layers.values(), frozen.audits, strict=True)
+    return Facts(
+        subject=_subject(request),
+        commands=request.commands,
+        verification=verification,
+        inventory=inventory,
+        layers=tuple(LayerMasks(one, audit) for one, audit in layers),
+        partitions=check_partitions(opened.model_bytes),
+        placed_here=placements_here(opened.model_bytes, PROVIDERS_HERE),
+        measured=_measured(request, progress),
+        rights=_rights(request, verification),
+        machine=tuple(machine_rows(describe())),
+    )
+
+
+def _subject(request: Request) -> Subject:
+    opened, other = request.opened, request.other
+    entries = opened.facts.entries
+    return Subject(
+        checkpoint=str(request.checkpoint.path),
+        checkpoint_sha256=request.checkpoint.sha256,
+        model=str(request.model),
+        model_sha256=hashlib.sha256(opened.model_bytes).hexdigest(),
+        size_bytes=file_size_bytes(request.model),
+        other=None if other is None else str(other),
+        other_size_bytes=None if other is None else file_size_bytes(other),
+        provenance={key: entries[key] for key in sorted(entries) if key not in NOT_SHOWN},
+        class_names=opened.facts.class_names,
+    )
+
+
+def _measured(request: Request, progress: Progress) -> Timing | Comparison:
+    if request.other is None:
+        return bench(request.model, request.options, progress)
+    return compare(request.model, request.other, request.options, progress)
+
+
+def _rights(request: Request, found: Verification) -> Rights | None:
+    accuracy, data = found.agreement.accuracy, request.data
+    if accuracy is None or data is None:
+        return None
+    return Rights(accuracy.images_count, accuracy.onnx_correct_count, _right_count(request, data))
+
+
+def _right_count(request: Request, data: InputSet) -> int | None:
+    """Count what the dense network gets right; None if it takes other images."""
+    if request.other is None or data.labels is None:
+        return None
+    other = RuntimeModel(read_bytes(request.other), request.opened.threads)
+    specs = [(one.shape, one.dtype) for one in other.inputs]
+    if specs != [(data.images.shape[1:], str(data.images.dtype))]:
+        return None
+    scores = other.run(data.images, other.fixed_batch_size or data.batch_size)
+    return int((scores.argmax(axis=1) == data.labels).sum())

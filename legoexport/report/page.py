@@ -1,0 +1,81 @@
+"""The page: facts, tables and pictures put into the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from legoexport.host.report import format_ratio
+from legoexport.measure.timing import Comparison
+from legoexport.report import tables
+from legoexport.report.facts import Facts
+from legoexport.report.figures.banks import draw_bank, side_pixels
+from legoexport.report.figures.errors import draw_errors
+from legoexport.report.figures.latency import draw_latency
+from legoexport.report.figures.masks import draw_masks
+from legoexport.report.figures.placement import draw_partitions
+from legoexport.report.figures.style import Picture
+
+
+def render(facts: Facts) -> bytes:
+    """Return the report as one HTML file that loads nothing."""
+    values = {
+        "facts": facts,
+        "verdict": verdict(facts),
+        "tables": {name: getattr(tables, name)(facts) for name in TABLES},
+        "pictures": _pictures(facts),
+    }
+    return fill("report.html.j2", values)
+
+
+TABLES = (
+    *("summary", "totals", "layers", "agreements", "layer_errors", "masks"),
+    *("placement", "provenance", "machine"),
+)
+
+
+def fill(template: str, values: Mapping[str, object]) -> bytes:
+    """Return a template with its values, which are escaped."""
+    loader = PackageLoader("legoexport.report", "template")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(template).render(values).encode()
+
+
+def verdict(facts: Facts) -> str:
+    """Return the whole report in one sentence."""
+    found, own, twin = facts.verification, facts.inventory.totals, facts.inventory.dense_twin
+    if not found.passed:
+        return "Not proved: the file does not compute what its checkpoint computes."
+    error = f"to {found.agreement.relative_error:.1e} of the range of its outputs"
+    twin_bytes = facts.subject.other_size_bytes or twin.stored.total_bytes
+    gains = [
+        f"{format_ratio(twin_bytes / facts.subject.size_bytes)} smaller",
+        f"{format_ratio(twin.counted_macs / own.counted_macs)} fewer multiply-adds",
+    ]
+    measured = facts.measured
+    if isinstance(measured, Comparison):
+        speedup = measured.speedup
+        interval = f"[{speedup.low_ratio:.2f}, {speedup.high_ratio:.2f}]"
+        gains.append(f"{format_ratio(speedup.estimate_ratio)} the speed {interval}")
+    beside = ", ".join(gains)
+    return (
+        f"Proved: the file computes what its checkpoint computes, {error}. Beside dense: {beside}."
+    )
+
+
+def _pictures(facts: Facts) -> dict[str, list[Picture]]:
+    side = side_pixels(len(facts.layers))
+    pictures = {
+        "errors": [draw_errors(facts.verification, "errors")],
+        "masks": [draw_masks(one, f"masks{at}") for at, one in enumerate(facts.layers)],
+        "banks": [draw_bank(one, f"bank{at}", side) for at, one in enumerate(facts.layers)],
+        "placement": [draw_partitions(facts.partitions, "placement")],
+        "latency": [],
+    }
+    own, other = facts.timing.profile, facts.other_timing
+    if own is not None:
+        pictures["latency"] = [draw_latency(own, other.profile if other else None, "latency")]
+    return pictures

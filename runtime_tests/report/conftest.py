@@ -1,0 +1,89 @@
+"""What a report of a small network is made of, with names that try to become markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from legoexport.deliver.convert import convert_module
+from legoexport.measure.options import BenchOptions
+from legoexport.measure.statistics import RatioInterval
+from legoexport.measure.timing import Comparison
+from legoexport.models.checkpoint import Checkpoint
+from legoexport.parity.inputs import InputSet
+from legoexport.parity.opened import open_model
+from legoexport.report.facts import Commands, Facts
+from legoexport.report.gather import Request, gather
+from legoexport.report.page import render
+from runtime_tests.conftest import missing
+from runtime_tests.networks import small_net
+from runtime_tests.web.browser import PHONE, Browser, driver, missing_programs, window
+
+HOSTILE = "<script>alert(1)<!--\"'&$x$"
+DESKTOP = {"width": 1280, "height": 800, "pixelRatio": 1.0, "touch": False}
+SIZE = (3, 12, 10)
+IMAGES = 6
+# Twice as fast, so that the page has something to say.
+SPEEDUP = RatioInterval(2.0, 1.75, 2.25)
+
+
+def checkpoint_of(module: torch.nn.Module) -> Checkpoint:
+    return Checkpoint(
+        path=Path(f"{HOSTILE}.pt"),
+        sha256="0" * 64,
+        container="zip",
+        form="legoexport",
+        module=module,
+        arch="small",
+        hyperparameters={},
+        image_shape=SIZE,
+        stored_dtypes=("float32",),
+    )
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    """A network that was checked and measured without its dense twin."""
+    path = tmp_path_factory.mktemp("report") / f"{HOSTILE}.onnx"
+    module, example = small_net().eval(), torch.zeros(1, *SIZE)
+    names = tuple(f"{HOSTILE}{number}" for number in range(10))
+    conversion = convert_module(module, example, checkpoint_sha256="0" * 64, class_names=names)
+    path.write_bytes(conversion.model_bytes)
+    images = np.random.default_rng(3).standard_normal((IMAGES, *SIZE)).astype(np.float32)
+    data = InputSet(HOSTILE, (images,), IMAGES, np.arange(IMAGES) % 10)
+    options = BenchOptions(threads=1, duration_s=0.05, profile=True)
+    commands = Commands("report", "verify", "inspect", f"legoexport bench '{HOSTILE}'")
+    checkpoint = checkpoint_of(module)
+    return gather(Request(checkpoint, open_model(path), path, None, data, options, commands))
+
+
+@pytest.fixture(scope="session")
+def facts(alone: Facts) -> Facts:
+    """The same beside a dense twin, which is the file itself with another size."""
+    assert alone.rights is not None
+    compared = Comparison(alone.timing, alone.timing, SPEEDUP, 10)
+    subject = replace(alone.subject, other="dense.onnx", other_size_bytes=10_000_000)
+    return replace(
+        alone,
+        measured=compared,
+        subject=subject,
+        rights=replace(alone.rights, other_count=alone.rights.model_count),
+    )
+
+
+@pytest.fixture(scope="session")
+def page(facts: Facts) -> str:
+    return render(facts).decode()
+
+
+@pytest.fixture(scope="session", params=[PHONE, DESKTOP], ids=["phone", "desktop"])
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    if problem := missing_programs():
+        missing(problem)
+    with driver() as found, window(found, request.param) as opened:
+        yield opened
