@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
 
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import convert_module
 from legoexport.host.cache import cache_folder
-from runtime_tests.web.conftest import classifier
+from legoexport.lego.normalization import Normalization
+from runtime_tests.networks import small_net
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "mobile.md").read_text()
 CAPI = Path(onnxruntime.__file__).parent / "capi"
@@ -28,18 +36,22 @@ MAIN = """
 #include <cstdio>
 
 int main(int count, char** arguments) {
-  std::vector<float> image(3 * 4 * 6);
-  if (std::fread(image.data(), 4, image.size(), stdin) != image.size()) return 2;
   try {
     Ort::Env env;
     Ort::Session session(env, arguments[1], lego_options(2, count > 2));
-    for (float score : scores(session, image, {1, 3, 4, 6})) std::printf("%.9g\\n", score);
+    std::vector<uint8_t> pixels(8 * 8 * 3);
+    if (std::fread(pixels.data(), 1, pixels.size(), stdin) != pixels.size()) return 2;
+    std::printf("%s\\n", fact(session, "legoexport.class_names").c_str());
+    if (!fact(session, "legoexport.nothing").empty()) return 3;
+    for (float one : probabilities(session, pixels)) std::printf("%.9g\\n", one);
   } catch (const Ort::Exception& error) {
     std::fprintf(stderr, "%s\\n", error.what());
     return 1;
   }
 }
 """
+HOW = Normalization((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+NAMES = tuple("abcdefghij")
 
 
 def snippet(language: str) -> str:
@@ -48,30 +60,43 @@ def snippet(language: str) -> str:
 
 
 @pytest.fixture
-def image() -> np.ndarray:
-    return np.random.default_rng(7).standard_normal((1, 3, 4, 6)).astype(np.float32)
+def image() -> NDArray[np.uint8]:
+    return np.random.default_rng(7).integers(0, 256, (1, 8, 8, 3)).astype(np.uint8)
 
 
 @pytest.fixture
-def expected(image: np.ndarray, named: Path) -> np.ndarray:
+def expected(image: NDArray[np.uint8], named: Path) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(named, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"input": image})[0])
+    return np.asarray(session.run(None, {"image": image})[0])
+
+
+@cache
+def converted(names: tuple[str, ...]) -> bytes:
+    options = CompileOptions(pixels=HOW, output="probabilities")
+    network = small_net().eval()
+    example = torch.zeros(1, 3, 8, 8)
+    return convert_module(network, example, options, class_names=names).model_bytes
 
 
 @pytest.fixture
 def named(tmp_path: Path) -> Path:
-    """A model with the names that convert gives."""
+    """A file as the page has it converted."""
     path = tmp_path / "model.onnx"
-    path.write_bytes(classifier(names=("input", "output")))
+    path.write_bytes(converted(NAMES))
     return path
 
 
-def test_the_python_snippet_runs(image: np.ndarray, named: Path, expected: np.ndarray) -> None:
-    np.save(named.parent / "image.npy", image)
+@pytest.mark.parametrize("names", [NAMES, ()])
+def test_the_python_snippet_runs(
+    image: NDArray[np.uint8], named: Path, expected: NDArray[np.float32], names: tuple[str, ...]
+) -> None:
+    named.write_bytes(converted(names))
+    Image.fromarray(image[0]).save(named.parent / "picture.png")
     command = [sys.executable, "-W", "error", "-c", snippet("python")]
     done = subprocess.run(command, cwd=named.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{expected.argmax(1)}\n"
+    best = int(expected[0].argmax())
+    assert done.stdout == f"{names[best] if names else best}: {expected[0, best]:.1%}\n"
 
 
 def headers() -> Path | None:
@@ -97,7 +122,7 @@ def program(tmp_path: Path) -> Path:
 
 
 def run_program(
-    program: Path, *arguments: str, image: np.ndarray
+    program: Path, *arguments: str, image: NDArray[np.uint8]
 ) -> subprocess.CompletedProcess[bytes]:
     environment = os.environ | {"LD_LIBRARY_PATH": str(program.parent)}
     return subprocess.run(
@@ -111,11 +136,13 @@ def run_program(
 
 @pytest.mark.runtimes
 def test_the_cpp_snippet_computes_what_python_does(
-    image: np.ndarray, named: Path, expected: np.ndarray, program: Path
+    image: NDArray[np.uint8], named: Path, expected: NDArray[np.float32], program: Path
 ) -> None:
     done = run_program(program, str(named), image=image)
     assert done.returncode == 0, done.stderr
-    found = np.array(done.stdout.split(), np.float32)
+    told, *printed = done.stdout.splitlines()
+    assert tuple(json.loads(told)) == NAMES
+    found = np.array(printed, np.float32)
     # The same library on the same machine; threads may split the sums.
     np.testing.assert_allclose(found, expected[0], atol=1e-6)
     done = run_program(program, str(named), "xnnpack", image=image)
@@ -132,7 +159,9 @@ def test_every_session_option_is_known_to_the_runtime() -> None:
     assert unknown == []
 
 
-def test_keys_are_accepted_in_silence_as_the_page_says(named: Path, image: np.ndarray) -> None:
+def test_keys_are_accepted_in_silence_as_the_page_says(
+    named: Path, image: NDArray[np.uint8]
+) -> None:
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.no_such_key", "1")
-    onnxruntime.InferenceSession(named, options).run(None, {"input": image})
+    onnxruntime.InferenceSession(named, options).run(None, {"image": image})
