@@ -27,6 +27,7 @@ from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
 from legoexport.passes.integer_plan import integer_plan
+from legoexport.passes.keep_floats import KeepFloats
 from legoexport.passes.lower_lego import LowerLego
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site
 from legoexport.passes.lowerings.int8.integers import integers_of
@@ -124,6 +125,7 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     if integers is not None:
         run.apply("quantize_weights", QuantizeWeights(integers.store, plan.floats))
         run.apply("share_zero_points", ShareZeroPoints())
+        run.apply("keep_floats", KeepFloats())
     run.set_opset(options)
     if integers is None:  # onnxsim would expand what is to be folded only when a session is made
         run.apply("simplify_graph", SimplifyGraph())

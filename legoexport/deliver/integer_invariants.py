@@ -1,4 +1,4 @@
-"""The promise of a file that computes in int8: what the plan calls int8 runs in integers."""
+"""The promise of a file that computes in int8: what the plan calls int8 runs so, and no more."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Computes:
 
 
 def check_integers(compiled: Compiled, model_bytes: bytes, activations: ActivationType) -> Computes:
-    """No sum of weights that is to run in integers is left in float once the file is optimized.
+    """Once the file is optimized, sums of weights run in integers where the plan says so alone.
 
     Args:
         compiled: The graph and its plan.
@@ -45,7 +45,7 @@ def check_integers(compiled: Compiled, model_bytes: bytes, activations: Activati
         activations: Type of the integers of its activations.
 
     Raises:
-        InvariantBroken: One is; it is named.
+        InvariantBroken: One does not, or another does; it is named.
     """
     # On x86, ONNX Runtime fuses signed activations only when it is allowed to; arm64 always does.
     entries = {EXACT_KERNELS["int8"]: "1"} if activations == "int8" else {}
@@ -62,7 +62,20 @@ def check_integers(compiled: Compiled, model_bytes: bytes, activations: Activati
             legal=", ".join(planned) or "nothing in float",
             next_step="choose another lowering for the layer with --plan",
         )
+    _check_floats(nodes, planned)
     return Computes(_integer_counts(nodes), tuple(left))
+
+
+def _check_floats(nodes: tuple[OptimizedNode, ...], planned: tuple[str, ...]) -> None:
+    sums = [node.name_in_file for node in nodes if node.op in INTEGER_SUMS]
+    taken = [name for name in sums if name in planned]
+    if taken:
+        raise InvariantBroken(
+            "onnxruntime computes in integers what the plan calls float",
+            received=", ".join(taken),
+            legal="integers in the other layers",
+            next_step="report this with the plan (--save-plan) and the version of onnxruntime",
+        )
 
 
 def _planned_floats(graph: onnx.GraphProto) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,6 +13,8 @@ import onnxruntime
 from legoexport.errors import UsageError
 from legoexport.ort.session import FATAL_ONLY, PROVIDER
 from legoexport.signals import temporary_folder
+
+LAYOUT_ENDING = re.compile(r"_token_\d+$")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class OptimizedNode:
 
     name: str
     op: str
+
+    @property
+    def name_in_file(self) -> str:
+        """The name without what ONNX Runtime (1.32) appends where it changes the layout."""
+        return LAYOUT_ENDING.sub("", self.name)
 
 
 def optimized_nodes(

@@ -130,18 +130,6 @@ def test_the_twin_runs_in_integers_too() -> None:
     assert ops.count("QuantizeLinear") >= 4
 
 
-def test_the_plan_may_keep_layers_in_float() -> None:
-    plan = replace(
-        converted().compiled.plan,
-        lowerings={**converted().compiled.plan.lowerings, "second": "grouped"},
-    )
-    options = CompileOptions(CPU, precision="int8", plan=plan)
-    found = convert_module(trained(), EXAMPLE, options, calibrate=CALIBRATE)
-    assert found.computes is not None
-    assert {name.split("/")[0] for name in found.computes.floats} == {"second"}
-    assert verify(trained(), found.model_bytes).passed
-
-
 def test_core_ml_has_no_kernels() -> None:
     with pytest.raises(UsageError, match="--store fp16"):
         CompileOptions(TARGETS["coreml"], precision="int8")

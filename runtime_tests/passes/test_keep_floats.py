@@ -1,0 +1,71 @@
+"""Keeping floats: before and after as ONNX text, and what ONNX Runtime makes of both."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+
+from legoexport.ort.optimized import optimized_nodes
+from legoexport.passes.keep_floats import KeepFloats
+from runtime_tests.passes.text import declined, numbers, parse, rewritten
+
+STEP = 0.1
+CONSTANTS = f"float s = {{0.05}}, uint8 z = {{0}}, float t = {{{STEP}}}, float[2, 2, 1, 1] w"
+ENTERS = "q = QuantizeLinear (x, s, z) v = DequantizeLinear (q, s, z)"
+LEAVES = "r = QuantizeLinear (h, t, z) y = DequantizeLinear (r, t, z)"
+BEHIND = {
+    "directly": "h = Conv (v, w)",
+    "clamped": "g = Conv (v, w) h = Relu (g)",
+    "moved": "g = Conv (v, w) f = Relu (g) h = MaxPool <kernel_shape = [2, 2]> (f)",
+}
+
+
+def network(middle: str, constants: str = CONSTANTS) -> str:
+    header = f"(float[batch, 2, 3, 3] x) => (float y) <{constants}>"
+    return f"{header} {{ {ENTERS} {middle} {LEAVES} }}"
+
+
+def defined(text: str) -> NDArray[np.float32]:
+    """What the definitions of the operators (onnx has those of opset 21) give for ``numbers``."""
+    x = np.random.default_rng(7).standard_normal((2, 2, 3, 3)).astype(np.float32)
+    (y,) = ReferenceEvaluator(ir.to_proto(parse(text, opset=21))).run(None, {"x": x})
+    return np.asarray(y)
+
+
+def operators(text: str, *, hold: bool) -> set[str]:
+    """The operators that ONNX Runtime runs."""
+    model = parse(text)
+    held = KeepFloats()(model).model if hold else model
+    return {node.op for node in optimized_nodes(ir.to_proto(held).SerializeToString())}
+
+
+@pytest.mark.parametrize("middle", BEHIND.values(), ids=BEHIND)
+def test_a_sum_between_integers_is_held(middle: str) -> None:
+    lowest = float(np.finfo(np.float32).min)
+    held = middle.replace("Conv (v, w)", "Max (c, lowest)")
+    after = network(f"c = Conv (v, w) {held}", f"{CONSTANTS}, float lowest = {{{lowest}}}")
+    model = rewritten(KeepFloats(), parse(network(middle)), after)
+    # float32 sums in another order may lie on the other side of a tie: one step.
+    np.testing.assert_allclose(numbers(model), defined(network(middle)), rtol=0, atol=STEP * 1.01)
+
+
+@pytest.mark.parametrize("middle", BEHIND.values(), ids=BEHIND)
+def test_onnx_runtime_would_take_it_and_leaves_it_when_it_is_held(middle: str) -> None:
+    assert "QLinearConv" in operators(network(middle), hold=False)
+    assert "QLinearConv" not in operators(network(middle), hold=True)
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        "k = DequantizeLinear (codes, s) h = Conv (v, k)",
+        "g = Conv (v, w) h = Add (g, s)",
+        "h = Conv (x, w)",
+    ],
+    ids=["a weight of integers", "other arithmetic behind it", "no integers before it"],
+)
+def test_other_sums_stay(middle: str) -> None:
+    declined(KeepFloats(), parse(network(middle, f"{CONSTANTS}, int8[2, 2, 1, 1] codes")))
