@@ -20,6 +20,7 @@ from legoexport.lego.names import owner
 
 NCHWC_SUFFIX = "_nchwc"
 FUSED_ACTIVATIONS = {"Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"}
+WEIGHT_SUFFIX = ".weight"
 REORDER = "reorder"
 OTHER = ("other", "")
 
@@ -35,6 +36,7 @@ class Attribution:
 
     def __init__(self, written: onnx.GraphProto, optimized: onnx.GraphProto | None) -> None:
         self._producers = {value: node for node in written.node for value in node.output}
+        self._modules = {node.name: _module(node) for node in written.node}
         self._neighbours = {} if optimized is None else _reorder_neighbours(optimized)
 
     def part_of(self, name: str, op: str) -> tuple[str, str]:
@@ -50,11 +52,30 @@ class Attribution:
         names = (name, self._name_in_file(name.removesuffix(NCHWC_SUFFIX), op))
         return next(filter(None, map(owner, names)), OTHER)
 
+    def module_of(self, name: str, op: str) -> str:
+        """Return the module whose dense weight a node outside the Lego layers multiplies by.
+
+        Args:
+            name: What ONNX Runtime calls the node.
+            op: Its operator there.
+
+        Returns:
+            The dotted name that the weight tells; empty where there is none.
+        """
+        names = (name, self._name_in_file(name.removesuffix(NCHWC_SUFFIX), op))
+        return next(filter(None, (self._modules.get(one, "") for one in names)), "")
+
     def _name_in_file(self, value: str, op: str) -> str:
         node = self._producers.get(value)
         while node is not None and node.op_type != op and node.op_type in FUSED_ACTIVATIONS:
             node = self._producers.get(node.input[0])
         return node.name if node is not None and node.op_type == op else ""
+
+
+def _module(node: onnx.NodeProto) -> str:
+    weight = next(iter(node.input[1:2]), "")
+    is_dense = weight.endswith(WEIGHT_SUFFIX) and owner(node.name) is None
+    return weight.removesuffix(WEIGHT_SUFFIX) if is_dense else ""
 
 
 def _reorder_neighbours(graph: onnx.GraphProto) -> dict[str, tuple[str, str]]:

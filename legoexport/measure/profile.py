@@ -30,12 +30,16 @@ class Share:
 class Profile:
     """A run, taken apart; ``by_operator`` and ``by_layer`` both sum to ``total_ms``.
 
+    ``by_module`` is the part of ``other`` that multiplies by a module's dense weight: convolutions
+    of a dense network stand beside the Lego layers of the same names.
+
     Profiling itself slows a run: compare shares with each other, not with measured latencies.
     """
 
     total_ms: float
     by_operator: tuple[Share, ...]
     by_layer: tuple[Share, ...]
+    by_module: tuple[Share, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes under their own names."""
@@ -46,15 +50,18 @@ def take_apart(nodes: Sequence[NodeTime], attribution: Attribution) -> Profile:
     """Sum the time of the nodes by operator, longest first, and by layer, in order of execution."""
     operators: dict[str, float] = defaultdict(float)
     parts: dict[tuple[str, str], float] = defaultdict(float)
+    modules: dict[str, float] = defaultdict(float)
     for node in nodes:
         operators[node.op] += node.time_ms
         parts[attribution.part_of(node.name, node.op)] += node.time_ms
+        modules[attribution.module_of(node.name, node.op)] += node.time_ms
     return Profile(
         total_ms=sum(node.time_ms for node in nodes),
         by_operator=tuple(
             Share(op, "", operators[op]) for op in sorted(operators, key=lambda op: -operators[op])
         ),
         by_layer=tuple(Share(*key, time_ms) for key, time_ms in parts.items()),
+        by_module=tuple(Share(name, "", time_ms) for name, time_ms in modules.items() if name),
     )
 
 

@@ -72,6 +72,23 @@ def test_without_the_optimized_graph_layouts_belong_to_no_layer() -> None:
     assert attribution.part_of("relu_1_nchwc", "Conv") == ("a.b", "merge")
 
 
+@pytest.mark.parametrize(
+    ("name", "op", "expected"),
+    [
+        ("node_stem", "Conv", "features.0"),
+        ("relu_nchwc", "Conv", "features.0"),
+        ("a.b/merge/sum", "FusedConv", ""),
+        ("pooled_nchwc", "MaxPool", ""),
+    ],
+)
+def test_a_dense_node_tells_its_module_by_its_weight(name: str, op: str, expected: str) -> None:
+    written = onnx.GraphProto()
+    written.CopyFrom(WRITTEN)
+    written.node[0].input.append("features.0.weight")
+    written.node[4].input.append("a.b.weight")  # a Lego layer is none
+    assert Attribution(written, OPTIMIZED).module_of(name, op) == expected
+
+
 NAMES = st.sampled_from(["a.b/merge/sum", "b/transform/conv_nchwc", "relu_1_nchwc", "x", ""])
 NODES = st.builds(
     NodeTime, NAMES, st.sampled_from(["Conv", "Relu"]), st.just("cpu"), st.floats(0, 1e3)

@@ -19,7 +19,7 @@ def draw_masks(layer: LayerMasks, name: str) -> Picture:
     uses, frozen = layer.uses, layer.frozen
     description = _description(layer)
     inch_map = min(MOST_INCH_FRAGMENTS, 0.5 + INCH_FRAGMENT * frozen.o)
-    with drawing(inch_map + 1.3, 2) as (figure, (above, below)):
+    with drawing(inch_map, 1.3) as (figure, (above, below)):
         above.imshow(uses, aspect="auto", cmap="viridis", interpolation="none", vmin=0)
         above.set_ylabel("fragment")
         above.set_yticks([0, frozen.o - 1] if frozen.o > 1 else [0])

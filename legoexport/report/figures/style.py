@@ -73,12 +73,13 @@ class Picture:
 
 
 @contextmanager
-def drawing(inch_height: float, rows_count: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+def drawing(*inch_heights: float) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give an empty figure and its axes, one above the other."""
     with mpl.rc_context(SETTINGS):  # type: ignore[arg-type] # its keys are typed as literals
-        figure = Figure(figsize=(INCH_WIDTH, inch_height), layout="constrained")
+        figure = Figure(figsize=(INCH_WIDTH, sum(inch_heights)), layout="constrained")
         FigureCanvasSVG(figure)
-        yield figure, list(figure.subplots(rows_count, 1, squeeze=False).flat)
+        axes = figure.subplots(len(inch_heights), 1, squeeze=False, height_ratios=inch_heights)
+        yield figure, list(axes.flat)
 
 
 def to_svg(figure: Figure, name: str, description: str) -> Markup:
@@ -105,6 +106,6 @@ def short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else "..." + name[3 - LONGEST_NAME :]
 
 
-def row_inches(rows_count: int) -> float:
+def row_inches(rows_count: float) -> float:
     """Return the height of a figure with that many bars, in inches."""
     return 1.0 + 0.22 * rows_count
