@@ -15,6 +15,8 @@ from legoexport.web.pixels import Pixels
 from legoexport.web.server import DEFAULT_PORT, LOOPBACK, LOOPBACK_HOSTS, address, make_server
 from legoexport.web.site import Site, SiteOptions, build_site
 
+# A phone's connection of the third generation, as browsers' own tools imitate it.
+SLOW_BITS_PER_S = 1.6e6
 USAGE = "web MODEL.onnx --out DIR, or web --serve DIR"
 
 
@@ -73,7 +75,7 @@ def command(
         _serve(serve, host or LOOPBACK, DEFAULT_PORT if port is None else port)
     elif model is not None and out is not None and serving == (None,) * len(serving):
         with step_progress() as progress:
-            progress("building the page")
+            progress("building the page; the first one fetches and compresses its runtime")
             site = build_site(out, SiteOptions(model, bundle, labels, mean, std))
         _print(site, as_json=as_json)
     else:
@@ -86,6 +88,8 @@ def _print(site: Site, *, as_json: bool) -> None:
             {
                 "folder": str(site.folder),
                 "size_bytes": site.size_bytes,
+                "first_answer_bytes": site.first_answer_bytes,
+                "first_answer_slow_s": _slow_s(site),
                 "model_sha256": site.model_sha256,
                 "parity_images_count": site.images_count,
                 "pixels_stated": site.pixels.stated,
@@ -96,6 +100,10 @@ def _print(site: Site, *, as_json: bool) -> None:
         )
         return
     print_text(f"wrote {site.folder}: {format_bytes(site.size_bytes)}, with onnxruntime-web")
+    print_text(
+        f"a first visit loads {format_bytes(site.first_answer_bytes)} until the page answers:"
+        f" {_slow_s(site):.0f} s at {SLOW_BITS_PER_S / 1e6} Mbit/s"
+    )
     if site.images_count:
         print_text(f"the page proves the model on {site.images_count} images of the bundle")
     else:
@@ -104,6 +112,10 @@ def _print(site: Site, *, as_json: bool) -> None:
     if not site.labels:
         print_text("note: nobody named the classes, so the page numbers them; see --labels")
     print_text(f"next: legoexport web --serve {site.folder}")
+
+
+def _slow_s(site: Site) -> float:
+    return 8 * site.first_answer_bytes / SLOW_BITS_PER_S
 
 
 def _pixels_line(pixels: Pixels) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from legoexport.lego.output_form import PROBABILITIES
 from legoexport.parity.bundle import read_bundle, replay
 from legoexport.parity.integer.replay import open_to_replay
 from legoexport.parity.judge import combine
+from legoexport.web.encodings import GZIP_SUFFIX, compress, transferred_bytes, with_variants
 from legoexport.web.folder import FORMAT, RECORD_FILE, check_replaceable, write_folder
 from legoexport.web.golden import GoldenData, pack
-from legoexport.web.packages import RUNTIME_FILES, runtime_folder, runtime_version
+from legoexport.web.packages import RUNTIME_FILES, WASM_FILES, runtime_folder, runtime_version
 from legoexport.web.page_model import PageModel, read_model
 from legoexport.web.pixels import Pixels, read_pixels
 
@@ -52,6 +54,8 @@ class Site:
     Attributes:
         folder: The folder.
         size_bytes: Size of all files.
+        first_answer_bytes: What a browser loads before the page answers, compressed as well as the
+            site can.
         model_sha256: Digest of the model.
         images_count: Images that the page proves the model on; 0 without a bundle.
         pixels: How the page prepares a picture.
@@ -60,6 +64,7 @@ class Site:
 
     folder: Path
     size_bytes: int
+    first_answer_bytes: int
     model_sha256: str
     images_count: int
     pixels: Pixels
@@ -87,12 +92,15 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
     pixels = read_pixels(options.mean, options.std, model.input_shape[0], model.facts.normalization)
     golden = _golden(options.bundle, model) if options.bundle else None
     files = _files(model, golden)
-    record = _record(model, labels, pixels, golden, sorted(files))
-    files[RECORD_FILE] = (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
+    record = _record(model, labels, pixels, golden, sorted([*files, RECORD_FILE + GZIP_SUFFIX]))
+    content = (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
+    files |= {RECORD_FILE: content, RECORD_FILE + GZIP_SUFFIX: compress(content)}
     write_folder(folder, files)
+    sizes_bytes = {name: _size_bytes(content) for name, content in files.items()}
     return Site(
         folder=folder,
-        size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        size_bytes=sum(sizes_bytes.values()),
+        first_answer_bytes=_first_answer_bytes(sizes_bytes),
         model_sha256=model.sha256,
         images_count=_count_images(golden),
         pixels=pixels,
@@ -120,14 +128,27 @@ def _count_images(golden: GoldenData | None) -> int:
 
 def _files(model: PageModel, golden: GoldenData | None) -> dict[str, bytes | Path]:
     runtime = runtime_folder()
-    files: dict[str, bytes | Path] = {
-        path.name: path for path in sorted(PAGE.iterdir()) if path.is_file()
-    }
-    files |= {f"{RUNTIME_FOLDER}/{name}": runtime / name for name in RUNTIME_FILES}
-    files[MODEL_FILE] = model.model_bytes
+    own = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir()) if path.is_file()}
+    own[MODEL_FILE] = model.model_bytes
     if golden:
-        files[GOLDEN_FILE] = golden.content
-    return files
+        own[GOLDEN_FILE] = golden.content
+    return {
+        **with_variants(own),
+        **{f"{RUNTIME_FOLDER}/{name}": runtime / name for name in RUNTIME_FILES},
+    }
+
+
+def _size_bytes(content: bytes | Path) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
+
+
+def _first_answer_bytes(sizes_bytes: Mapping[str, int]) -> int:
+    """Sum up the page, the runtime for WebAssembly, the model, and what proves it."""
+    page = (path.name for path in PAGE.iterdir() if path.is_file())
+    runtime = (f"{RUNTIME_FOLDER}/{name}" for name in WASM_FILES)
+    golden = [GOLDEN_FILE] if GOLDEN_FILE in sizes_bytes else []
+    loaded = (*page, *runtime, RECORD_FILE, MODEL_FILE, *golden)
+    return sum(transferred_bytes(sizes_bytes, name) for name in loaded)
 
 
 def _record(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from legoexport.parity.bundle import save_bundle
 from legoexport.parity.golden import GoldenOutput, GoldenSet
 from legoexport.web import site
 from legoexport.web.packages import RUNTIME_FILES, runtime_folder
+from legoexport.web.server import LOOPBACK, make_server
 from legoexport.web.site import SiteOptions, build_site
 from runtime_tests.conftest import missing
 from runtime_tests.web.browser import Browser, driver, missing_programs, window
@@ -59,6 +62,14 @@ def golden_sets(model_bytes: bytes) -> list[GoldenSet]:
     return sets
 
 
+def write_stand_ins(folder: Path) -> None:
+    """Write each file of onnxruntime-web with its name as contents; those of brotli say so."""
+    for name in RUNTIME_FILES:
+        original = name.removesuffix(".gz").removesuffix(".br").encode()
+        content = gzip.compress(original) if name.endswith(".gz") else original
+        (folder / name).write_bytes(content + b" in brotli" * name.endswith(".br"))
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
@@ -77,8 +88,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand-ins for the files of onnxruntime-web, so that npm is not needed."""
     folder = tmp_path / "runtime"
     folder.mkdir()
-    for name in RUNTIME_FILES:
-        (folder / name).write_bytes(name.encode())
+    write_stand_ins(folder)
     monkeypatch.setattr(site, "runtime_folder", lambda: folder)
     return folder
 
@@ -87,6 +97,17 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def built(tmp_path: Path, model: Path, bundle: Path, runtime: Path) -> Path:
     build_site(tmp_path / "site", SiteOptions(model, bundle))
     return tmp_path / "site"
+
+
+@pytest.fixture
+def server(built: Path) -> Iterator[tuple[str, int]]:
+    made = make_server(built, LOOPBACK, 0)
+    thread = threading.Thread(target=made.serve_forever)
+    thread.start()
+    yield LOOPBACK, made.server_address[1]
+    made.shutdown()
+    thread.join()
+    made.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from legoexport.web.encodings import SUFFIXES
 from legoexport.web.server import LOOPBACK, MIME_TYPES, address, make_server
 
 CHECKED = "!['wait', undefined].includes(document.documentElement.dataset.state)"
@@ -52,7 +53,14 @@ def change_golden(site: Path, change: Callable[[np.ndarray], None], *, sign: boo
     place = record["parity"]["sets"][0]["outputs"]
     start = place["offset_bytes"] // 4
     change(values[start : start + int(np.prod(place["shape"]))])
-    (site / "parity.bin").write_bytes(values.tobytes())
+    replace(site, "parity.bin", values.tobytes())
     if sign:
         record["parity"]["sha256"] = hashlib.sha256(values.tobytes()).hexdigest()
-        (site / "site.json").write_text(json.dumps(record))
+        replace(site, "site.json", json.dumps(record).encode())
+
+
+def replace(site: Path, name: str, content: bytes) -> None:
+    """Change a file, which then has no compressed variants."""
+    (site / name).write_bytes(content)
+    for suffix in SUFFIXES.values():
+        (site / (name + suffix)).unlink(missing_ok=True)

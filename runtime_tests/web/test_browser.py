@@ -12,7 +12,7 @@ from legoexport.web.site import SiteOptions, build_site
 from runtime_tests.web.browser import Browser, window
 from runtime_tests.web.conftest import LIMIT, classifier
 from runtime_tests.web.drawings import write_bmp
-from runtime_tests.web.served import CHECKED, STATE, change_golden, serving
+from runtime_tests.web.served import CHECKED, STATE, change_golden, replace, serving
 
 pytestmark = pytest.mark.runtimes
 
@@ -84,7 +84,7 @@ def test_a_bundle_that_was_changed_is_red(phone: Browser, site: Path) -> None:
 
 
 def test_another_model_is_red_and_is_not_run(phone: Browser, site: Path) -> None:
-    (site / "model.onnx").write_bytes(classifier(batch=2))
+    replace(site, "model.onnx", classifier(batch=2))
     with serving(site) as address:
         assert open_and_check(phone, address) == "bad"
         assert "model.onnx: changed since this page was built" in phone.text("#verdict")
@@ -92,7 +92,8 @@ def test_another_model_is_red_and_is_not_run(phone: Browser, site: Path) -> None
 
 
 def test_a_missing_file_is_said(phone: Browser, site: Path) -> None:
-    (site / "ort" / "ort-wasm-simd-threaded.wasm").unlink()
+    for path in (site / "ort").glob("ort-wasm-simd-threaded.wasm.*"):
+        path.unlink()
     with serving(site) as address:
         assert open_and_check(phone, address) == "bad"
         assert "It does not run here" in phone.text("#verdict")

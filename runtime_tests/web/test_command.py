@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from legoexport.cli import main
-from legoexport.web.packages import LOCK_FILES, RUNTIME_FILES, runtime_folder, runtime_version
+from legoexport.web.packages import (
+    LOADED_FILES,
+    LOCK_FILES,
+    RUNTIME_FILES,
+    runtime_folder,
+    runtime_version,
+)
 
 
 def run(*arguments: object) -> int:
@@ -39,6 +45,8 @@ def test_json_counts_what_the_page_proves(
     files = [path for path in (tmp_path / "site").rglob("*") if path.is_file()]
     assert said["parity_images_count"] == 9
     assert said["size_bytes"] == sum(path.stat().st_size for path in files)
+    assert said["first_answer_bytes"] < said["size_bytes"]
+    assert said["first_answer_slow_s"] == pytest.approx(said["first_answer_bytes"] / 200_000)
     assert said["pixels_stated"] is True
 
 
@@ -62,16 +70,18 @@ def test_it_builds_or_serves(arguments: list[str], capsys: pytest.CaptureFixture
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "legoexport" / f"onnxruntime-web-{runtime_version()}"
+    return tmp_path / "cache" / "legoexport" / f"onnxruntime-web-{runtime_version()}-compressed"
 
 
 def pretend_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a shell script in the place of npm."""
+    """Put a shell script in the place of npm, and one that makes empty files in that of Node.js."""
     folder.mkdir()
-    npm = folder / "npm"
-    npm.write_text(f"#!/bin/sh\n{script}\n")
-    npm.chmod(npm.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr("shutil.which", lambda _: str(npm))
+    pack = 'to=$3; shift 3; for name in "$@"; do touch $to/$name.br $to/$name.gz; done'
+    for name, lines in (("npm", script), ("node", pack)):
+        program = folder / name
+        program.write_text(f"#!/bin/sh\n{lines}\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr("shutil.which", lambda name: str(folder / name))
 
 
 def test_without_npm_it_says_what_to_install(
@@ -109,7 +119,7 @@ def test_npm_installs_what_is_locked_once(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dist = "node_modules/onnxruntime-web/dist"
-    files = " ".join(f"{dist}/{name}" for name in (*RUNTIME_FILES, "other.js"))
+    files = " ".join(f"{dist}/{name}" for name in (*LOADED_FILES, "other.js"))
     locked = " && ".join(f"test -f {name}" for name in LOCK_FILES)
     script = f'echo "$@" >> {tmp_path}/calls && {locked} && mkdir -p {dist} && touch {files}'
     pretend_npm(tmp_path / "bin", monkeypatch, script)
@@ -128,7 +138,7 @@ def test_a_cache_with_holes_is_filled_again(
     cache.mkdir(parents=True)
     (cache / RUNTIME_FILES[0]).write_text("old")
     dist = "node_modules/onnxruntime-web/dist"
-    files = " ".join(f"{dist}/{name}" for name in RUNTIME_FILES)
+    files = " ".join(f"{dist}/{name}" for name in LOADED_FILES)
     pretend_npm(tmp_path / "bin", monkeypatch, f"mkdir -p {dist} && touch {files}")
     runtime_folder()
     assert sorted(path.name for path in cache.iterdir()) == sorted(RUNTIME_FILES)

@@ -42,7 +42,7 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def installed(tmp_path: Path) -> None:
     """Stand-ins for onnxruntime-web in the cache, large enough to be interrupted at."""
-    folder = tmp_path / "cache" / "legoexport" / f"onnxruntime-web-{runtime_version()}"
+    folder = tmp_path / "cache" / "legoexport" / f"onnxruntime-web-{runtime_version()}-compressed"
     folder.mkdir(parents=True)
     for name in RUNTIME_FILES:
         (folder / name).write_bytes(bytes(PADDING_BYTES))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from legoexport.web.packages import LOCKED, PACKAGE, RUNTIME_FILES, runtime_version
+from legoexport.web.packages import BINARIES, LOADED_FILES, LOCKED, PACKAGE, runtime_version
 from legoexport.web.server import CONTENT_POLICY
 from legoexport.web.site import PAGE
 
@@ -46,10 +46,12 @@ def test_the_references_are_found_at_all() -> None:
     assert {"./judge.js", "./ort/"} <= references(PAGE / "engine.js")
 
 
-def test_the_loaders_are_files_of_the_site() -> None:
+def test_the_loaders_and_the_binaries_are_files_of_the_site() -> None:
     loaders = re.findall(r'"\./ort/([\w.-]+)"', (PAGE / "engine.js").read_text())
+    binaries = re.findall(r'"ort/([\w.-]+)"', (PAGE / "runtime.js").read_text())
     assert len(loaders) == 2
-    assert set(loaders) <= set(RUNTIME_FILES)
+    assert set(loaders) <= set(LOADED_FILES)
+    assert binaries == list(BINARIES)
 
 
 def test_the_page_states_the_policy_of_the_server() -> None:

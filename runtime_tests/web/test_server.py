@@ -6,8 +6,6 @@ import http.client
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,17 +15,6 @@ from legoexport.errors import UsageError
 from legoexport.web.server import HEADERS, LOOPBACK, SiteHandler, address, make_server
 
 START_TIMEOUT_S = 60
-
-
-@pytest.fixture
-def server(built: Path) -> Iterator[tuple[str, int]]:
-    made = make_server(built, LOOPBACK, 0)
-    thread = threading.Thread(target=made.serve_forever)
-    thread.start()
-    yield LOOPBACK, made.server_address[1]
-    made.shutdown()
-    thread.join()
-    made.server_close()
 
 
 def get(server: tuple[str, int], path: str, method: str = "GET") -> tuple[int, dict[str, str]]:

@@ -12,15 +12,18 @@ from legoexport.host.npm import HOW_TO_INSTALL
 LEAST_MAJOR = 18  # the oldest that Debian, Ubuntu and the Node project still hand out
 
 
-def find_node() -> str:
+def find_node(purpose: str = "the runtimes wasm and xnnpack run") -> str:
     """Return the path of ``node``.
+
+    Args:
+        purpose: What happens in it, as the beginning of a sentence.
 
     Raises:
         UsageError: It is not installed.
     """
     path = shutil.which("node")
     if path is None:
-        problem = "the runtimes wasm and xnnpack run in Node.js, which is not installed"
+        problem = f"{purpose} in Node.js, which is not installed"
         raise UsageError(problem, received="no node on PATH", next_step=HOW_TO_INSTALL)
     return path
 

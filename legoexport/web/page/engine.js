@@ -25,9 +25,10 @@ self.onmessage = async ({ data: { id, task, argument } }) => {
 };
 
 /** Load the runtime and the model; return the threads that it really uses. */
-async function open({ backend, threads, content, description }) {
+async function open({ backend, threads, binary, content, description }) {
   ort = await import(LOADERS[backend]);
   ort.env.wasm.numThreads = threads;
+  ort.env.wasm.wasmBinary = binary;
   ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
   session = await ort.InferenceSession.create(new Uint8Array(content), {
     executionProviders: [backend],

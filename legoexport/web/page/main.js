@@ -5,6 +5,7 @@ import { Engine } from "./engine_client.js";
 import { softmax } from "./judge.js";
 import { Pad } from "./pad.js";
 import { normalize, readFile, show, toPixels, toPlanes } from "./picture.js";
+import { loadRuntime } from "./runtime.js";
 import { loadSite } from "./site.js";
 import { broken, checking, conclude, damaged, sessionName } from "./verdict.js";
 import * as view from "./view.js";
@@ -21,6 +22,7 @@ start().catch((error) => view.showVerdict(broken("This page does not start", err
 
 async function start() {
   view.note("isolation-note", isolationProblem());
+  loadRuntime("wasm"); // the first session is on it; meanwhile the model is loaded
   site = await loadSite();
   const { model } = site.description;
   byId("model-line").textContent = `${model.name}, ${(model.size_bytes / 1e6).toPrecision(3)} MB`;
@@ -66,8 +68,9 @@ async function openSession() {
   setVerdict(session, checking(session.name));
   view.showParity([]);
   try {
-    const { model: content, description } = site;
-    const opened = await session.engine.ask("open", { backend, threads, content, description: description.model });
+    const { model: content, description: { model: description } } = site;
+    const binary = await loadRuntime(backend);
+    const opened = await session.engine.ask("open", { backend, threads, binary, content, description });
     session.name = sessionName(backend, opened.threads);
     await prove(session);
     await classify();
