@@ -6,6 +6,7 @@ it came from a secure context (HTTPS, or localhost), with the two headers COOP a
 
 from __future__ import annotations
 
+import gzip
 import io
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from legoexport.errors import UsageError
+from legoexport.web.encodings import GZIP_SUFFIX, SUFFIXES, accepted
 from legoexport.web.folder import read_record
 
 LOOPBACK = "127.0.0.1"
@@ -34,6 +36,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     # A page that shows an older model than the one on disk would show wrong numbers.
     "Cache-Control": "no-store",
+    # For what stands in between and keeps answers all the same.
+    "Vary": "Accept-Encoding",
 }
 MIME_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -43,6 +47,7 @@ MIME_TYPES = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
     ".wasm": "application/wasm",
+    ".gz": "application/gzip",
     "": "application/octet-stream",
 }
 
@@ -61,11 +66,52 @@ class SiteHandler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def send_head(self) -> io.BytesIO | BinaryIO | None:
-        """Answer that there is no such file where a link leads out of the folder."""
-        if not Path(self.translate_path(self.path)).resolve().is_relative_to(self.directory):
+        """Answer with a file, in the smallest of its encodings that the client takes.
+
+        There is no such file where a link leads out of the folder. A client that asks for a range
+        means bytes of the file itself, and gets the whole of it as it is.
+        """
+        path = self._requested()
+        if not self._is_inside(path):
             self.send_error(404)
             return None
+        header = "" if "Range" in self.headers else self.headers.get("Accept-Encoding", "")
+        for encoding in accepted(header):
+            if content := self._read(path, SUFFIXES[encoding]):
+                return self._send(path, content, encoding)
+        if (content := self._read(path, GZIP_SUFFIX)) and not path.exists():
+            return self._send(path, gzip.decompress(content), None)
         return super().send_head()
+
+    def _requested(self) -> Path:
+        """The file that the address names; it need not be there."""
+        found = self.translate_path(self.path)
+        return Path(found, "index.html") if found.endswith("/") else Path(found)
+
+    def _is_inside(self, path: Path) -> bool:
+        try:
+            return path.resolve().is_relative_to(self.directory)
+        except (OSError, ValueError):  # names that no file can have
+            return False
+
+    def _read(self, path: Path, suffix: str) -> bytes | None:
+        """Contents of a compressed variant, or None where there is none in the folder."""
+        variant = path.with_name(path.name + suffix)
+        if not self._is_inside(variant):
+            return None
+        try:
+            return variant.read_bytes()
+        except OSError:
+            return None
+
+    def _send(self, path: Path, content: bytes, encoding: str | None) -> io.BytesIO:
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(str(path)))
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        return io.BytesIO(content)
 
     def list_directory(self, path: object) -> None:
         """Answer that there is no such file."""

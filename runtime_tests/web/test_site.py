@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.bundle import read_bundle, save_bundle
-from legoexport.web.packages import BINARIES, RUNTIME_FILES
+from legoexport.web.packages import RUNTIME_FILES
 from legoexport.web.pixels import Pixels, read_pixels
 from legoexport.web.site import PAGE, SiteOptions, build_site
 from runtime_tests.web.conftest import classifier, golden_sets
@@ -51,29 +50,6 @@ def test_a_site_holds_the_page_the_runtime_the_model_and_the_golden_data(
     assert set(record(built)["files"]) | {"site.json"} == set(files)
     assert files["model.onnx"] == model.read_bytes()
     assert files["ort/ort.wasm.min.mjs"] == b"ort.wasm.min.mjs"
-
-
-def test_the_binaries_of_the_runtime_are_there_only_compressed(built: Path) -> None:
-    binaries = sorted(path.name for path in built.rglob("*.wasm*") if ".mjs" not in path.name)
-    assert binaries == sorted(name + ending for name in BINARIES for ending in (".br", ".gz"))
-
-
-def test_variants_unpack_to_the_files_beside_them(built: Path) -> None:
-    files = contents(built)
-    packed = [name for name in files if name.endswith(".gz") and name[:-3] in files]
-    assert len(packed) > 10
-    for name in packed:
-        assert gzip.decompress(files[name]) == files[name[:-3]]
-
-
-@pytest.mark.usefixtures("runtime")
-def test_the_same_inputs_give_the_same_bytes(
-    tmp_path: Path, model: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for folder, seconds in (("one", 0.0), ("two", 1e9)):
-        monkeypatch.setattr("time.time", lambda now=seconds: now)
-        build_site(tmp_path / folder, SiteOptions(model, bundle))
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_digests_and_shapes_are_those_of_the_files(built: Path, model: Path) -> None:
