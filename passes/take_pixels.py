@@ -11,6 +11,10 @@ Padded zeros stay zeros under a division. They do not under a subtraction, which
 of exactly ``mean[c]`` around the picture, and an operator pads all channels alike. So the mean goes
 into the bias, ``b[n] - sum_c W[n, c] * mean[c] / std[c]``, only where nothing is padded. Computed
 in float64, stored in float32.
+
+In integers, a QuantizeLinear that rounds every pixel to itself leaves nothing to do:
+
+    image  ->  Transpose  ->  the integers of the input
 """
 
 from __future__ import annotations
@@ -20,10 +24,18 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from legoexport.lego.normalization import Normalization
-from legoexport.passes.constants import add_constant, constant_array, input_of, set_constant
+from legoexport.lego.pixel_integers import are_pixels
+from legoexport.lego.scales import Affine
+from legoexport.passes.constants import (
+    add_constant,
+    constant_array,
+    input_of,
+    known_array,
+    set_constant,
+)
 
 IMAGE, NORMALIZED = "image", "input"
-CAST = f"{IMAGE}/cast"
+TRANSPOSE, CAST = f"{IMAGE}/transpose", f"{IMAGE}/cast"
 TO_CHANNELS_FIRST = (0, 3, 1, 2)
 BIAS = 2
 Array = NDArray[np.float64]
@@ -50,6 +62,11 @@ class TakePixels(ir.passes.InPlacePass):
         """Rewrite in place."""
         graph = model.graph
         (x,) = graph.inputs
+        quantize = _only_quantize(x)
+        if quantize is not None and self._keeps_pixels(quantize):
+            self.remark = "its pixels are the integers of the input"
+            _take_as_integers(x, quantize, graph)
+            return ir.passes.PassResult(model, modified=True)
         mean, std = (one.reshape(1, -1, 1, 1) for one in self.normalization.grey_levels)
         conv = _only_conv(x) if self.folds else None
         nodes = _decoded(x)
@@ -60,9 +77,35 @@ class TakePixels(ir.passes.InPlacePass):
             nodes.append(_arithmetic("Sub", nodes[-1], "mean", mean, graph))
         if conv is None:
             nodes.append(_arithmetic("Div", nodes[-1], "std", std, graph))
-        self.remark = _remark(conv, shifts=shifts) if conv else _why_not(x)
+        self.remark = _remark(conv, shifts=shifts) if conv else _why_not(quantize)
         _replace(x, nodes, graph)
         return ir.passes.PassResult(model, modified=True)
+
+    def _keeps_pixels(self, quantize: ir.Node) -> bool:
+        """Whether normalised pixels are rounded to themselves."""
+        scale, zero = (known_array(one) for one in quantize.inputs[1:])
+        if zero.dtype != np.uint8:
+            return False
+        return are_pixels(self.normalization, Affine(float(scale), int(zero), "uint8"))
+
+
+def _only_quantize(x: ir.Value) -> ir.Node | None:
+    """Return the node that alone reads ``x``, if it rounds it to integers."""
+    readers = [use.node for use in x.uses()]
+    is_only = len(readers) == 1 and readers[0].op_type == "QuantizeLinear"
+    return readers[0] if is_only else None
+
+
+def _take_as_integers(x: ir.Value, quantize: ir.Node, graph: ir.Graph) -> None:
+    """Let all that reads the integers read the pixels, channels first, under their name."""
+    moved, _ = _decoded(x)
+    (integers,), (pixels,) = quantize.outputs, moved.outputs
+    name = str(integers.name)
+    ir.convenience.replace_all_uses_with(integers, pixels)
+    graph.remove(quantize, safe=True)
+    integers.name, pixels.name = None, name
+    graph.inputs[0] = input_of(moved, 0)
+    graph.insert_before(graph[0], [moved])
 
 
 def _only_conv(x: ir.Value) -> ir.Node | None:
@@ -104,7 +147,7 @@ def _decoded(x: ir.Value) -> list[ir.Node]:
         shape=ir.Shape([batch, height, width, channels]),
         type=ir.TensorType(ir.DataType.UINT8),
     )
-    moved = ir.node("Transpose", [image], {"perm": TO_CHANNELS_FIRST}, name=f"{IMAGE}/transpose")
+    moved = ir.node("Transpose", [image], {"perm": TO_CHANNELS_FIRST}, name=TRANSPOSE)
     _describe(moved, x.shape, ir.DataType.UINT8)
     cast = ir.node("Cast", [moved.outputs[0]], {"to": int(ir.DataType.FLOAT)}, name=CAST)
     _describe(cast, x.shape, ir.DataType.FLOAT)
@@ -135,12 +178,14 @@ def _replace(x: ir.Value, nodes: list[ir.Node], graph: ir.Graph) -> None:
     graph.insert_before(graph[0], nodes)
 
 
-def _why_not(x: ir.Value) -> str:
-    """Say why no weights take the normalization."""
-    if {use.node.op_type for use in x.uses()} == {"QuantizeLinear"}:
+def _why_not(quantize: ir.Node | None) -> str:
+    """Say why neither weights nor integers take the normalization."""
+    if quantize is not None and known_array(quantize.inputs[2]).dtype != np.uint8:
+        return "two nodes normalise them before they are rounded, to integers with a sign"
+    if quantize is not None:
         return (
-            "two nodes normalise them before they are rounded to integers, as these have one scale"
-            " and one zero point for all channels"
+            "two nodes normalise them before they are rounded, as integers have one scale and one"
+            " zero point for all channels, and these differ in mean or std"
         )
     return "two nodes normalise them; no convolution whose weights may change reads them alone"
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from legoexport.errors import UsageError
-from legoexport.lego.names import owner, part_name, quantized_name
+from legoexport.lego.names import dequantized_name, owner, part_name, quantized_name
 from legoexport.lego.scales import LIMITS, Affine, Scales
+from legoexport.passes.take_pixels import NORMALIZED
 
 Constants = Mapping[str, NDArray[Any]]
 
@@ -26,14 +27,18 @@ def read_scales(model: onnx.ModelProto) -> Scales:
         UsageError: A scale or a zero point is missing, or cannot be one.
     """
     constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-    suffix = quantized_name("")
-    activations = {
-        node.output[0].removesuffix(suffix): _affine(node, constants)
-        for node in model.graph.node
-        if node.op_type == "QuantizeLinear" and owner(node.name) is None
-    }
+    named = ((_activation(node), node) for node in model.graph.node)
+    activations = {name: _affine(node, constants) for name, node in named if name is not None}
     found = (_map_scales(node, constants) for node in model.graph.node)
     return Scales(activations, dict(one for one in found if one is not None))
+
+
+def _activation(node: onnx.NodeProto) -> str | None:
+    """Return the activation whose integers ``node`` makes, or takes as pixels are."""
+    if node.op_type == "QuantizeLinear" and owner(node.name) is None:
+        return str(node.output[0]).removesuffix(quantized_name(""))
+    reads_pixels = node.op_type == "DequantizeLinear" and node.name == dequantized_name(NORMALIZED)
+    return NORMALIZED if reads_pixels else None
 
 
 def _map_scales(

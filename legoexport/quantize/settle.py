@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from legoexport.compile.stages import Prepared
+from legoexport.compile.stages import CompileOptions, Prepared
 from legoexport.errors import UsageError
+from legoexport.lego.pixel_integers import affine_of_pixels
+from legoexport.lego.scales import Scales
+from legoexport.passes.take_pixels import NORMALIZED
 from legoexport.quantize.calibrate import Calibration, ImageSet, calibrate_halves
 from legoexport.quantize.calibrators import Method
 from legoexport.quantize.ranges import network_scales
@@ -45,7 +48,16 @@ def settle_scales(
     calibration = calibrate_halves(prepared, options.images, options.method, options.threads)
     activations = prepared.options.target.activations
     scales = network_scales(prepared, calibration.ranges, activations)
-    return prepared.with_scales(scales), calibration
+    return prepared.with_scales(_of_pixels(scales, prepared.options)), calibration
+
+
+def _of_pixels(scales: Scales, options: CompileOptions) -> Scales:
+    """Take pixels themselves for the integers of the input, if they can be."""
+    if options.pixels is None or NORMALIZED not in scales.activations:
+        return scales
+    affine = affine_of_pixels(options.pixels, options.target.activations)
+    own = {} if affine is None else {NORMALIZED: affine}
+    return replace(scales, activations={**scales.activations, **own})
 
 
 def calibration_record(calibration: Calibration) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import onnx
 from numpy.typing import NDArray
 from torch import nn
 
@@ -23,6 +24,14 @@ from legoexport.quantize.scores_cost import TrainedScores
 
 # What the files are called that a file is printed beside.
 THIS_FILE, FLOAT_FILE, TWIN = "this file", "file in fp32", "dense twin"
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """A file without its ends, and its plan."""
+
+    model: onnx.ModelProto
+    plan: Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +103,9 @@ class Trained:
         """
         given = {THIS_FILE: model_bytes, **others}
         files = {name: without_ends(one) for name, one in given.items()}
+        bare = _Bare(onnx.load_model_from_string(files[THIS_FILE]), file.plan)
         all_files = {FLOAT_FILE: self._in_float(), **files}
-        return int8_cost(self.prepared, file, self.arrays, self.scores, all_files)
+        return int8_cost(self.prepared, bare, self.arrays, self.scores, all_files)
 
     def _in_float(self) -> bytes:
         """Return the file that is converted from it without any rounding."""

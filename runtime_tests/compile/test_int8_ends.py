@@ -11,6 +11,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -18,21 +20,28 @@ from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import Conversion, convert_module
 from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
+from legoexport.lego.pixel_integers import affine_of_pixels
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.integer.ends import GivenClasses
+from legoexport.parity.integer.ends import GivenClasses, without_ends
 from legoexport.parity.verify import verify
 from legoexport.quantize.images import CalibrationImages
 from legoexport.quantize.settle import CalibrationOptions
+from legoexport.target import find_target
 from runtime_tests.command_line import legoexport
 from runtime_tests.networks import SmallNet, randomize
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
 HOW = Normalization((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+# 76.5 lies between two grey levels; 77 does not.
+ALIKE = Normalization((77 / 255,) * 3, (0.25,) * 3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3)).astype(np.uint8)
 NORMALISED = HOW.applied(np.moveaxis(PIXELS, 3, 1))
 CALIBRATE = CalibrationOptions(CalibrationImages.of(NORMALISED[:12]))
+CALIBRATE_ALIKE = CalibrationOptions(
+    CalibrationImages.of(ALIKE.applied(np.moveaxis(PIXELS[:12], 3, 1)))
+)
 
 
 def trained() -> torch.nn.Module:
@@ -43,9 +52,10 @@ def trained() -> torch.nn.Module:
 @cache
 def converted(pixels: Normalization | None, output: str) -> Conversion:
     options = CompileOptions(precision="int8", pixels=pixels, output=output)
-    data = InputSet("real", (NORMALISED[12:],), 4)
+    how, calibrate = (ALIKE, CALIBRATE_ALIKE) if pixels == ALIKE else (HOW, CALIBRATE)
+    data = InputSet("real", (how.applied(np.moveaxis(PIXELS[12:], 3, 1)),), 4)
     return convert_module(
-        trained(), EXAMPLE, options, calibrate=CALIBRATE, data=data, dense_twin=True
+        trained(), EXAMPLE, options, calibrate=calibrate, data=data, dense_twin=True
     )
 
 
@@ -82,20 +92,65 @@ def test_it_is_verified_from_pixels_to_classes_and_its_bill_is_that_of_the_score
     assert conversion.int8_cost == converted(None, "scores").int8_cost
 
 
+def test_pixels_are_the_integers_of_the_input_where_all_channels_are_normalised_alike() -> None:
+    conversion = converted(ALIKE, "scores")
+    model = onnx.load_from_string(conversion.model_bytes)
+    assert [node.op_type for node in model.graph.node][:2] == ["Transpose", "DequantizeLinear"]
+    assert conversion.compiled.pixels_remark == "its pixels are the integers of the input"
+    found = verify(trained(), conversion.model_bytes)
+    assert found.passed, found.diagnosis
+    assert found.exact.to_json()["equal"] is True
+    (bare,) = run(without_ends(conversion.model_bytes), ALIKE.applied(np.moveaxis(PIXELS, 3, 1)))
+    (taken,) = run(conversion.model_bytes, PIXELS)
+    assert np.array_equal(taken, bare)
+    assert conversion.int8_cost is not None
+    shown = {one.file: one for one in conversion.int8_cost.scores[0].files}
+    assert shown["this file"].sqnr_db == pytest.approx(shown["dense twin"].sqnr_db, abs=10)
+
+
+def test_integers_with_a_sign_are_no_pixels() -> None:
+    options = CompileOptions(
+        find_target("xnnpack"), precision="int8", pixels=ALIKE, dynamic_batch=False
+    )
+    conversion = convert_module(trained(), EXAMPLE, options, calibrate=CALIBRATE_ALIKE)
+    assert "integers with a sign" in conversion.compiled.pixels_remark
+    assert verify(trained(), conversion.model_bytes).passed
+
+
+@given(st.floats(0, 1), st.floats(0.01, 2))
+def test_one_channel_has_pixels_for_integers_unless_its_mean_is_between_two(
+    mean: float, std: float
+) -> None:
+    how = Normalization((mean,), (std,))
+    affine = affine_of_pixels(how, "uint8")
+    offset = 255 * mean - round(255 * mean)
+    if abs(offset) < 0.49:
+        assert affine is not None
+    if affine is not None:
+        assert affine.zero_point == pytest.approx(255 * mean, abs=0.51)
+        levels = np.arange(256)
+        numbers = (levels - affine.zero_point) * affine.scale
+        # Half a step: that is how far any integers are from what they stand for.
+        assert np.abs(numbers - (levels / 255 - mean) / std).max() <= 0.51 * affine.scale
+    assert affine_of_pixels(Normalization((mean, mean), (std, 2 * std)), "uint8") is None
+    assert affine_of_pixels(how, "int8") is None
+    assert affine_of_pixels(Normalization((2.0,), (std,)), "uint8") is None
+
+
 def test_classes_that_do_not_follow_from_the_scores_are_found() -> None:
     model = onnx.load_from_string(converted(HOW, "top-2").model_bytes)
-    given = GivenClasses.of(model.graph)
-    assert given.scores is not None
+    classes = GivenClasses.of(model.graph)
+    assert classes.scores is not None
     scores = np.array([[1.0, 3.0, 2.0, 0.0]], np.float32)
     powers = np.exp(scores.astype(np.float64))
     shares = (powers / powers.sum()).astype(np.float32)
     right = {
-        given.scores: scores,
+        classes.scores: scores,
         "all_probabilities": shares,
         "probabilities": shares[:, [1, 2]],
         "indices": np.array([[1, 2]]),
     }
-    assert all(one.passed for one in given.check(right))
+    assert all(one.passed for one in classes.check(right))
     for name, wrong, at in (
         ("all_probabilities", shares + np.float32(1e-3), 0),
         ("probabilities", shares[:, [1, 0]], 1),
@@ -103,7 +158,7 @@ def test_classes_that_do_not_follow_from_the_scores_are_found() -> None:
         ("indices", np.array([[1, 1]]), 1),
         ("probabilities", np.full((1, 2), np.nan, np.float32), 1),
     ):
-        checks = given.check(right | {name: wrong})
+        checks = classes.check(right | {name: wrong})
         assert [one.passed for one in checks] == [at != 0, at != 1]
 
 

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import helper
 
+from legoexport.lego.names import dequantized_name, quantized_name
 from legoexport.ort.subgraph import cut_layer
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.judge import reference_limit
 from legoexport.parity.rankings import CLASS_AXIS, largest, picks_equal_scores
 from legoexport.passes.give_probabilities import PROBABILITIES
 from legoexport.passes.give_top import ALL_PROBABILITIES, INDICES, TOP
-from legoexport.passes.take_pixels import CAST, NORMALIZED
+from legoexport.passes.take_pixels import NORMALIZED, TRANSPOSE
 
 
 def scores_name(graph: onnx.GraphProto) -> str:
@@ -33,15 +35,28 @@ def without_ends(model_bytes: bytes) -> bytes:
     """Return a file in int8 from the normalised tensor to the scores, as it is without ends."""
     model = onnx.load_model_from_string(model_bytes)
     names = {node.name for node in model.graph.node}
-    if names.isdisjoint((CAST, PROBABILITIES)):
+    if names.isdisjoint((TRANSPOSE, PROBABILITIES)):
         return model_bytes
     start, end = model.graph.input[0].name, scores_name(model.graph)
     batch, *sizes = (
         one.dim_param or one.dim_value for one in model.graph.input[0].type.tensor_type.shape.dim
     )
-    if CAST in names:
+    if TRANSPOSE in names:
         start, sizes = NORMALIZED, [sizes[-1], *sizes[:-1]]
+        _round_input(model.graph)
     return bytes(cut_layer(model, start, end, (batch, *sizes)).SerializeToString())
+
+
+def _round_input(graph: onnx.GraphProto) -> None:
+    """Where pixels are the integers of the input, let a normalised tensor be rounded to them."""
+    integers, numbers = quantized_name(NORMALIZED), dequantized_name(NORMALIZED)
+    affine = next((list(node.input[1:]) for node in graph.node if node.name == numbers), [])
+    for node in graph.node:
+        if node.name == TRANSPOSE and node.output[0] == integers:
+            rounds = helper.make_node(
+                "QuantizeLinear", [NORMALIZED, *affine], [integers], name=integers
+            )
+            node.CopyFrom(rounds)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import onnx
 
 from legoexport.lego.names import owner
+from legoexport.passes.take_pixels import TRANSPOSE
 
 SUMS = ("Conv", "Gemm")
 OF_SCORES = ("Softmax", "TopK")
@@ -78,9 +79,9 @@ class _Reader:
             nodes[node.output[0]] = node
 
     def _is_activation(self, integers: str) -> bool:
-        """Whether integers are made by a QuantizeLinear, and not stored or split in a layer."""
+        """Whether integers are rounded to, or are pixels, and not stored or split in a layer."""
         made = self.producers.get(integers)
-        return made is not None and made.op_type == "QuantizeLinear"
+        return made is not None and (made.op_type == "QuantizeLinear" or made.name == TRANSPOSE)
 
 
 def regions(graph: onnx.GraphProto) -> tuple[Region, ...]:
