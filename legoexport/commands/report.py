@@ -61,6 +61,20 @@ LIBRARIES = ("jinja2", "matplotlib")
     help="Seconds to measure each model.",
 )
 @click.option(
+    "--converted",
+    "converted_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="What convert --json printed of MODEL.onnx: adds what int8 costs each layer.",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="A.json B.json",
+    help="Instead, put two conversions side by side: what convert --json printed of each.",
+)
+@click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path),
@@ -78,6 +92,8 @@ def command(
     data: Path | None,
     threads: int | None,
     duration: float,
+    converted_path: Path | None,
+    compare: tuple[Path, Path] | None,
     out: Path,
     *,
     force: bool,
@@ -86,17 +102,40 @@ def command(
 
     The file loads nothing, so it can be mailed, printed and kept. It holds what verify, inspect and
     bench find, pictures of masks, banks, errors, time and partitions, and the commands that give
-    the numbers again. The exit code is 1, and the report says so, if the file fails its check.
+    the numbers again. With --compare, two conversions stand side by side, from what convert --json
+    printed. The exit code is 1, and the report says so, if the file fails its check.
     """
     _check_libraries()
+    if compare is not None:
+        if files or other or data or converted_path:
+            raise UsageError(
+                "--compare is about two conversions",
+                legal="report --compare A.json B.json --out FILE",
+            )
+        _compare(*compare, out, force=force)
+        return
     checkpoint, model = _two(files)
     inputs = {"CHECKPOINT": checkpoint, "MODEL": model, "--vs": other, "--data": data}
+    inputs |= {"--converted": converted_path}
     check_outputs([Output("--out", out, Kind.TEXT)], inputs, force=force)
     threads = threads or describe().default_threads
     options = BenchOptions(threads, duration_s=duration, profile=True)
     load = partial(load_checkpoint, checkpoint, arch, settings, factory)
-    facts = _gather(load, input_size, model, other, data, options)
+    facts = _gather(load, input_size, model, other, data, options, converted_path)
     _write(facts, out)
+
+
+def _compare(a: Path, b: Path, out: Path, *, force: bool) -> None:
+    from legoexport.report.compare import comparison_verdict, render_comparison
+    from legoexport.report.converted import read_converted
+
+    inputs = {"--compare A": a, "--compare B": b}
+    check_outputs([Output("--out", out, Kind.TEXT)], inputs, force=force)
+    pair = read_converted(a), read_converted(b)
+    again = _typed("report", "--compare", a, b, "--out", "report.html")
+    write_bytes(out, render_comparison(pair, again))
+    print_text(comparison_verdict(*pair))
+    print_text(f"wrote {out}")
 
 
 def _check_libraries() -> None:
@@ -126,34 +165,43 @@ def _gather(
     other: Path | None,
     data: Path | None,
     options: BenchOptions,
+    converted_path: Path | None,
 ) -> Facts:
     """Open the model first: it says which size of input the network is to be read for."""
     from legoexport.parity.opened import open_model
+    from legoexport.report.converted import read_converted
     from legoexport.report.gather import Request, gather
 
+    converted = read_converted(converted_path) if converted_path else None
     with step_progress() as progress:
         progress("opening the model")
         opened = open_model(model, options.threads)
         progress("reading the checkpoint")
         checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
         images = real_images(data, checkpoint, opened)
-        commands = _commands(checkpoint.path, model, other, data, options)
-        request = Request(checkpoint, opened, model, other, images, options, commands)
-        return gather(request, progress)
+        commands = _commands(checkpoint.path, model, other, data, options, converted_path)
+        files = (checkpoint, opened, model, other, images)
+        return gather(Request(*files, options, commands, converted), progress)
 
 
 def _commands(
-    checkpoint: Path, model: Path, other: Path | None, data: Path | None, options: BenchOptions
+    checkpoint: Path,
+    model: Path,
+    other: Path | None,
+    data: Path | None,
+    options: BenchOptions,
+    converted: Path | None = None,
 ) -> Commands:
     from legoexport.report.facts import Commands
 
     described = _described()
     given = ["--data", data] if data else []
     beside = ["--vs", other] if other else []
+    told = ["--converted", converted] if converted else []
     how = ["--threads", options.threads, "--duration", f"{options.duration_s:g}"]
     pair = [checkpoint, model, *described]
     return Commands(
-        report=_typed("report", *pair, *beside, *given, *how, "--out", "report.html"),
+        report=_typed("report", *pair, *beside, *given, *told, *how, "--out", "report.html"),
         verify=_typed("verify", *pair, *given, "--threads", options.threads, "--per-layer"),
         inspect=_typed("inspect", model),
         bench=_typed("bench", model, *beside, *how, "--profile"),

@@ -14,6 +14,7 @@ from legoexport.lego.frozen import FrozenLego
 from legoexport.measure.timing import Comparison, Timing
 from legoexport.ort.partitions import Partitions
 from legoexport.parity.verification import Verification
+from legoexport.quantize.cost import LayerCost
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Facts:
         measured: Latency, of both files where there are two.
         rights: Accuracy, where the images have labels.
         machine: What measured, a row each.
+        costs: What int8 costs each layer, where ``convert`` measured it.
     """
 
     subject: Subject
@@ -121,6 +123,7 @@ class Facts:
     measured: Timing | Comparison
     rights: Rights | None
     machine: tuple[tuple[str, str], ...]
+    costs: tuple[LayerCost, ...] = ()
 
     @property
     def timing(self) -> Timing:

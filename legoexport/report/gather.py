@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from legoexport.compile.freeze import freeze
+from legoexport.errors import UsageError
 from legoexport.host.machine import describe
 from legoexport.host.progress import Progress
 from legoexport.host.reading import read_bytes
@@ -26,6 +27,7 @@ from legoexport.parity.inputs import InputSet
 from legoexport.parity.opened import OpenedModel
 from legoexport.parity.verification import Verification
 from legoexport.parity.verify import verify_opened
+from legoexport.report.converted import Converted
 from legoexport.report.facts import Commands, Facts, LayerMasks, Rights, Subject
 
 PROVIDERS_HERE = ("CPUExecutionProvider",)
@@ -45,6 +47,7 @@ class Request:
         data: Real images, or None.
         options: How to measure.
         commands: What repeats the numbers.
+        converted: What ``convert`` printed of the conversion, or None.
     """
 
     checkpoint: Checkpoint
@@ -54,6 +57,7 @@ class Request:
     data: InputSet | None
     options: BenchOptions
     commands: Commands
+    converted: Converted | None = None
 
 
 def gather(request: Request, progress: Progress = lambda _: None) -> Facts:
@@ -65,6 +69,7 @@ def gather(request: Request, progress: Progress = lambda _: None) -> Facts:
         ParityFailed: The file cannot be judged.
     """
     opened, checkpoint = request.opened, request.checkpoint
+    _check_converted(request)
     inventory = place_layers(summarize_model(opened.model), opened.model_bytes)
     verification = verify_opened(checkpoint, opened, data=request.data, progress=progress)
     progress("looking at the masks")
@@ -81,7 +86,21 @@ def gather(request: Request, progress: Progress = lambda _: None) -> Facts:
         measured=_measured(request, progress),
         rights=_rights(request, verification),
         machine=tuple(machine_rows(describe())),
+        costs=request.converted.costs if request.converted else (),
     )
+
+
+def _check_converted(request: Request) -> None:
+    converted, size_bytes = request.converted, len(request.opened.model_bytes)
+    if converted is None:
+        return
+    known = (converted.checkpoint_sha256, converted.size_bytes)
+    if known != (request.checkpoint.sha256, size_bytes):
+        raise UsageError(
+            f"{converted.source} describes another conversion",
+            received=f"checkpoint {known[0][:12]}, {known[1]} bytes",
+            legal=f"checkpoint {request.checkpoint.sha256[:12]}, {size_bytes} bytes",
+        )
 
 
 def _subject(request: Request) -> Subject:
@@ -108,18 +127,24 @@ def _measured(request: Request, progress: Progress) -> Timing | Comparison:
 
 def _rights(request: Request, found: Verification) -> Rights | None:
     accuracy, data = found.agreement.accuracy, request.data
-    if accuracy is None or data is None:
+    if data is None or data.labels is None:
         return None
-    return Rights(accuracy.images_count, accuracy.onnx_correct_count, _right_count(request, data))
+    # verify counts where it judges outputs; those of a file in int8 it only measures.
+    own = accuracy.onnx_correct_count if accuracy else _right_count(request.opened.runtime, data)
+    if own is None:
+        return None
+    other = None
+    if request.other is not None:
+        dense = RuntimeModel(read_bytes(request.other), request.opened.threads)
+        other = _right_count(dense, data)
+    return Rights(len(data.labels), own, other)
 
 
-def _right_count(request: Request, data: InputSet) -> int | None:
-    """Count what the dense network gets right; None if it takes other images."""
-    if request.other is None or data.labels is None:
+def _right_count(runtime: RuntimeModel, data: InputSet) -> int | None:
+    """Count what a file gets right; None if it takes other images, or gives not scores alone."""
+    specs = [(one.shape, one.dtype) for one in runtime.inputs]
+    takes_them = specs == [(data.images.shape[1:], str(data.images.dtype))]
+    if not takes_them or len(runtime.output_names) != 1 or data.labels is None:
         return None
-    other = RuntimeModel(read_bytes(request.other), request.opened.threads)
-    specs = [(one.shape, one.dtype) for one in other.inputs]
-    if specs != [(data.images.shape[1:], str(data.images.dtype))]:
-        return None
-    scores = other.run(data.images, other.fixed_batch_size or data.batch_size)
+    scores = runtime.run(data.images, runtime.fixed_batch_size or data.batch_size)
     return int((scores.argmax(axis=1) == data.labels).sum())

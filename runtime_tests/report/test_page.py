@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from legoexport.measure.profile import Profile, Share
+from legoexport.quantize.cost import LayerCost
 from legoexport.report import page as page_module
 from legoexport.report.facts import Facts
 from legoexport.report.figures.banks import MOST_PIXELS, PIXELS_BUDGET, side_pixels, tile
+from legoexport.report.figures.latency import layer_bars, whole_bar
 from legoexport.report.figures.style import VARIABLES
 from legoexport.report.page import render, verdict
 from runtime_tests.report.conftest import HOSTILE, IMAGES
@@ -71,6 +74,26 @@ def test_without_a_dense_network_it_is_counted(alone: Facts) -> None:
     page = render(alone).decode()
     assert "the speed" not in verdict(alone)
     assert "counted, not measured" in page
+
+
+def test_a_file_in_int8_claims_its_integers_and_shows_what_they_cost(facts: Facts) -> None:
+    provenance = {**facts.subject.provenance, "precision": "int8"}
+    cost = LayerCost("first", "first", "int8", "int8_grouped", 40.0, None, 38.5, None, None, None)
+    subject = replace(facts.subject, provenance=provenance)
+    int8 = replace(facts, subject=subject, costs=(cost,))
+    assert verdict(int8).startswith("Proved: every integer is right")
+    assert "1 of 1 layers compute in int8; the least SQNR is 38.5 dB" in render(int8).decode()
+
+
+def test_a_layer_stands_beside_its_dense_convolution() -> None:
+    shares = (Share("a", "transform", 1.0), Share("a", "merge", 0.5), Share("other", "", 0.25))
+    own = Profile(1.75, (), shares)
+    dense = Profile(5.0, (), (Share("other", "", 5.0),), (Share("a", "", 4.0),))
+    a, outside = layer_bars(own, dense)
+    assert (a.parts, a.dense_ms) == ({"transform": 1.0, "merge": 0.5}, 4.0)
+    assert (outside.parts, outside.dense_ms) == ({"": 0.25}, 1.0)
+    assert whole_bar(own, dense).parts == {"transform": 1.0, "merge": 0.5, "": 0.25}
+    assert [bar.dense_ms for bar in layer_bars(own, None)] == [None, None]
 
 
 def test_every_layer_is_drawn_and_listed(facts: Facts, elements: Elements) -> None:

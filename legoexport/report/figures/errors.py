@@ -52,6 +52,8 @@ def draw_errors(found: Verification, name: str) -> Picture:
         "Each layer is judged alone, on the input that it really got, against PyTorch float64."
         " Right of the dashed line a check fails."
     )
+    if min(ratios.values(), default=1) < LEAST_RATIO:
+        note += " What has no error at all stands at the left end."
     return Picture("Error by layer, against its limit", description, note, svg)
 
 

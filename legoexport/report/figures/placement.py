@@ -8,12 +8,13 @@ from legoexport.ort.partitions import Partitions
 from legoexport.report.figures.style import OTHER, TRANSFORM, Picture, drawing, row_inches, to_svg
 
 
-def draw_partitions(partitions: Sequence[Partitions], name: str) -> Picture:
+def draw_partitions(partitions: Sequence[Partitions], name: str, whose: str = "") -> Picture:
     """Draw a bar for each mobile provider: nodes that it takes, and nodes that stay on the CPU.
 
     Args:
         partitions: What each takes.
         name: What the identifiers of the drawing start with.
+        whose: The file, where a page has several.
     """
     description = "; ".join(map(str, partitions))
     with drawing(0.5 + row_inches(2 * len(partitions))) as (figure, (axes,)):
@@ -33,4 +34,5 @@ def draw_partitions(partitions: Sequence[Partitions], name: str) -> Picture:
         figure.legend(loc="outside upper left", ncols=2, frameon=False, handlelength=1)
         svg = to_svg(figure, name, description)
     note = "By the tables of ONNX Runtime's usability checker; no phone was asked."
-    return Picture("What mobile providers take", description, note, svg)
+    title = f"What mobile providers take{f' of {whose}' if whose else ''}"
+    return Picture(title, description, note, svg)
