@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors.torch import load as load_safetensors
-
 from legoexport.errors import CheckpointError
-from legoexport.host.kinds import SAFETENSORS_LENGTH_BYTES, Kind, kind_of_bytes
+from legoexport.host.kinds import Kind, kind_of_bytes
 from legoexport.models.checkpoint.converted import check_not_converted
-from legoexport.models.checkpoint.damage import MalformedFileError, foreign_reader
+from legoexport.models.checkpoint.damage import MalformedFileError
 from legoexport.models.checkpoint.legacy_container import read_legacy
-from legoexport.models.checkpoint.tensors import StoredTensor
+from legoexport.models.checkpoint.safetensors_container import read_safetensors
 from legoexport.models.checkpoint.zip_container import read_zip
 
-METADATA_KEY = "legoexport"
 SAFETENSORS_SUFFIX = ".safetensors"
-_MOST_HEADER_BYTES = 2**24  # a name, a type and a shape for each of 100,000 tensors
 
 
 @dataclass(frozen=True)
@@ -90,32 +84,6 @@ def _contained(data: bytes) -> tuple[str, object]:
     if kind is Kind.CHECKPOINT:
         return "legacy", read_legacy(data)
     if kind is Kind.SAFETENSORS:
-        return "safetensors", _read_safetensors(data)
+        return "safetensors", read_safetensors(data)
     check_not_converted(kind)
     raise MalformedFileError("bytes of no known kind")
-
-
-def _read_safetensors(data: bytes) -> object:
-    header_bytes = int.from_bytes(data[:SAFETENSORS_LENGTH_BYTES], "little")
-    if header_bytes > _MOST_HEADER_BYTES:
-        raise MalformedFileError(f"a safetensors header of {header_bytes} bytes")
-    with foreign_reader("a safetensors file that ends early or is damaged"):
-        loaded = load_safetensors(data)
-    tensors = {name: _in_memory(tensor) for name, tensor in loaded.items()}
-    header = _json_object(data[SAFETENSORS_LENGTH_BYTES : SAFETENSORS_LENGTH_BYTES + header_bytes])
-    metadata = header.get("__metadata__")
-    if not isinstance(metadata, dict) or METADATA_KEY not in metadata:
-        return tensors
-    return {**_json_object(metadata[METADATA_KEY]), "state_dict": tensors}
-
-
-def _json_object(text: str | bytes) -> dict[str, object]:
-    with foreign_reader("JSON that is damaged"):
-        value = json.loads(text)
-    if not isinstance(value, dict):
-        raise MalformedFileError(f"JSON that holds a {type(value).__name__} instead of an object")
-    return value
-
-
-def _in_memory(tensor: torch.Tensor) -> StoredTensor:
-    return StoredTensor(tensor.dtype, tuple(tensor.shape), lambda: tensor)

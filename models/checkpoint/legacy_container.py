@@ -42,9 +42,9 @@ class _LegacyStorages:
             if position > len(self._data):
                 raise MalformedFileError("the file ends early")
 
-    def _read(self, key: str) -> bytearray:
+    def _read(self, key: str) -> memoryview:
         start = self._starts[key]
-        return bytearray(self._data[start : start + self._storages[key].size_bytes])
+        return memoryview(self._data)[start : start + self._storages[key].size_bytes]
 
 
 def read_legacy(data: bytes) -> object:

@@ -78,7 +78,7 @@ def absent_counters(
         tensors: Weights by dotted name.
     """
     return {
-        name: StoredTensor(tensor.dtype, (), lambda: torch.tensor(0))
+        name: StoredTensor(tensor.dtype, (), lambda dtype: torch.zeros((), dtype=dtype))
         for name, tensor in wanted.items()
         if name.endswith(_COUNTER) and name not in tensors and tensor.shape == ()
     }
@@ -113,8 +113,7 @@ def load(network: nn.Module, tensors: Mapping[str, StoredTensor]) -> None:
     state = {}
     for name, wanted in network.state_dict().items():
         dtype = torch.float32 if wanted.is_floating_point() else wanted.dtype
-        # A copy of its own: tensors in a file may share memory, the network's shall not.
-        state[name] = torch.empty(wanted.shape, dtype=dtype).copy_(tensors[name].read())
+        state[name] = tensors[name].read(dtype)
         if not _is_finite(state[name]):
             raise CheckpointError(
                 f"{name} holds NaN or infinite values",

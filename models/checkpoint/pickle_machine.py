@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 
 from legoexport.models.checkpoint.allowed_globals import (
@@ -15,13 +16,18 @@ from legoexport.models.checkpoint.allowed_globals import (
 )
 from legoexport.models.checkpoint.damage import ForeignGlobalError, MalformedFileError
 from legoexport.models.checkpoint.inert import Inert, is_value, may_be_class
-from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, Storage
+from legoexport.models.checkpoint.tensors import STORAGE_DTYPES, Storage, StoredTensor
 
 _MOST_REFERENCE_ITEMS = 8
 _MOST_KEY_LENGTH = 100
 # Names of a hundred thousand tensors and the source of a network take a few millions. Text may take
 # four times its bytes in memory.
-_MOST_TEXT_BYTES = 2**24
+_MOST_TEXT_BYTES = 2**23
+# Of all that a pickle builds, beside the numbers. A tensor takes 2.4 kB with its name, so that
+# 27,000 fit; one byte of a file can ask for 216.
+_MOST_BUILT_BYTES = 2**26
+_ENTRY_BYTES = 64  # of a dictionary, a set or the memo
+_OBJECT_BYTES = {Storage: 400, StoredTensor: 400, StandIn: 200}  # beside what Python counts
 
 StorageReader = Callable[[str, str, object], Storage]
 """Makes a storage from the key, the dotted storage type and the element count in the file."""
@@ -36,21 +42,27 @@ class PickleMachine:
         data: The bytes that hold it.
         start: Where it begins in them.
         read_storage: Called for each reference to a storage.
+        end: Behind the last byte that may be its; None if that is the end of the bytes.
     """
 
-    def __init__(self, data: bytes, start: int, read_storage: StorageReader) -> None:
+    def __init__(
+        self, data: bytes, start: int, read_storage: StorageReader, end: int | None = None
+    ) -> None:
         self.position = start
         self._data = data
+        self._end = len(data) if end is None else end
         self._read_storage = read_storage
         self._stack: list[object] = []
         self._marks: list[int] = []
         self._memo: dict[int, object] = {}
         self._text_bytes = 0
+        self._built_bytes = 0
+        self.most_built_bytes = _MOST_BUILT_BYTES
 
     def skip(self, count: int) -> None:
         """Leave out the next bytes of the pickle."""
         self.position += count
-        if count < 0 or self.position > len(self._data):
+        if count < 0 or self.position > self._end:
             raise MalformedFileError("the file ends early")
 
     def take(self, count: int) -> bytes:
@@ -65,7 +77,7 @@ class PickleMachine:
 
     def line(self) -> str:
         """The text up to the next line feed."""
-        end = self._data.find(b"\n", self.position)
+        end = self._data.find(b"\n", self.position, self._end)
         if end < 0:
             raise MalformedFileError("the file ends early")
         text = self.text(end - self.position)
@@ -83,8 +95,14 @@ class PickleMachine:
             raise MalformedFileError("bytes that are not text") from None
 
     def push(self, value: object) -> None:
-        """Put a value on the stack."""
+        """Put a new value on the stack."""
+        self._charge(sys.getsizeof(value) + _OBJECT_BYTES.get(type(value), 0))
         self._stack.append(value)
+
+    def _charge(self, size_bytes: int) -> None:
+        self._built_bytes += size_bytes
+        if self._built_bytes > self.most_built_bytes:
+            raise MalformedFileError(f"a pickle that takes more than {self.most_built_bytes} bytes")
 
     def pop(self) -> object:
         """Take the value on top of the stack."""
@@ -94,7 +112,7 @@ class PickleMachine:
 
     def top(self) -> object:
         """The value on top of the stack, left there."""
-        self.push(value := self.pop())
+        self._stack.append(value := self.pop())
         return value
 
     def pop_many(self, count: int) -> tuple[object, ...]:
@@ -115,19 +133,21 @@ class PickleMachine:
 
     def memoize(self, index: int | None = None) -> None:
         """Remember the value on top of the stack, under the next free index unless told one."""
+        self._charge(_ENTRY_BYTES)
         self._memo[len(self._memo) if index is None else index] = self.top()
 
     def recall(self, index: int) -> None:
         """Push a remembered value."""
         if index not in self._memo:
             raise MalformedFileError("a pickle refers to a value it never made")
-        self.push(self._memo[index])
+        self._stack.append(self._memo[index])
 
     def set_items(self, pairs: list[object] | tuple[object, ...]) -> None:
         """Put keys and values into the dictionary on top of the stack."""
         target = self.top()
         if not isinstance(target, dict):
             raise MalformedFileError(f"items put into a {type(target).__name__}")
+        self._charge(_ENTRY_BYTES * len(pairs))
         store(target, pairs)
 
     def extend(self, items: list[object] | tuple[object, ...]) -> None:
@@ -143,6 +163,7 @@ class PickleMachine:
         target = self.top()
         if not isinstance(target, set):
             raise MalformedFileError(f"items added to a {type(target).__name__}")
+        self._charge(_ENTRY_BYTES * len(items))
         target.update(plain_set(items))
 
     def new_object(self) -> None:

@@ -23,13 +23,16 @@ Instruction = Callable[[PickleMachine], None]
 _MOST_STEPS = 1_200_000
 
 
-def read_pickle(data: bytes, start: int, read_storage: StorageReader) -> tuple[object, int]:
+def read_pickle(
+    data: bytes, start: int, read_storage: StorageReader, end: int | None = None
+) -> tuple[object, int]:
     """Follow a pickle's instructions up to its end.
 
     Args:
         data: The bytes that hold it.
         start: Where it begins in them.
         read_storage: Called for each reference to a storage.
+        end: Behind the last byte that may be its; None if that is the end of the bytes.
 
     Returns:
         The value it describes, and the position of the byte after it.
@@ -38,7 +41,7 @@ def read_pickle(data: bytes, start: int, read_storage: StorageReader) -> tuple[o
         ForeignGlobalError: It asks for a name outside the vocabulary.
         MalformedFileError: It ends early, or holds what no checkpoint holds.
     """
-    machine = PickleMachine(data, start, read_storage)
+    machine = PickleMachine(data, start, read_storage, end)
     return follow(machine, INSTRUCTIONS), machine.position
 
 

@@ -66,7 +66,7 @@ def _check_mask_shape(name: str, tensor: StoredTensor) -> None:
 
 def _squeezed(tensor: StoredTensor) -> StoredTensor:
     shape = tensor.shape[:3]
-    return StoredTensor(tensor.dtype, shape, lambda: tensor.read().reshape(shape))
+    return StoredTensor(tensor.dtype, shape, lambda dtype: tensor.read(dtype).reshape(shape))
 
 
 def infer_hyperparameters(tensors: Mapping[str, StoredTensor]) -> dict[str, object]:

@@ -1,4 +1,8 @@
-"""Tensors as a checkpoint file describes them: nothing is allocated before the numbers add up."""
+"""Tensors as a checkpoint file describes them: nothing is allocated before the numbers add up.
+
+Storages are views of the file's bytes. A tensor is copied out of them when it is read, in the type
+that is wanted, so reading takes the file and what the network keeps.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
 
 from legoexport.models.checkpoint.damage import MalformedFileError
 
@@ -27,6 +34,19 @@ STORAGE_DTYPES = {
 STORAGE_DTYPES |= {
     name.replace("torch.", "torch.cuda."): dtype for name, dtype in STORAGE_DTYPES.items()
 }
+# As they lie in a file, little-endian; numpy reads them at any address, and torch does not.
+_IN_FILE = {
+    torch.float32: "<f4",
+    torch.float64: "<f8",
+    torch.float16: "<f2",
+    torch.bfloat16: "<i2",  # numpy has no such type; its bits are carried over to torch
+    torch.int64: "<i8",
+    torch.int32: "<i4",
+    torch.int16: "<i2",
+    torch.int8: "i1",
+    torch.uint8: "u1",
+    torch.bool: "?",
+}
 _MAX_DIMENSIONS = 8
 _MAX_EXTENT = 2**40
 
@@ -38,12 +58,12 @@ class Storage:
     Attributes:
         dtype: Type of each number.
         numel: How many numbers there are.
-        read: Gives the bytes, ``size_bytes`` of them.
+        read: Gives the bytes, ``size_bytes`` of them, where they lie.
     """
 
     dtype: torch.dtype
     numel: int
-    read: Callable[[], bytearray]
+    read: Callable[[], memoryview]
 
     @property
     def size_bytes(self) -> int:
@@ -51,9 +71,9 @@ class Storage:
         return self.numel * self.dtype.itemsize
 
     @cached_property
-    def flat(self) -> torch.Tensor:
-        """All the numbers as one tensor of shape ``(numel,)``; read once, however many views."""
-        return torch.frombuffer(self.read(), dtype=self.dtype, count=self.numel)
+    def flat(self) -> NDArray[np.generic]:
+        """All the numbers as a view ``(numel,)`` of the file; found once, however many tensors."""
+        return np.frombuffer(self.read(), _IN_FILE[self.dtype], self.numel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +83,16 @@ class StoredTensor:
     Attributes:
         dtype: Type of its elements, as stored.
         shape: Its shape; never more elements than its storage has.
-        read: Makes the tensor, on the CPU.
+        read: Makes a tensor of the type that it is given, on the CPU, with memory of its own.
     """
 
     dtype: torch.dtype
     shape: tuple[int, ...]
-    read: Callable[[], torch.Tensor]
+    read: Callable[[torch.dtype], torch.Tensor]
 
 
 def declared_storage(
-    storage_type: str, numel: object, limit_bytes: int, read: Callable[[], bytearray]
+    storage_type: str, numel: object, limit_bytes: int, read: Callable[[], memoryview]
 ) -> Storage:
     """Describe a storage that a pickle refers to.
 
@@ -123,7 +143,9 @@ def stored_tensor(storage: object, offset: object, shape: object, stride: object
     # torch itself would grow the storage to fit; a file must hold what its tensors claim.
     if numel and (numel > storage.numel or last >= storage.numel):
         raise MalformedFileError(f"a tensor of shape {size} in a storage of {storage.numel}")
-    return StoredTensor(storage.dtype, size, lambda: _view(storage, start, size, steps))
+    return StoredTensor(
+        storage.dtype, size, lambda dtype: _copied(storage, start, size, steps, dtype)
+    )
 
 
 def _extents(values: object) -> tuple[int, ...]:
@@ -135,9 +157,18 @@ def _extents(values: object) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _view(
-    storage: Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]
+def _copied(
+    storage: Storage,
+    offset: int,
+    shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    dtype: torch.dtype,
 ) -> torch.Tensor:
     if not math.prod(shape):
-        return torch.empty(shape, dtype=storage.dtype)
-    return storage.flat.as_strided(shape, stride, offset)
+        return torch.empty(shape, dtype=dtype)
+    flat = storage.flat[offset:]
+    seen = as_strided(flat, shape, [step * flat.itemsize for step in stride], writeable=False)
+    if torch.bfloat16 in (storage.dtype, dtype):
+        return torch.from_numpy(seen.copy(order="C")).view(storage.dtype).to(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite weights are refused by name
+        return torch.from_numpy(seen.astype(_IN_FILE[dtype], order="C"))

@@ -12,8 +12,9 @@ from torch import nn
 
 from legoexport.errors import CheckpointError
 from legoexport.host import atomic
-from legoexport.models.checkpoint.files import METADATA_KEY, SAFETENSORS_SUFFIX
+from legoexport.models.checkpoint.files import SAFETENSORS_SUFFIX
 from legoexport.models.checkpoint.layout import FORMAT, VERSION
+from legoexport.models.checkpoint.safetensors_container import METADATA_KEY
 
 
 def write_checkpoint(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 
 from legoexport.models.checkpoint.damage import MalformedFileError, foreign_reader
 from legoexport.models.checkpoint.pickle_stream import read_pickle
@@ -11,6 +13,9 @@ from legoexport.models.checkpoint.tensors import Storage, declared_storage
 
 _DAMAGED = "a zip archive that ends early or is damaged"
 _PICKLE = "data.pkl"
+# Of a record: the lengths of its name and of its extra field are the last of its 30 bytes.
+_HEADER_BYTES = 30
+_LENGTHS = struct.Struct("<HH")
 
 
 def read_zip(data: bytes) -> object:
@@ -32,14 +37,15 @@ def read_zip(data: bytes) -> object:
     def read_storage(key: str, storage_type: str, numel: object) -> Storage:
         record = f"data/{key}"
         storage = declared_storage(
-            storage_type, numel, archive.size_bytes(record), lambda: bytearray(archive.read(record))
+            storage_type, numel, archive.size_bytes(record), lambda: archive.read(record)
         )
         first = storages.setdefault(key, storage)
         if (first.dtype, first.numel) != (storage.dtype, storage.numel):
             raise MalformedFileError(f"storage {key!r} is described in two ways")
         return first
 
-    return read_pickle(archive.read(_PICKLE), 0, read_storage)[0]
+    span = archive.span(_PICKLE)
+    return read_pickle(data, span.start, read_storage, span.stop)[0]
 
 
 class _Archive:
@@ -49,6 +55,7 @@ class _Archive:
     """
 
     def __init__(self, data: bytes) -> None:
+        self._data = data
         with foreign_reader(_DAMAGED):
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         self._records = {info.filename: info for info in self._archive.infolist()}
@@ -66,7 +73,7 @@ class _Archive:
             raise MalformedFileError(
                 "a TorchScript archive, which holds code, instead of a checkpoint"
             )
-        if self._has("byteorder") and self.read("byteorder") != b"little":
+        if self._has("byteorder") and bytes(self.read("byteorder")) != b"little":
             raise MalformedFileError("numbers in another byte order than little")
 
     def _has(self, name: str) -> bool:
@@ -76,14 +83,26 @@ class _Archive:
         """How many bytes a record has."""
         return self._record(name).file_size
 
-    def read(self, name: str) -> bytes:
-        """Read a record."""
+    def read(self, name: str) -> memoryview:
+        """A record where it lies, its sum checked."""
+        span = self.span(name)
+        return memoryview(self._data)[span.start : span.stop]
+
+    def span(self, name: str) -> slice:
+        """Where a record lies in the file, its sum checked."""
         record = self._record(name)
         with foreign_reader(_DAMAGED):
-            content = self._archive.read(record)
+            self._archive.open(record).close()  # what stands before the record agrees
+            place = record.header_offset + _HEADER_BYTES
+            lengths = _LENGTHS.unpack_from(self._data, place - _LENGTHS.size)
+        start = place + sum(lengths)
+        found = slice(start, start + record.file_size)
+        content = memoryview(self._data)[found]
         if len(content) != record.file_size:
             raise MalformedFileError("the file ends early")
-        return content
+        if zlib.crc32(content) != record.CRC:
+            raise MalformedFileError(f"record {name!r} is damaged: its sum is another")
+        return found
 
     def _record(self, name: str) -> zipfile.ZipInfo:
         record = self._records.get(f"{self._root}{name}")

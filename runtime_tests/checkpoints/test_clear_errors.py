@@ -46,7 +46,7 @@ def test_directory(tmp_path: Path) -> None:
         (b"PK\x03\x04 and nothing more", "a zip archive that ends early"),
         (b"\x80\x02K\x01.", "a pickle that torch.save did not write"),
         (b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", "a safetensors header of"),
-        (b"\x02\0\0\0\0\0\0\0{]", "SafetensorError"),
+        (b"\x02\0\0\0\0\0\0\0{]", "JSON that is damaged"),
     ],
 )
 def test_no_checkpoint(tmp_path: Path, content: bytes, reason: str) -> None:

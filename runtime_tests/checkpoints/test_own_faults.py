@@ -25,7 +25,7 @@ READERS = [
     "pickle_stream.find_global",
     "pickle_machine.store",
     "allowed_globals.stored_tensor",
-    "tensors._view",
+    "tensors._copied",
     "network.build",
     "layout._named_tensors",
 ]

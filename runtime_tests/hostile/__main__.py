@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from runtime_tests.hostile.campaign import run
+from runtime_tests.hostile.campaign import MOST_BYTES, MOST_SECONDS, run
 
 TOLD_EVERY = 500
 
@@ -28,7 +28,7 @@ def main() -> int:
     print(
         f"{options.count} files: {counts.read} read, {counts.refused} refused;"
         f" {counts.executed} executed, {counts.foreign} foreign exceptions,"
-        f" {counts.slow} over 5 s, {counts.large} over 1 GB,"
+        f" {counts.slow} over {MOST_SECONDS:g} s, {counts.large} over {MOST_BYTES / 1e6:.0f} MB,"
         f" {counts.long} long messages"
     )
     return 0 if counts.are_clean else 1

@@ -70,6 +70,7 @@ class _ArrayMachine(PickleMachine):
         super().__init__(data, 0, _no_storage)
         # One string may be named many times, but all arrays together hold no more than the file.
         self._bytes_left = len(data)
+        self.most_built_bytes += len(data)
 
     def find(self, module: object, name: object) -> None:
         full_name = f"{module}.{name}"
