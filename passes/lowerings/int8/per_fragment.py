@@ -57,23 +57,28 @@ class Int8PerFragment:
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add Split, o times (Conv, QuantizeLinear), Concat, and Conv, with their weights."""
-        frozen, scales = site.frozen, scales_of(site)
-        scale = map_scales(draft, site)
-        constants = affine_constants(draft, "transform", "map", scales.map)
-        attributes = convolution_attributes(frozen, group=1)
-        pieces = []
-        for i, (piece, *rows) in enumerate(
-            zip(_split(draft, x, site), *filled_up(frozen), strict=True)
-        ):
-            weight = map_weight(draft, bank, scale, (rows[0], rows[1]), f"_{i}")
-            made = draft.node("transform", f"conv_{i}", "Conv", [piece, weight], attributes)
-            pieces.append(quantize(draft, "transform", f"maps_{i}", made, constants))
-        integers = (
-            draft.node("transform", "concat", "Concat", pieces, {"axis": 1})
-            if frozen.o > 1
-            else pieces[0]
-        )
+        integers, constants = joined_maps(draft, x, bank, site)
         return merge(draft, dequantize(draft, "merge", "maps", integers, constants), site)
+
+
+def joined_maps(
+    draft: Draft, x: ir.Value, bank: ir.Value, site: Site
+) -> tuple[ir.Value, list[ir.Value]]:
+    """Add all up to Concat; return the integers ``(b, o * width, h', w')`` and their constants."""
+    frozen, scales = site.frozen, scales_of(site)
+    scale = map_scales(draft, site)
+    constants = affine_constants(draft, "transform", "map", scales.map)
+    attributes = convolution_attributes(frozen, group=1)
+    pieces = []
+    for i, (piece, *rows) in enumerate(
+        zip(_split(draft, x, site), *filled_up(frozen), strict=True)
+    ):
+        weight = map_weight(draft, bank, scale, (rows[0], rows[1]), f"_{i}")
+        made = draft.node("transform", f"conv_{i}", "Conv", [piece, weight], attributes)
+        pieces.append(quantize(draft, "transform", f"maps_{i}", made, constants))
+    if frozen.o == 1:
+        return pieces[0], constants
+    return draft.node("transform", "concat", "Concat", pieces, {"axis": 1}), constants
 
 
 def _split(draft: Draft, x: ir.Value, site: Site) -> list[ir.Value]:
