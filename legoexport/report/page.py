@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from legoexport.host.report import format_ratio
 from legoexport.measure.timing import Comparison
 from legoexport.report import tables
-from legoexport.report.facts import Facts
+from legoexport.report.facts import Facts, LayerMasks
 from legoexport.report.figures.banks import draw_bank, side_pixels
 from legoexport.report.figures.errors import draw_errors
 from legoexport.report.figures.latency import draw_latency
@@ -17,6 +17,9 @@ from legoexport.report.figures.masks import draw_masks
 from legoexport.report.figures.placement import draw_partitions
 from legoexport.report.figures.precision import draw_precision
 from legoexport.report.figures.style import Picture
+
+# A deep network's page stays below 3 MB; the tables hold every layer.
+MOST_DRAWN = 60
 
 
 def render(facts: Facts) -> bytes:
@@ -26,6 +29,7 @@ def render(facts: Facts) -> bytes:
         "verdict": verdict(facts),
         "tables": {name: getattr(tables, name)(facts) for name in TABLES},
         "pictures": _pictures(facts),
+        "most_drawn": MOST_DRAWN,
     }
     return fill("report.html.j2", values)
 
@@ -76,12 +80,20 @@ def _proof(facts: Facts) -> str:
     return f"Proved: every integer is right; int8 moves the outputs by up to {moved}"
 
 
+def drawn_layers(layers: Sequence[LayerMasks]) -> tuple[LayerMasks, ...]:
+    """Return the layers to draw, in order: of many those whose banks are used least evenly."""
+    uneven = sorted(layers, key=lambda one: one.audit.evenness_ratio)[:MOST_DRAWN]
+    chosen = {one.audit.layer for one in uneven}
+    return tuple(one for one in layers if one.audit.layer in chosen)
+
+
 def _pictures(facts: Facts) -> dict[str, list[Picture]]:
-    side = side_pixels(len(facts.layers))
+    layers = drawn_layers(facts.layers)
+    side = side_pixels(len(layers))
     pictures = {
         "errors": [draw_errors(facts.verification, "errors")],
-        "masks": [draw_masks(one, f"masks{at}") for at, one in enumerate(facts.layers)],
-        "banks": [draw_bank(one, f"bank{at}", side) for at, one in enumerate(facts.layers)],
+        "masks": [draw_masks(one, f"masks{at}") for at, one in enumerate(layers)],
+        "banks": [draw_bank(one, f"bank{at}", side) for at, one in enumerate(layers)],
         "placement": [draw_partitions(facts.partitions, "placement")],
         "latency": [],
         "precision": [],

@@ -70,7 +70,10 @@ def _summary_note(facts: Facts) -> str:
     else:
         lines.append("The size of the dense twin is counted, not measured; --vs takes a file.")
     if facts.rights is not None:
-        lines.append(f"Accuracy is that on {facts.rights.images_count} labelled images.")
+        lines.append(
+            f"Accuracy is that on {facts.rights.images_count} labelled images;"
+            f" {facts.rights.model_count} are right."
+        )
     return " ".join(lines)
 
 
@@ -96,7 +99,7 @@ def _counts(facts: Facts) -> list[int | None]:
 
 
 def _share(count: int | None, images_count: int) -> str:
-    return NONE if count is None else f"{count / images_count:.2%} ({count}/{images_count})"
+    return NONE if count is None else f"{count / images_count:.2%}"
 
 
 def totals(facts: Facts) -> Table:

@@ -52,6 +52,15 @@ ROOT = re.compile(r'^.*?<svg[^>]*(viewBox="[^"]*")[^>]*>', re.DOTALL)
 UNWANTED = re.compile(
     r'<metadata>.*?</metadata>|<!--.*?-->|<style type="text/css">.*?</style>', re.DOTALL
 )
+# What makes a drawing large and no clearer: names that nothing refers to, fonts that the page
+# chooses, a millionth of a point, and line breaks.
+SHORTER = (
+    (re.compile(r'<g id="[^"]*"'), "<g"),
+    (re.compile(r"font-family: [^;\"]*;?"), ""),
+    (re.compile(r"(?<=>)\s+(?=<)"), ""),
+)
+PATH_DATA = re.compile(r'(?<= d=")[^"]*')
+FRACTION = re.compile(r"(\.\d)\d+")
 IDENTIFIER = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
 
 
@@ -93,6 +102,9 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
     content = io.StringIO()
     figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
     svg = UNWANTED.sub("", content.getvalue()).replace("xlink:href", "href")
+    for pattern, instead in SHORTER:
+        svg = pattern.sub(instead, svg)
+    svg = PATH_DATA.sub(lambda found: FRACTION.sub(r"\1", " ".join(found[0].split())), svg)
     svg = IDENTIFIER.sub(f"{name}-", svg)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var(--{variable})")
