@@ -17,7 +17,14 @@ from legoexport.parity.judge import combine
 from legoexport.web.encodings import GZIP_SUFFIX, compress, transferred_bytes, with_variants
 from legoexport.web.folder import FORMAT, RECORD_FILE, check_replaceable, write_folder
 from legoexport.web.golden import GoldenData, pack
-from legoexport.web.packages import RUNTIME_FILES, WASM_FILES, runtime_folder, runtime_version
+from legoexport.web.offline import WORKER_FILE, own_digests, runtime_digests, service_worker
+from legoexport.web.packages import (
+    RUNTIME_FILES,
+    WASM_FILES,
+    WEBGPU_BINARY,
+    runtime_folder,
+    runtime_version,
+)
 from legoexport.web.page_model import PageModel, read_model
 from legoexport.web.pixels import Pixels, read_pixels
 
@@ -91,10 +98,7 @@ def build_site(folder: Path, options: SiteOptions) -> Site:
         )
     pixels = read_pixels(options.mean, options.std, model.input_shape[0], model.facts.normalization)
     golden = _golden(options.bundle, model) if options.bundle else None
-    files = _files(model, golden)
-    record = _record(model, labels, pixels, golden, sorted([*files, RECORD_FILE + GZIP_SUFFIX]))
-    content = (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
-    files |= {RECORD_FILE: content, RECORD_FILE + GZIP_SUFFIX: compress(content)}
+    files = _files(_record(model, labels, pixels, golden), model, golden)
     write_folder(folder, files)
     sizes_bytes = {name: _size_bytes(content) for name, content in files.items()}
     return Site(
@@ -126,16 +130,42 @@ def _count_images(golden: GoldenData | None) -> int:
     return sum(one["images"]["shape"][0] for one in sets)
 
 
-def _files(model: PageModel, golden: GoldenData | None) -> dict[str, bytes | Path]:
+def _files(
+    record: dict[str, Any], model: PageModel, golden: GoldenData | None
+) -> dict[str, bytes | Path]:
+    """All files of a site; last come those that tell of others."""
     runtime = runtime_folder()
     own = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir()) if path.is_file()}
+    template = own.pop(WORKER_FILE)
     own[MODEL_FILE] = model.model_bytes
     if golden:
         own[GOLDEN_FILE] = golden.content
-    return {
+    files: dict[str, bytes | Path] = {
         **with_variants(own),
-        **{f"{RUNTIME_FOLDER}/{name}": runtime / name for name in RUNTIME_FILES},
+        **{_in_runtime(name): runtime / name for name in RUNTIME_FILES},
     }
+    digests = own_digests(own) | {
+        _in_runtime(name): digest for name, digest in runtime_digests(runtime).items()
+    }
+    description = _describe(record, digests, [*files])
+    last = {RECORD_FILE: description, WORKER_FILE: service_worker(template, description)}
+    return {**files, **last, **{n + GZIP_SUFFIX: compress(content) for n, content in last.items()}}
+
+
+def _describe(record: dict[str, Any], digests: dict[str, str], files: list[str]) -> bytes:
+    last = (RECORD_FILE, WORKER_FILE)
+    described = {
+        **record,
+        "digests": digests,
+        # What the device does not keep before somebody uses it.
+        "on_demand": [_in_runtime(WEBGPU_BINARY)],
+        "files": sorted([*files, *last, *(name + GZIP_SUFFIX for name in last)]),
+    }
+    return (json.dumps(described, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _in_runtime(name: str) -> str:
+    return f"{RUNTIME_FOLDER}/{name}"
 
 
 def _size_bytes(content: bytes | Path) -> int:
@@ -144,8 +174,8 @@ def _size_bytes(content: bytes | Path) -> int:
 
 def _first_answer_bytes(sizes_bytes: Mapping[str, int]) -> int:
     """Sum up the page, the runtime for WebAssembly, the model, and what proves it."""
-    page = (path.name for path in PAGE.iterdir() if path.is_file())
-    runtime = (f"{RUNTIME_FOLDER}/{name}" for name in WASM_FILES)
+    page = (path.name for path in PAGE.iterdir() if path.is_file() and path.name != WORKER_FILE)
+    runtime = map(_in_runtime, WASM_FILES)
     golden = [GOLDEN_FILE] if GOLDEN_FILE in sizes_bytes else []
     loaded = (*page, *runtime, RECORD_FILE, MODEL_FILE, *golden)
     return sum(transferred_bytes(sizes_bytes, name) for name in loaded)
@@ -156,7 +186,6 @@ def _record(
     labels: tuple[str, ...],
     pixels: Pixels,
     golden: GoldenData | None,
-    files: list[str],
 ) -> dict[str, Any]:
     return {
         "format": FORMAT,
@@ -178,5 +207,4 @@ def _record(
         "labels": list(labels),
         "pixels": {**asdict(pixels.normalization), "stated": pixels.stated},
         "parity": golden.description if golden else None,
-        "files": files,
     }

@@ -55,6 +55,10 @@ class Browser:
         """Run the body of a JavaScript function and return its value."""
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
+    def run_async(self, script: str) -> Any:
+        """Run the body of a JavaScript function; return what it hands to its last argument."""
+        return self.call("POST", "/execute/async", {"script": script, "args": []})
+
     def wait(self, condition: str, timeout_s: float = WAIT_TIMEOUT_S) -> Any:
         """Wait until a JavaScript expression is true; return its value."""
         end = time.monotonic() + timeout_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,13 +31,13 @@ class PlainHandler(SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(site: Path, *, plain: bool = False) -> Iterator[str]:
+def serving(site: Path, *, plain: bool = False, port: int = 0) -> Iterator[str]:
     """Serve a site while the block runs; yields its address."""
     if plain:
-        server = ThreadingHTTPServer((LOOPBACK, 0), partial(PlainHandler, directory=str(site)))
+        server = ThreadingHTTPServer((LOOPBACK, port), partial(PlainHandler, directory=str(site)))
     else:
-        server = make_server(site, LOOPBACK, 0)
-    with server:
+        server = make_server(site, LOOPBACK, port)
+    with server, cut_off_at_the_end(server):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -44,6 +45,24 @@ def serving(site: Path, *, plain: bool = False) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextlib.contextmanager
+def cut_off_at_the_end(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Close what a browser keeps open, or it would be served for long after the server's end."""
+    accepted: list[socket.socket] = []
+    accept = server.get_request
+
+    def remember() -> tuple[socket.socket, object]:
+        connection, client = accept()
+        accepted.append(connection)
+        return connection, client
+
+    server.get_request = remember  # type: ignore[method-assign]
+    yield
+    for connection in accepted:
+        with contextlib.suppress(OSError):  # its client was faster
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def change_golden(site: Path, change: Callable[[np.ndarray], None], *, sign: bool) -> None:

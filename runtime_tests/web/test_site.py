@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.bundle import read_bundle, save_bundle
-from legoexport.web.packages import RUNTIME_FILES
+from legoexport.web.packages import LOADED_FILES, RUNTIME_FILES
 from legoexport.web.pixels import Pixels, read_pixels
 from legoexport.web.site import PAGE, SiteOptions, build_site
 from runtime_tests.web.conftest import classifier, golden_sets
@@ -62,6 +63,21 @@ def test_digests_and_shapes_are_those_of_the_files(built: Path, model: Path) -> 
     assert described["model"]["output_name"] == "scores"
     assert described["model"]["classes_count"] == 5
     assert described["model"]["fixed_batch_size"] is None
+
+
+def test_the_service_worker_keeps_every_file_that_a_page_loads(built: Path) -> None:
+    files, described = contents(built), record(built)
+    digests = described["digests"]
+    runtime = {f"ort/{name}" for name in LOADED_FILES}
+    page = {path.name for path in PAGE.iterdir()} - {"service_worker.js"}
+    assert set(digests) == page | runtime | {"model.onnx", "parity.bin"}
+    for name, digest in digests.items():
+        content = files[name] if name in files else gzip.decompress(files[f"{name}.gz"])
+        assert digest == hashlib.sha256(content).hexdigest(), name
+    assert described["on_demand"] == ["ort/ort-wasm-simd-threaded.asyncify.wasm"]
+    first, rest = files["service_worker.js"].split(b"\n", 1)
+    assert first.decode() == f'const SITE = "{hashlib.sha256(files["site.json"]).hexdigest()}";'
+    assert rest == (PAGE / "service_worker.js").read_bytes()
 
 
 def test_golden_data_is_that_of_the_bundle(built: Path, bundle: Path, model: Path) -> None:

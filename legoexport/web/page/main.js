@@ -3,9 +3,10 @@
 import { findWebGpu, isolationProblem, threadChoices } from "./device.js";
 import { Engine } from "./engine_client.js";
 import { softmax } from "./judge.js";
+import { stayOffline } from "./offline.js";
 import { Pad } from "./pad.js";
 import { normalize, readFile, show, toPixels, toPlanes } from "./picture.js";
-import { loadRuntime } from "./runtime.js";
+import { loadRuntime, runtimeFile } from "./runtime.js";
 import { loadSite } from "./site.js";
 import { broken, checking, conclude, damaged, sessionName } from "./verdict.js";
 import * as view from "./view.js";
@@ -74,9 +75,21 @@ async function openSession() {
     session.name = sessionName(backend, opened.threads);
     await prove(session);
     await classify();
+    await keepSite(backend);
   } catch (error) {
     setVerdict(session, broken(session.name, error));
   }
+}
+
+/** Keep what this session needs, so that the page opens without a network from now on. */
+async function keepSite(backend) {
+  if (site.damage.length) return;
+  const { model, parity } = site.description;
+  const loaded = [[model.file, site.model], await runtimeFile(backend)];
+  if (parity) loaded.push([parity.file, site.golden]);
+  await stayOffline(site, loaded, () => {
+    view.note("offline-note", "This page is kept on the device: it opens without a network.");
+  });
 }
 
 async function prove(session) {

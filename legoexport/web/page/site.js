@@ -4,9 +4,11 @@
 import { load } from "./files.js";
 import { sha256 } from "./sha256.js";
 
-/** Read site.json, the model and the golden data; `damage` names a file that is not the right one. */
+/** Read site.json, the model and the golden data; `damage` names a file that is not the right one, and
+ *  `digest` is the SHA-256 of site.json. */
 export async function loadSite() {
-  const description = JSON.parse(new TextDecoder().decode(await load("site.json")));
+  const content = await load("site.json");
+  const description = JSON.parse(new TextDecoder().decode(content));
   const { model: expected, parity } = description;
   const [model, golden] = await Promise.all([
     load(expected.file), parity ? load(parity.file) : null,
@@ -14,6 +16,7 @@ export async function loadSite() {
   const damage = [
     [expected, model],
     ...(parity ? [[parity, golden]] : []),
-  ].filter(([{ sha256: digest }, content]) => sha256(new Uint8Array(content)) !== digest);
-  return { description, model, golden, damage: damage.map(([{ file }]) => file) };
+  ].filter(([{ sha256: right }, found]) => sha256(new Uint8Array(found)) !== right);
+  const digest = sha256(new Uint8Array(content));
+  return { digest, description, model, golden, damage: damage.map(([{ file }]) => file) };
 }
