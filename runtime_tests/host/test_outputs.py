@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from onnx import TensorProto, helper
 
 from legoexport.errors import UsageError
 from legoexport.host.kinds import Kind, kind_of, kind_of_bytes
-from legoexport.host.outputs import Output, check_outputs
+from legoexport.host.outputs import Output, check_outputs, check_regular
 
 
 def onnx_bytes() -> bytes:
@@ -147,6 +148,21 @@ def test_only_regular_files_are_replaced(what: str, *, linked: bool, tmp_path: P
         (tmp_path / "link").symlink_to(place)
     with pytest.raises(UsageError, match=f"received: {what}"):
         check_outputs([out(tmp_path / ("link" if linked else "place"))], {}, force=True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "what"),
+    [(stat.S_IFCHR, "a character device"), (stat.S_IFBLK, "a block device"), (0, "no regular")],
+)
+def test_a_device_is_not_replaced(
+    mode: int, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "null"
+    place.touch()
+    found = os.stat_result((mode | 0o666, *place.stat()[1:]))
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: found)
+    with pytest.raises(UsageError, match=f"received: {what}"):
+        check_regular(place, "--out")
 
 
 def test_another_kind_of_file_needs_force(tmp_path: Path) -> None:
