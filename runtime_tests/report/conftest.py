@@ -17,6 +17,9 @@ from legoexport.measure.timing import Comparison
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.opened import open_model
+from legoexport.quantize.cost import LayerCost
+from legoexport.report.compare import render_comparison
+from legoexport.report.converted import SETTINGS, Converted, Totals
 from legoexport.report.facts import Commands, Facts
 from legoexport.report.gather import Request, gather
 from legoexport.report.page import render
@@ -28,6 +31,7 @@ HOSTILE = "<script>alert(1)<!--\"'&$x$"
 DESKTOP = {"width": 1280, "height": 800, "pixelRatio": 1.0, "touch": False}
 SIZE = (3, 12, 10)
 IMAGES = 6
+COST = LayerCost("first", "first", "int8", "int8_grouped", 40.0, None, 38.5, None, None, None)
 # Twice as fast, so that the page has something to say.
 SPEEDUP = RatioInterval(2.0, 1.75, 2.25)
 
@@ -79,6 +83,30 @@ def facts(alone: Facts) -> Facts:
 @pytest.fixture(scope="session")
 def page(facts: Facts) -> str:
     return render(facts).decode()
+
+
+@pytest.fixture(scope="session")
+def compared_page(facts: Facts) -> str:
+    """The page of two conversions, of which one computes in int8."""
+    totals = Totals(1000, 2000)
+    converted = Converted(
+        source=f"{HOSTILE}.json",
+        settings=dict.fromkeys(SETTINGS, HOSTILE),
+        checkpoint_sha256="0" * 64,
+        size_bytes=facts.inventory.stored.total_bytes,
+        stored=facts.inventory.stored,
+        totals=totals,
+        dense_twin=totals,
+        passed=True,
+        relative_error=1e-6,
+        own_peak_bytes=10_000_000,
+        lowerings={one.audit.layer: "grouped" for one in facts.layers},
+        evenness={one.audit.layer: one.audit.evenness_ratio for one in facts.layers},
+        partitions=facts.partitions,
+        costs=(),
+    )
+    pair = converted, replace(converted, costs=(COST,))
+    return render_comparison(pair, f"legoexport '{HOSTILE}'").decode()
 
 
 @pytest.fixture(scope="session", params=[PHONE, DESKTOP], ids=["phone", "desktop"])

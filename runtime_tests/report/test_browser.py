@@ -26,12 +26,13 @@ return Math.min(...[...document.querySelectorAll('svg text')].map((e) =>
 LEAST_TEXT_PIXELS = 8
 
 
+@pytest.mark.parametrize("name", ["page", "compared_page"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_complains_of_nothing(
-    chromium: Browser, page: str, tmp_path: Path, scheme: str
+    chromium: Browser, tmp_path: Path, scheme: str, name: str, request: pytest.FixtureRequest
 ) -> None:
     path = tmp_path / "report.html"
-    path.write_text(page)
+    path.write_text(request.getfixturevalue(name))
     if scheme == "dark":
         chromium.prefer_dark()
     chromium.open(path.as_uri())

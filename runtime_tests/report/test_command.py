@@ -38,11 +38,15 @@ def test_a_failed_check_is_written_and_ends_with_1(
     gathered: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layers = [replace(one, limit_ratio=2.0) for one in gathered.verification.layers]
-    failed = replace(gathered.verification, layers=tuple(layers))
+    failed = replace(
+        gathered.verification, layers=tuple(layers), diagnosis=("layer first is wrong",)
+    )
     monkeypatch.setattr(report, "_gather", lambda *_: replace(gathered, verification=failed))
     out = tmp_path / "report.html"
     assert legoexport("report", "ckpt.pt", "model.onnx", "--out", out) == 1
-    assert "Not proved" in out.read_text()
+    page = out.read_text()
+    assert 'class="bad">Not proved' in page
+    assert "layer first is wrong" in page
 
 
 def test_it_never_writes_over_an_input(gathered: Facts, tmp_path: Path) -> None:

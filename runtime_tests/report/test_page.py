@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from legoexport.measure.profile import Profile, Share
-from legoexport.quantize.cost import LayerCost
 from legoexport.report import page as page_module
 from legoexport.report.facts import Facts
 from legoexport.report.figures.banks import MOST_PIXELS, PIXELS_BUDGET, side_pixels, tile
 from legoexport.report.figures.latency import layer_bars, whole_bar
+from legoexport.report.figures.precision import draw_precision
 from legoexport.report.figures.style import VARIABLES
-from legoexport.report.page import MOST_DRAWN, drawn_layers, render, verdict
-from runtime_tests.report.conftest import HOSTILE, IMAGES
+from legoexport.report.page import MOST_DRAWN, drawn_layers, verdict
+from legoexport.report.tables import summary
+from runtime_tests.report.conftest import COST, HOSTILE, IMAGES
 
 MOST_BYTES = 3_000_000
 # WCAG 2.2: text (1.4.3), and graphics that are needed to understand (1.4.11).
@@ -61,28 +62,17 @@ def test_the_verdict_counts_and_measures(facts: Facts) -> None:
     assert "2.00x the speed [1.75, 2.25]" in said
 
 
-def test_a_file_that_fails_is_not_proved(facts: Facts) -> None:
-    wrong = replace(facts.verification.layers[0], limit_ratio=float("inf"))
-    layers = (wrong, *facts.verification.layers[1:])
-    failed = replace(facts.verification, layers=layers, diagnosis=("layer first is wrong",))
-    page = render(replace(facts, verification=failed)).decode()
-    assert 'class="bad">Not proved' in page
-    assert "layer first is wrong" in page
-
-
 def test_without_a_dense_network_it_is_counted(alone: Facts) -> None:
-    page = render(alone).decode()
     assert "the speed" not in verdict(alone)
-    assert "counted, not measured" in page
+    assert "counted, not measured" in summary(alone).note
 
 
 def test_a_file_in_int8_claims_its_integers_and_shows_what_they_cost(facts: Facts) -> None:
     provenance = {**facts.subject.provenance, "precision": "int8"}
-    cost = LayerCost("first", "first", "int8", "int8_grouped", 40.0, None, 38.5, None, None, None)
-    subject = replace(facts.subject, provenance=provenance)
-    int8 = replace(facts, subject=subject, costs=(cost,))
+    int8 = replace(facts, subject=replace(facts.subject, provenance=provenance))
     assert verdict(int8).startswith("Proved: every integer is right")
-    assert "1 of 1 layers compute in int8; the least SQNR is 38.5 dB" in render(int8).decode()
+    drawn = draw_precision((COST,), "precision", "title")
+    assert drawn.description == "1 of 1 layers compute in int8; the least SQNR is 38.5 dB"
 
 
 def test_a_layer_stands_beside_its_dense_convolution() -> None:
