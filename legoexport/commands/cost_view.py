@@ -1,33 +1,25 @@
-"""What rounding the weights costs, and what int8 does, as tables."""
+"""What rounding costs, as tables: the one report of int8 and of weights stored in fewer bits."""
 
 from __future__ import annotations
 
-from legoexport.host.report import print_table, print_text
-from legoexport.lego.storage import Store
-from legoexport.parity.store_cost import ScoresCost, StoreCost
-from legoexport.quantize.cost import Int8Cost, LayerCost
-from legoexport.quantize.revert import Held
-from legoexport.quantize.scores_cost import FileScores
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-SCORES_COLUMNS = ("", "images", "SQNR, dB", "same class", "right before", "right after")
-WEIGHTS_COLUMNS = ("weights", "SQNR, dB")
+from legoexport.host.report import print_table, print_text
+
+if TYPE_CHECKING:
+    from legoexport.lego.scales import Precision
+    from legoexport.lego.storage import Store
+    from legoexport.quantize.cost import LayerCost, RoundingCost
+    from legoexport.quantize.revert import Held
+    from legoexport.quantize.scores_cost import FileScores
+
 FILES_COLUMNS = ("", "images", "network", "SQNR, dB", "same class", "right")
-LAYERS_COLUMNS = (
-    *("layer", "computes", "lowering", "weights, dB", "activations, dB", "both, dB"),
-    *("range", "clipped"),
-)
+LAYERS_COLUMNS = ("layer", "computes", "lowering", "weights, dB")
+# A file that only stores its weights in fewer bits has no integers that these could tell of.
+INTEGERS_COLUMNS = ("activations, dB", "both, dB", "range", "clipped")
 
 REVERTED_COLUMNS = ("layer", "int8 cost, dB", "points lost then")
-
-
-def print_cost(cost: StoreCost, store: Store) -> None:
-    """Print a row for each set of images, then one for each weight."""
-    print_text("")
-    title = f"What storing {store} costs: the trained network against the one in the file"
-    print_table(title, SCORES_COLUMNS, [_scores_row(one) for one in cost.scores])
-    print_text("")
-    rows = [(one.name, _decibels(one.sqnr_db)) for one in cost.weights]
-    print_table("Weights", WEIGHTS_COLUMNS, rows)
 
 
 def print_held(held: Held) -> None:
@@ -45,10 +37,17 @@ def print_held(held: Held) -> None:
         print_table("Layers that went back to float, in this order", REVERTED_COLUMNS, rows)
 
 
-def print_int8_cost(cost: Int8Cost) -> None:
-    """Print a row for each network and set of images, then one for each layer."""
+def print_cost(cost: RoundingCost, precision: Precision, store: Store) -> None:
+    """Print a row for each network and set of images, then one for each layer.
+
+    Args:
+        cost: The bill.
+        precision: What the file computes in.
+        store: What it holds of banks and dense weights; that of fp32 alone is told.
+    """
     print_text("")
-    title = "What int8 costs: the trained network in PyTorch against files"
+    rounding = precision if precision == "int8" else f"storing {store}"
+    title = f"What {rounding} costs: the trained network in PyTorch against files"
     rows: list[tuple[str, ...]] = []
     for one in cost.scores:
         count = str(one.images_count)
@@ -56,8 +55,17 @@ def print_int8_cost(cost: Int8Cost) -> None:
         rows.extend((one.name, count, *_file_cells(scores)) for scores in one.files)
     print_table(title, FILES_COLUMNS, rows)
     print_text("")
-    title = "Layers, each by itself: SQNR by its weights alone, its activations alone, and both"
-    print_table(title, LAYERS_COLUMNS, [_layer_row(one) for one in cost.layers])
+    _print_layers(cost.layers)
+
+
+def _print_layers(layers: Sequence[LayerCost]) -> None:
+    if any(one.computes == "int8" for one in layers):
+        title = "Layers, each by itself: SQNR by its weights alone, its activations alone, and both"
+        rows = [(*_weights_cells(one), *_integers_cells(one)) for one in layers]
+        print_table(title, (*LAYERS_COLUMNS, *INTEGERS_COLUMNS), rows)
+    else:
+        title = "Layers, each by itself: SQNR by its weights"
+        print_table(title, LAYERS_COLUMNS, [_weights_cells(one) for one in layers])
 
 
 def _file_cells(scores: FileScores) -> tuple[str, ...]:
@@ -65,13 +73,15 @@ def _file_cells(scores: FileScores) -> tuple[str, ...]:
     return (scores.file, _decibels(scores.sqnr_db), *counts)
 
 
-def _layer_row(one: LayerCost) -> tuple[str, ...]:
-    ratios = (one.sqnr_weights_db, one.sqnr_activations_db, one.sqnr_both_db)
+def _weights_cells(one: LayerCost) -> tuple[str, ...]:
+    weights = _decibels(one.sqnr_weights_db)
+    return (_name(one.layer, one.module), one.computes, one.lowering, weights)
+
+
+def _integers_cells(one: LayerCost) -> tuple[str, ...]:
     return (
-        _name(one.layer, one.module),
-        one.computes,
-        one.lowering,
-        *map(_decibels, ratios),
+        _decibels(one.sqnr_activations_db),
+        _decibels(one.sqnr_both_db),
         "-" if one.low is None else f"{one.low:.3g}..{one.high:.3g}",
         "-" if one.clipped_ratio is None else f"{one.clipped_ratio:.3%}",
     )
@@ -83,11 +93,6 @@ def _name(layer: str, module: str) -> str:
 
 def _count(count: int | None) -> str:
     return "-" if count is None else str(count)
-
-
-def _scores_row(one: ScoresCost) -> tuple[str, ...]:
-    counts = (one.agreeing_count, one.right_before_count, one.right_after_count)
-    return (one.name, str(one.images_count), _decibels(one.sqnr_db), *map(_count, counts))
 
 
 def _decibels(value: float | None) -> str:

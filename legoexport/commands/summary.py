@@ -58,10 +58,9 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
     print_table("What it costs", view.TOTAL_COLUMNS, view.total_rows(inventory))
     if conversion.held:
         cost_view.print_held(conversion.held)
-    if conversion.int8_cost:
-        cost_view.print_int8_cost(conversion.int8_cost)
     if conversion.cost:
-        cost_view.print_cost(conversion.cost, outcome.options.store)
+        options = outcome.options
+        cost_view.print_cost(conversion.cost, options.precision, options.store)
     print_text("")
     print_text(f"memory   {memory_line(outcome)}")
     for line in written_lines(outcome):
@@ -124,7 +123,7 @@ def _int8(conversion: Conversion) -> dict[str, Any] | None:
         "layers": [one.to_json() for one in walked.lego],
         "between": [one.to_json() for one in walked.between],
         "max_drop": conversion.held and _held(conversion.held),
-        "cost": conversion.int8_cost and conversion.int8_cost.to_json(),
+        "cost": conversion.cost and conversion.cost.to_json(),
     }
 
 
@@ -152,6 +151,7 @@ def _cost_model(options: CompileOptions) -> dict[str, Any] | None:
 def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
     conversion, checkpoint, options = outcome.conversion, outcome.checkpoint, outcome.options
     package, model_bytes = outcome.package, conversion.model_bytes
+    int8 = _int8(conversion)
     return {
         "checkpoint": str(checkpoint.path),
         "checkpoint_sha256": checkpoint.sha256,
@@ -175,9 +175,9 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "plan": dict(conversion.compiled.plan.lowerings),
         "cost_model": _cost_model(options),
         "store": options.store,
-        "store_cost": conversion.cost and conversion.cost.to_json(),
+        "store_cost": conversion.cost.to_json() if conversion.cost and not int8 else None,
         "precision": options.precision,
-        "int8": _int8(conversion),
+        "int8": int8,
         "tuned": None if conversion.tuned is None else conversion.tuned.to_json(),
         "passes": list(conversion.compiled.stages),
         "audit": [vars(audit) for audit in conversion.network.audits],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from legoexport.commands.picture_options import (
     picture_normalization,
     picture_options,
 )
+from legoexport.commands.verify_cost import check_twin, cost_of
 from legoexport.commands.verify_view import print_verification, print_where
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.reading import read_bytes
@@ -33,6 +35,7 @@ from legoexport.runtimes.base import Feed, Replay, Runtime
 from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
 
 if TYPE_CHECKING:
+    from legoexport.host.progress import Progress
     from legoexport.models.checkpoint import Checkpoint
     from legoexport.parity.inputs import InputSet
     from legoexport.parity.opened import OpenedModel
@@ -50,6 +53,11 @@ FILES_COUNT = 2
     help=f"Also check real images: {SOURCES}. Of training and test pictures, the latter.",
 )
 @picture_options
+@click.option(
+    "--dense-twin",
+    type=click.Path(path_type=Path),
+    help="Dense network to show beside MODEL in what rounding costs on --data.",
+)
 @click.option("--per-layer", is_flag=True, help="Print every Lego layer, not only failing ones.")
 @click.option(
     "--save-bundle",
@@ -84,6 +92,7 @@ def command(
     factory: str | None,
     input_size: tuple[int, int] | None,
     data: Path | None,
+    dense_twin: Path | None,
     save_bundle: Path | None,
     bundle: Path | None,
     threads: int,
@@ -99,24 +108,33 @@ def command(
     of a file in int8 there too. arm64 stands for arm64:cortex-a72, arm64:neoverse-n1 and arm64:max,
     which has SME. Each is emulated with qemu. On an arm64 machine, arm64 is that machine.
 
+    With --data, the report of convert follows on what int8 costs, or weights in fewer bits.
+
     The exit code is 0 if they agree, 1 if they do not (the layer and the pass at fault are named),
     and 2 if the check could not be made.
     """
     runtimes = find_runtimes(runtime, threads, runtime_version)
     elsewhere = () if runtime == HERE else runtimes
     if bundle is not None:
-        others = (arch, settings, factory, input_size, data, per_layer, save_bundle)
+        others = (arch, settings, factory, input_size, data, dense_twin, per_layer, save_bundle)
         if len(files) != 1 or any(others):
             legal = "verify --bundle DIR MODEL [--threads N] [--runtime NAME] [--json]"
             raise UsageError("a bundle is checked by itself", legal=legal)
         _replay(bundle, read_bytes(files[0]), threads, elsewhere, as_json=as_json)
         return
     path, model_path = _two(files)
+    check_twin(dense_twin, data)
     if save_bundle is not None:
         check_vacant(save_bundle)
     load = partial(load_checkpoint, path, arch, settings, factory)
-    found = _verify(load, input_size, model_path, data, threads, save_bundle, elsewhere)
-    print_verification(found, per_layer=per_layer, as_json=as_json)
+    with step_progress() as progress:
+        verified = _verify(load, input_size, model_path, data, threads, elsewhere, progress)
+        found, cost = verified.found, None
+        if data is not None and found.passed:
+            cost = cost_of(verified.checkpoint, verified.opened, data, dense_twin, progress)
+    if save_bundle is not None:
+        _save_bundle(save_bundle, verified)
+    print_verification(found, cost, verified.opened.facts, per_layer=per_layer, as_json=as_json)
     if not found.passed:
         raise ParityFailed("\n".join(["the model fails its check", *found.diagnosis]))
 
@@ -131,37 +149,48 @@ def _two(files: tuple[Path, ...]) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
+@dataclass(frozen=True)
+class _Verified:
+    """The network, the file, and the verdict on both."""
+
+    checkpoint: Checkpoint
+    opened: OpenedModel
+    found: Verification
+
+
 def _verify(
     load: Callable[..., Checkpoint],
     input_size: tuple[int, int] | None,
     model_path: Path,
     data: Path | None,
     threads: int,
-    save_bundle: Path | None,
     elsewhere: Sequence[Runtime],
-) -> Verification:
+    progress: Progress,
+) -> _Verified:
     """Open the model first: it says which size of input the network is to be read for."""
     from legoexport.parity.judge_outputs import check_input_shape
     from legoexport.parity.opened import open_model
     from legoexport.parity.verify import verify_opened
 
-    with step_progress() as progress:
-        progress("opening the model")
-        opened = open_model(model_path, threads)
-        progress("reading the checkpoint")
-        checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
-        if checkpoint.image_shape:
-            check_input_shape(opened.runtime, checkpoint.image_shape)
-        real = real_images(data, checkpoint, opened)
-        found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
-    if save_bundle is not None and not found.golden:
+    progress("opening the model")
+    opened = open_model(model_path, threads)
+    progress("reading the checkpoint")
+    checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
+    if checkpoint.image_shape:
+        check_input_shape(opened.runtime, checkpoint.image_shape)
+    real = real_images(data, checkpoint, opened)
+    found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
+    return _Verified(checkpoint, opened, found)
+
+
+def _save_bundle(folder: Path, verified: _Verified) -> None:
+    if not verified.found.golden:
         raise UsageError(
             "a bundle of a file that computes in int8 holds one output, of floats",
             next_step="leave --save-bundle out",
         )
-    if save_bundle is not None and found.passed:
-        write_bundle(save_bundle, opened.model_bytes, found.golden)
-    return found
+    if verified.found.passed:
+        write_bundle(folder, verified.opened.model_bytes, verified.found.golden)
 
 
 def real_images(data: Path | None, checkpoint: Checkpoint, opened: OpenedModel) -> InputSet | None:

@@ -31,9 +31,8 @@ from legoexport.models.round_weights import round_weights
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.walk_file import Walked
-from legoexport.parity.store_cost import StoreCost, store_cost
 from legoexport.quantize.calibrate import Calibration
-from legoexport.quantize.cost import Int8Cost
+from legoexport.quantize.cost import RoundingCost
 from legoexport.quantize.revert import Held, drop_limit
 from legoexport.quantize.settle import CalibrationOptions, calibration_record, settle_scales
 from legoexport.quantize.trained import TWIN, Trained
@@ -50,12 +49,11 @@ class Conversion:
         network: The frozen network and its audit.
         agreement: Parity of the file with PyTorch.
         tuned: How the plan was found, if it was measured.
-        cost: What rounding the weights costs, if the file stores them in fewer bits.
         calibration: Where its integers come from, if it computes in int8.
         computes: What ONNX Runtime computes in integers, if it does.
         integers: How all of them compare with an independent implementation, if it does.
         held: How the file came to hold its limit on the accuracy it loses, if it has one.
-        int8_cost: What int8 costs, if it does.
+        cost: What rounding costs, if the file computes in int8 or stores its weights in fewer bits.
         dense_twin: The same function as a dense network, as an ONNX file, if it was asked for.
     """
 
@@ -64,12 +62,11 @@ class Conversion:
     network: FrozenNetwork
     agreement: Agreement
     tuned: Tuned | None = None
-    cost: StoreCost | None = None
     calibration: Calibration | None = None
     computes: Computes | None = None
     integers: Walked | None = None
     held: Held | None = None
-    int8_cost: Int8Cost | None = None
+    cost: RoundingCost | None = None
     dense_twin: bytes | None = None
 
     def save(self, path: Path | str) -> Path:
@@ -169,25 +166,25 @@ def convert_module(
     if dense_twin:
         progress("building the dense twin")
         twin = convert_dense_twin(module, inputs, options, calibrate)
-    cost, bill = None, None
     if options.precision == "fp32" and options.store != "fp32":
-        progress("telling what rounding costs")
-        cost = store_cost(module, rounded, tensor_sets(unstamped, data, ranges))
+        progress("running the trained network")
+        sets = tensor_sets(unstamped, data, ranges)
+        trained = Trained.of(module, inputs, options, sets)
+    cost = None
     if trained is not None:
-        progress("telling what int8 costs")
-        bill = trained.cost(compiled, stamped, {} if twin is None else {TWIN: twin})
+        progress("telling what rounding costs")
+        cost = trained.cost(compiled, stamped, {} if twin is None else {TWIN: twin})
     return Conversion(
         model_bytes=stamped,
         compiled=compiled,
         network=network,
         agreement=agreement,
         tuned=tuned,
-        cost=cost,
         calibration=calibration,
         computes=computes,
         integers=integers,
         held=held,
-        int8_cost=bill,
+        cost=cost,
         dense_twin=twin,
     )
 

@@ -41,6 +41,15 @@ DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs:
+    """Return a network and how, as a converted file says, it was compiled.
+
+    Raises:
+        UsageError: The plan or the target in its metadata is damaged or unknown.
+    """
+    return CompileInputs(network, opened.example(), compile_options(opened))
+
+
+def compile_options(opened: OpenedModel) -> CompileOptions:
     """Read from a converted file how it was compiled.
 
     Raises:
@@ -48,7 +57,7 @@ def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs
     """
     facts, precision = read_stamp(opened.model), opened.facts.precision
     opsets = {entry.domain: entry.version for entry in opened.model.opset_import}
-    options = CompileOptions(
+    return CompileOptions(
         target=find_target(facts.get("target", "")),
         opset=next(opsets[domain] for domain in DEFAULT_DOMAINS if domain in opsets),
         dynamic_batch=opened.runtime.fixed_batch_size is None,
@@ -59,7 +68,6 @@ def compile_inputs(opened: OpenedModel, network: FrozenNetwork) -> CompileInputs
         pixels=opened.pixels,
         output=opened.facts.output,
     )
-    return CompileInputs(network, opened.example(), options)
 
 
 def rebuild(

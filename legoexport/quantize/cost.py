@@ -1,4 +1,4 @@
-"""What int8 costs: the network as it was trained against the file, layer by layer and as a whole.
+"""What rounding costs: the network as it was trained against the file, by layers and as a whole.
 
 Whether the file computes what it is meant to is another question, which parity answers.
 
@@ -11,7 +11,8 @@ A layer is measured by itself, on what enters it (x) and leaves it (y) in the tr
 Errors upstream have no part in it. What leaves is meant behind the Relu or the Clip that follows;
 a value that has no integers in the file is not rounded. SQNR is the power of y over that of the
 change, over all images together. Both can cost less than one part alone, as errors cancel, or more:
-the integers of intermediate maps show in both alone.
+the integers of intermediate maps show in both alone. A file that only stores its weights in fewer
+bits has no integers: what it costs is weights alone, and both are the same.
 
 Nothing here depends on the integer kernels of this machine, which may overflow where those of the
 target do not: between its roundings, a file is computed in float32.
@@ -55,7 +56,7 @@ class Lowered(Protocol):
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What int8 costs a layer that sums weights.
+    """What rounding costs a layer that sums weights.
 
     Attributes:
         layer: What a plan calls it: the dotted name of a Lego layer, the node of a dense one.
@@ -84,7 +85,7 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
-class Int8Cost:
+class RoundingCost:
     """The whole bill.
 
     Attributes:
@@ -100,7 +101,7 @@ class Int8Cost:
         return asdict(self)
 
 
-def int8_cost(
+def rounding_cost(
     trained: Prepared,
     file: Lowered,
     images: Sequence[NDArray[Any]],
@@ -108,7 +109,7 @@ def int8_cost(
     files: Mapping[str, bytes],
     *,
     threads: int = 1,
-) -> Int8Cost:
+) -> RoundingCost:
     """Measure a file against the network that was trained.
 
     Args:
@@ -120,13 +121,13 @@ def int8_cost(
         threads: Threads of ONNX Runtime.
     """
     layers = layer_costs(trained, file, images, threads=threads)
-    return Int8Cost(layers, scores.cost(files))
+    return RoundingCost(layers, scores.cost(files))
 
 
 def layer_costs(
     trained: Prepared, file: Lowered, images: Sequence[NDArray[Any]], *, threads: int = 1
 ) -> tuple[LayerCost, ...]:
-    """Measure each layer by itself; the arguments are those of ``int8_cost``."""
+    """Measure each layer by itself; the arguments are those of ``rounding_cost``."""
     network, opened = FloatNetwork(trained, threads), IntegerFile(file.model, threads)
     count = network.batch_size * max(1, LAYER_IMAGES // network.batch_size)
     probes: list[LayerProbe] = []

@@ -1,23 +1,25 @@
-"""What int8 costs the scores of a network: files against the network as it was trained.
+"""What rounding costs the scores of a network: files against the network as it was trained.
 
 PyTorch gives the scores of the trained network in float64, ONNX Runtime those of a file.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from legoexport.errors import UsageError
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.inputs import InputSet
+from legoexport.parity.judge import snr_db
 from legoexport.parity.judge_outputs import SCORES_RANK
 from legoexport.parity.reference import ReferenceNetwork
-from legoexport.parity.store_cost import sqnr_db
 
 POINTS = 100.0
 
@@ -135,6 +137,13 @@ class TrainedScores:
         runtime = RuntimeModel(model_bytes, self._threads, integer_kernels=False)
         sets = [truth.inputs for truth in self._truths]
         return [next(iter(runtime.run_all(one.arrays, one.batch_size).values())) for one in sets]
+
+
+def sqnr_db(signal: NDArray[Any], changed: NDArray[Any]) -> float | None:
+    """Return the power of ``signal`` over that of the change, in dB; None if nothing changed."""
+    wide = signal.astype(np.float64)
+    ratio = snr_db(wide, changed - wide)
+    return ratio if math.isfinite(ratio) else None
 
 
 def _file_scores(name: str, truth: _Truth, output: NDArray[Any]) -> FileScores:

@@ -17,7 +17,7 @@ from legoexport.host.progress import Progress
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.ends import without_ends
 from legoexport.passes.plan import Plan
-from legoexport.quantize.cost import Int8Cost, Lowered, int8_cost, layer_costs
+from legoexport.quantize.cost import Lowered, RoundingCost, layer_costs, rounding_cost
 from legoexport.quantize.float_network import prepare_trained
 from legoexport.quantize.revert import Held, revert_until
 from legoexport.quantize.scores_cost import TrainedScores
@@ -93,7 +93,7 @@ class Trained:
         measure = self.scores.drop_points
         return revert_until(prepared, plan, rows, measure, max_drop_points, progress=progress)
 
-    def cost(self, file: Lowered, model_bytes: bytes, others: Mapping[str, bytes]) -> Int8Cost:
+    def cost(self, file: Lowered, model_bytes: bytes, others: Mapping[str, bytes]) -> RoundingCost:
         """Return what a file costs, beside the one in fp32 and others.
 
         Args:
@@ -105,7 +105,7 @@ class Trained:
         files = {name: without_ends(one) for name, one in given.items()}
         bare = _Bare(onnx.load_model_from_string(files[THIS_FILE]), file.plan)
         all_files = {FLOAT_FILE: self._in_float(), **files}
-        return int8_cost(self.prepared, bare, self.arrays, self.scores, all_files)
+        return rounding_cost(self.prepared, bare, self.arrays, self.scores, all_files)
 
     def _in_float(self) -> bytes:
         """Return the file that is converted from it without any rounding."""

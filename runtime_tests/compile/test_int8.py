@@ -194,8 +194,8 @@ def test_a_fixed_batch_that_divides_neither_set_of_images() -> None:
     found = convert_module(
         trained(), torch.zeros(3, 3, 8, 8), options, data=data, calibrate=CALIBRATE
     )
-    assert found.int8_cost is not None
-    assert len(found.int8_cost.layers) == 5
+    assert found.cost is not None
+    assert len(found.cost.layers) == 5
 
 
 def test_scales_that_are_given_are_taken() -> None:

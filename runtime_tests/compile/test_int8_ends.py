@@ -89,7 +89,7 @@ def test_it_is_verified_from_pixels_to_classes_and_its_bill_is_that_of_the_score
     assert {name.partition(",")[0] for name in found.agreements} >= {"pixels", "black and white"}
     assert conversion.integers is not None
     assert {"input", *ends} <= {one.layer for one in conversion.integers.between}
-    assert conversion.int8_cost == converted(None, "scores").int8_cost
+    assert conversion.cost == converted(None, "scores").cost
 
 
 def test_pixels_are_the_integers_of_the_input_where_all_channels_are_normalised_alike() -> None:
@@ -103,8 +103,8 @@ def test_pixels_are_the_integers_of_the_input_where_all_channels_are_normalised_
     (bare,) = run(without_ends(conversion.model_bytes), ALIKE.applied(np.moveaxis(PIXELS, 3, 1)))
     (taken,) = run(conversion.model_bytes, PIXELS)
     assert np.array_equal(taken, bare)
-    assert conversion.int8_cost is not None
-    shown = {one.file: one for one in conversion.int8_cost.scores[0].files}
+    assert conversion.cost is not None
+    shown = {one.file: one for one in conversion.cost.scores[0].files}
     assert shown["this file"].sqnr_db == pytest.approx(shown["dense twin"].sqnr_db, abs=10)
 
 

@@ -84,8 +84,8 @@ def held_file() -> Conversion:
 
 
 def right_count(conversion: Conversion) -> int:
-    assert conversion.int8_cost is not None
-    (scores,) = conversion.int8_cost.scores
+    assert conversion.cost is not None
+    (scores,) = conversion.cost.scores
     (found,) = [one.right_count for one in scores.files if one.file == "this file"]
     assert found is not None
     return found

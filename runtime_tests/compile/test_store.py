@@ -14,7 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from onnx import numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 from legoexport.cli import group
 from legoexport.compile.stages import CompileOptions
@@ -27,6 +27,7 @@ from legoexport.lego.storage import STORES, Store
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.models.round_weights import round_weights, weights_of
+from legoexport.parity.inputs import InputSet
 from legoexport.parity.verify import verify
 from legoexport.target import TARGETS
 from runtime_tests.networks import SmallNet, randomize
@@ -131,17 +132,29 @@ def test_rounding_leaves_the_network_as_it_is_and_rounds_once() -> None:
 
 
 def test_the_cost_is_that_of_independent_rounding() -> None:
-    module = trained()
-    cost = converted("int8").cost
+    module, images = trained(), np.random.default_rng(0).standard_normal((8, 3, 8, 8))
+    data = InputSet("given", (images.astype(np.float32),), 1, np.arange(8))
+    options = CompileOptions(store="int8")
+    cost = convert_module(module, EXAMPLE, options, data=data, dense_twin=True).cost
     assert cost is not None
-    weight = module.get_parameter("classifier.weight").detach().double().numpy()
+    entered: list[Tensor] = []
+    classifier = module.get_submodule("classifier")
+    classifier.register_forward_pre_hook(lambda _, x: entered.append(x[0]))
+    with torch.no_grad():
+        y = module.double().eval()(torch.from_numpy(images)).numpy()
+    weight = module.get_parameter("classifier.weight").detach().numpy()
     step = np.abs(weight).max(axis=1, keepdims=True) / 127
-    noise = np.rint(weight / step) * step - weight
-    expected = 10 * np.log10(np.square(weight).sum() / np.square(noise).sum())
-    found = {one.name: one.sqnr_db for one in cost.weights}["classifier.weight"]
+    noise = entered[0].numpy() @ (np.rint(weight / step) * step - weight).T
+    found = {one.module: one for one in cost.layers}["classifier"]
+    expected = 10 * np.log10(np.square(y).sum() / np.square(noise).sum())
     # Scales are cut to 17 bits, which may move a weight that lies on the edge of a step.
-    assert found == pytest.approx(expected, abs=0.1)
-    assert all(one.agreeing_count is not None for one in cost.scores)
+    assert found.sqnr_weights_db == pytest.approx(expected, abs=0.1)
+    assert found.sqnr_both_db == pytest.approx(expected, abs=0.1)
+    assert {one.computes for one in cost.layers} == {"fp32"}
+    assert {one.sqnr_activations_db for one in cost.layers} == {None}
+    real = cost.scores[-1]
+    assert real.right_count == (y.argmax(axis=1) == np.arange(8)).sum()
+    assert [one.file for one in real.files] == ["file in fp32", "this file", "dense twin"]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +211,8 @@ def test_the_command_prints_the_cost_on_real_images(checkpoint: Path, tmp_path: 
     assert printed["store"] == "int8"
     (real,) = (one for one in printed["store_cost"]["scores"] if "images.npz" in one["name"])
     assert real["images_count"] == 5
-    assert real["right_before_count"] is not None
+    assert real["right_count"] is not None
+    assert [one["file"] for one in real["files"]] == ["file in fp32", "this file"]
 
 
 def test_the_command_prints_the_cost_on_pictures(checkpoint: Path, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from legoexport.commands.cost_view import print_int8_cost
+from legoexport.commands.cost_view import print_cost
 from legoexport.errors import UsageError
 from legoexport.parity.inputs import InputSet
-from legoexport.quantize.cost import Int8Cost, int8_cost
+from legoexport.quantize.cost import RoundingCost, rounding_cost
 from legoexport.quantize.scores_cost import TrainedScores
 from runtime_tests.quantize.int8_network import Int8Network, small_int8
 
@@ -45,14 +45,14 @@ def broken(network: Int8Network) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def cost(network: Int8Network, trained: NDArray[np.float32], broken: bytes) -> Int8Cost:
+def cost(network: Int8Network, trained: NDArray[np.float32], broken: bytes) -> RoundingCost:
     labels = np.arange(COUNT) % 2 + trained.argmax(axis=1)
     images = InputSet("digits", (network.images,), 1, labels % CLASSES)
     sets = [images, replace(images, name="others", labels=None)]
     scores = TrainedScores(network.module, sets, threads=1)
     compiled = network.lowered()
     files = {"int8": compiled.model.SerializeToString(), "broken": broken}
-    return int8_cost(network.trained, compiled, [network.images], scores, files)
+    return rounding_cost(network.trained, compiled, [network.images], scores, files)
 
 
 def scores_of(model_bytes: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -62,7 +62,7 @@ def scores_of(model_bytes: bytes, images: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def test_files_are_counted_against_the_trained_network(
-    cost: Int8Cost, network: Int8Network, trained: NDArray[np.float32], broken: bytes
+    cost: RoundingCost, network: Int8Network, trained: NDArray[np.float32], broken: bytes
 ) -> None:
     labelled, unlabelled = cost.scores
     assert (labelled.name, labelled.images_count) == ("digits", COUNT)
@@ -80,7 +80,7 @@ def test_files_are_counted_against_the_trained_network(
 
 
 def test_the_ratio_is_that_of_powers(
-    cost: Int8Cost, network: Int8Network, trained: NDArray[np.float32], broken: bytes
+    cost: RoundingCost, network: Int8Network, trained: NDArray[np.float32], broken: bytes
 ) -> None:
     error = scores_of(broken, network.images) - trained
     expected = 10 * np.log10(np.square(trained).sum() / np.square(error).sum())
@@ -118,16 +118,16 @@ def test_a_network_without_classes_has_no_accuracy_to_lose(network: Int8Network)
         scores.drop_points(b"")
 
 
-def test_it_is_json_without_nan(cost: Int8Cost) -> None:
+def test_it_is_json_without_nan(cost: RoundingCost) -> None:
     content = json.loads(json.dumps(cost.to_json(), allow_nan=False))
     assert [one["layer"] for one in content["layers"]][1:4] == ["first", "second", "third"]
     assert content["scores"][0]["files"][0]["file"] == "int8"
 
 
 def test_the_tables_show_every_file_and_layer(
-    cost: Int8Cost, capsys: pytest.CaptureFixture[str]
+    cost: RoundingCost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_int8_cost(cost)
+    print_cost(cost, "int8", "fp32")
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["digits", "8", "trained", "-", "-", "4"] in lines
     first = next(one for one in cost.layers if one.layer == "first")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from legoexport.errors import UsageError
-from legoexport.quantize.cost import Int8Cost
+from legoexport.quantize.cost import RoundingCost
 from legoexport.report.compare import comparison_verdict, render_comparison
 from legoexport.report.converted import read_converted
 from runtime_tests.command_line import legoexport
@@ -42,7 +42,7 @@ def write(path: Path, record: dict[str, Any], **changes: Any) -> Path:
 @pytest.fixture
 def pair(tmp_path: Path, record: dict[str, Any]) -> tuple[Path, Path]:
     smaller = record["size_bytes"] // 2
-    int8 = {"cost": Int8Cost((COST,), ()).to_json()}
+    int8 = {"cost": RoundingCost((COST,), ()).to_json()}
     changes = {"size_bytes": smaller, "precision": "int8", "int8": int8, "out": f"{HOSTILE}.onnx"}
     return write(tmp_path / "a.json", record), write(tmp_path / "b.json", record, **changes)
 

@@ -1,0 +1,60 @@
+"""What rounding costs, for ``legoexport verify``: the report that ``convert`` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from legoexport.commands.picture_options import picture_normalization
+from legoexport.errors import UsageError
+from legoexport.host.reading import read_bytes
+
+if TYPE_CHECKING:
+    from legoexport.host.progress import Progress
+    from legoexport.models.checkpoint import Checkpoint
+    from legoexport.parity.opened import OpenedModel
+    from legoexport.quantize.cost import RoundingCost
+
+
+def check_twin(dense_twin: Path | None, data: Path | None) -> None:
+    """Hold ``--dense-twin`` against what it is compared by.
+
+    Raises:
+        UsageError: There are no images to compare it on.
+    """
+    if dense_twin is not None and data is None:
+        raise UsageError(
+            "--dense-twin is shown beside the file in what rounding costs on real images",
+            received="no --data",
+            next_step="add --data, or leave --dense-twin out",
+        )
+
+
+def cost_of(
+    checkpoint: Checkpoint,
+    opened: OpenedModel,
+    data: Path,
+    dense_twin: Path | None,
+    progress: Progress,
+) -> RoundingCost | None:
+    """Return what rounding costs a file; None if it computes and stores fp32.
+
+    Args:
+        checkpoint: The network as it was trained.
+        opened: The file, proved already.
+        data: Real images.
+        dense_twin: The same function as a dense network, to show beside it.
+        progress: Called with the name of the step before it starts.
+
+    Raises:
+        UsageError: The images or the twin cannot be read, or do not fit.
+    """
+    from legoexport.quantize.file_cost import file_cost, is_rounded, judging_images
+    from legoexport.quantize.trained import TWIN
+
+    if not is_rounded(opened):
+        return None
+    progress("telling what rounding costs")
+    images = judging_images(data, opened, picture_normalization(checkpoint))
+    others = {} if dense_twin is None else {TWIN: read_bytes(dense_twin)}
+    return file_cost(checkpoint.module, opened, images, others)

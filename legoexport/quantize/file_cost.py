@@ -1,0 +1,89 @@
+"""What rounding costs a file that was converted before: its settings are read from the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from torch import nn
+
+from legoexport.compile.stamp import read_stamp
+from legoexport.errors import UsageError
+from legoexport.lego.normalization import Normalization
+from legoexport.parity.inputs import InputSet
+from legoexport.parity.opened import OpenedModel
+from legoexport.parity.pictures import read_inputs
+from legoexport.parity.rebuild import compile_options
+from legoexport.passes.plan import Plan
+from legoexport.quantize.cost import RoundingCost
+from legoexport.quantize.images import divide
+from legoexport.quantize.trained import Trained
+
+
+@dataclass(frozen=True)
+class _Converted:
+    model: onnx.ModelProto
+    plan: Plan
+
+
+def is_rounded(opened: OpenedModel) -> bool:
+    """Whether a file computes in int8, or stores its weights in fewer bits."""
+    facts = opened.facts
+    return bool(read_stamp(opened.model)) and (facts.precision, facts.store) != ("fp32", "fp32")
+
+
+def file_cost(
+    trained: nn.Module, opened: OpenedModel, images: InputSet, others: Mapping[str, bytes]
+) -> RoundingCost:
+    """Measure a converted file against the network that was trained.
+
+    Args:
+        trained: The network as it was trained, in any mode; it is left as it is.
+        opened: The file.
+        images: Real images to judge on, as ``judging_images`` gives them.
+        others: Files to compare it with, such as its dense twin, by what they are.
+
+    Raises:
+        UsageError: The metadata of the file is damaged, or does not fit the network.
+    """
+    options = compile_options(opened)
+    network = Trained.of(trained, opened.example(), options, [images], opened.threads)
+    plan = options.plan or Plan({})
+    return network.cost(_Converted(opened.model, plan), opened.model_bytes, others)
+
+
+def judging_images(
+    data: str | Path, opened: OpenedModel, normalization: Normalization | None
+) -> InputSet:
+    """Read the images that tell what rounding costs, prepared as for training.
+
+    If some of ``data`` calibrated the file, the others are taken, as ``convert`` took them.
+
+    Args:
+        data: As ``open_images`` takes it.
+        opened: The file.
+        normalization: Of the pictures in training, or None if nobody knows.
+
+    Raises:
+        UsageError: As ``read_inputs`` has it.
+    """
+    normalization = opened.pixels or normalization
+    shape, size = opened.runtime.image_shape, opened.runtime.fixed_batch_size
+    recorded = _calibrated_on(opened)
+    if recorded is not None:
+        try:
+            divided = divide(data, shape, size, normalization)
+        except UsageError:  # Too few to be divided: they did not calibrate it.
+            return read_inputs(data, shape, size, normalization)
+        if divided.calibration.sha256 == recorded:
+            return divided.judging
+    return read_inputs(data, shape, size, normalization)
+
+
+def _calibrated_on(opened: OpenedModel) -> str | None:
+    """Return the digest of the images that calibrated a file, if any did."""
+    record = read_stamp(opened.model).get("calibration")
+    return None if record is None else str(json.loads(record)["images_sha256"])
