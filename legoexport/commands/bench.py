@@ -7,12 +7,15 @@ from pathlib import Path
 import click
 
 from legoexport.commands import bench_view as view
+from legoexport.commands.processor_check import warn_of_wrong_sums
 from legoexport.host.machine import Machine, describe
 from legoexport.host.report import print_json, print_table, print_text, step_progress
 from legoexport.measure.options import DEFAULT_DURATION_S, BenchOptions
 from legoexport.measure.run import bench, compare
 from legoexport.measure.timing import Comparison, Timing
 from legoexport.runtimes import HERE
+
+CPU_PROVIDER = "cpu"
 
 
 @click.command("bench")
@@ -25,7 +28,7 @@ from legoexport.runtimes import HERE
 )
 @click.option(
     "--provider",
-    default="cpu",
+    default=CPU_PROVIDER,
     metavar="NAME",
     help="Execution provider, such as cpu or xnnpack. It is never replaced silently.",
 )
@@ -72,6 +75,8 @@ def command(
 
     Every model runs in a process of its own. ONNX Runtime's threads spin during a run and not
     between runs, so a model that waits its turn takes no time from the other.
+
+    A warning says if a file for processors with VNNI gives wrong numbers on this one.
     """
     machine = describe()
     default_threads = machine.default_threads if runtime == HERE else 1
@@ -81,6 +86,9 @@ def command(
             found: Timing | Comparison = bench(model, options, tell)
         else:
             found = compare(model, other, options, tell)
+    if runtime == HERE and provider == CPU_PROVIDER:
+        for path in filter(None, (model, other)):
+            warn_of_wrong_sums(path)
     if as_json:
         print_json(view.as_json(found, machine))
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from legoexport.errors import UsageError
+from legoexport.host.processor import this_processor
 from legoexport.host.reading import read_bytes
 from legoexport.host.report import print_json, print_text
 from legoexport.target import TARGETS, find_target
@@ -57,7 +58,8 @@ def command(
     """Look for known trouble with the ONNX file MODEL on a target and a version of onnxruntime.
 
     The exit code is 1 if something would give wrong numbers, and 0 otherwise. With --report and no
-    MODEL, print what a bug report has to tell: machine, versions, providers and packages.
+    MODEL, print what a bug report has to tell: machine, versions, providers and packages. With
+    neither, print what this processor has for files in int8, and the target that fits it.
     """
     if as_report:
         from legoexport.commands.doctor_report import print_report
@@ -66,7 +68,8 @@ def command(
         print_report(as_json=as_json)
         return
     if model is None:
-        raise UsageError("doctor needs MODEL, an ONNX file; or --report, to describe this machine")
+        _print_processor(as_json=as_json, told=no_sme or vnni or bool(target_name))
+        return
     import onnxruntime
 
     from legoexport.doctor.cases import format_version, parse_version
@@ -91,6 +94,16 @@ def command(
         where = f"on target {target.name} with onnxruntime {format_version(version)}"
         _print(model, where, findings)
     context.exit(WRONG_NUMBERS_CODE if wrong else 0)
+
+
+def _print_processor(*, as_json: bool, told: bool) -> None:
+    if told:
+        raise UsageError("doctor needs MODEL, an ONNX file, to hold against a target")
+    processor = this_processor()
+    if as_json:
+        print_json({"int8": processor.to_json()})
+    else:
+        print_text(f"int8 on this processor ({processor.architecture}): {processor}")
 
 
 def _refuse_beside_report(*others: object, told: bool) -> None:

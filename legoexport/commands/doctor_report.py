@@ -27,6 +27,7 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
     """Return the lines of the report; whatever else it is to tell is one more here."""
     return [
         *machine_rows(report.machine),
+        ("int8", str(report.processor)),
         ("providers", ", ".join(report.providers)),
         ("node", report.node or NOT_INSTALLED),
         *((name, version or NOT_INSTALLED) for name, version in report.packages),

@@ -16,23 +16,17 @@ from legoexport.commands.picture_options import (
     picture_normalization,
     picture_options,
 )
+from legoexport.commands.processor_check import check_sums_here
+from legoexport.commands.verify_bundle import replay_files
 from legoexport.commands.verify_cost import check_twin, cost_of
-from legoexport.commands.verify_view import print_verification, print_where
+from legoexport.commands.verify_view import print_verification
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.reading import read_bytes
-from legoexport.host.report import print_json, print_table, print_text, step_progress
-from legoexport.parity import view
-from legoexport.parity.agreement import Agreement
-from legoexport.parity.bundle import check_vacant, read_bundle
-from legoexport.parity.bundle import replay as replay_bundle
+from legoexport.host.report import step_progress
+from legoexport.parity.bundle import check_vacant
 from legoexport.parity.bundle import save_bundle as write_bundle
-from legoexport.parity.golden import GoldenSet, judge_golden
-from legoexport.parity.integer.replay import growth_elsewhere, open_to_replay
-from legoexport.parity.judge import combine
-from legoexport.parity.single import check_single
 from legoexport.runtimes import HERE, MODULES, find_runtimes
-from legoexport.runtimes.base import Feed, Replay, Runtime
-from legoexport.runtimes.each import by_set_and_runtime, replays_json, run_each
+from legoexport.runtimes.base import Runtime
 
 if TYPE_CHECKING:
     from legoexport.host.progress import Progress
@@ -120,7 +114,7 @@ def command(
         if len(files) != 1 or any(others):
             legal = "verify --bundle DIR MODEL [--threads N] [--runtime NAME] [--json]"
             raise UsageError("a bundle is checked by itself", legal=legal)
-        _replay(bundle, read_bytes(files[0]), threads, elsewhere, as_json=as_json)
+        replay_files(bundle, read_bytes(files[0]), threads, elsewhere, as_json=as_json)
         return
     path, model_path = _two(files)
     check_twin(dense_twin, data)
@@ -137,6 +131,7 @@ def command(
     print_verification(found, cost, verified.opened.facts, per_layer=per_layer, as_json=as_json)
     if not found.passed:
         raise ParityFailed("\n".join(["the model fails its check", *found.diagnosis]))
+    check_sums_here(verified.opened.facts, elsewhere)
 
 
 def _two(files: tuple[Path, ...]) -> tuple[Path, Path]:
@@ -202,49 +197,3 @@ def real_images(data: Path | None, checkpoint: Checkpoint, opened: OpenedModel) 
     normalization, model = picture_normalization(checkpoint), opened.runtime
     shape, size = model.image_shape, model.fixed_batch_size
     return read_inputs(data, shape, size, normalization, pixels=opened.pixels)
-
-
-def _replay(
-    bundle: Path,
-    model_bytes: bytes,
-    threads: int,
-    elsewhere: Sequence[Runtime],
-    *,
-    as_json: bool,
-) -> None:
-    sets = read_bundle(bundle, model_bytes)
-    agreements, replays = _run_bundle(sets, model_bytes, threads, elsewhere)
-    whole = combine(agreements)
-    if as_json:
-        by_set = {name: one.to_json() for name, one in agreements.items()}
-        verdict = {"passed": whole.passed, "agreement": whole.to_json(), "sets": by_set}
-        print_json(verdict | replays_json(replays))
-    else:
-        rows = view.agreement_rows(agreements)
-        print_table("Outputs against the bundle", view.AGREEMENT_COLUMNS, rows)
-        print_where(replays)
-        print_text(str(whole))
-    if not whole.passed:
-        raise ParityFailed("the model does not give the golden outputs of the bundle")
-
-
-def _run_bundle(
-    sets: Sequence[GoldenSet], model_bytes: bytes, threads: int, elsewhere: Sequence[Runtime]
-) -> tuple[dict[str, Agreement], tuple[Replay, ...]]:
-    with step_progress() as progress:
-        model = open_to_replay(model_bytes, threads)
-        if not elsewhere:
-            progress(f"running {HERE}")
-            return replay_bundle(sets, model), ()
-        check_single(model)
-        feeds = [Feed(one.images, one.batch_size) for one in sets]
-        replays = run_each(elsewhere, model_bytes, feeds, progress)
-    judged = [
-        judge_golden(
-            sets,
-            [(output,) for output in one.outputs],
-            growth_elsewhere(model_bytes, one.rounding_growth),
-        )
-        for one in replays
-    ]
-    return by_set_and_runtime(elsewhere, judged), replays

@@ -9,6 +9,7 @@ from typing import Any
 import onnxruntime
 
 from legoexport.host.machine import Machine, describe
+from legoexport.host.processor import Processor, this_processor
 
 # Those of pyproject.toml, extras for users included; the version of onnxruntime is the machine's.
 PACKAGES = (
@@ -33,12 +34,14 @@ class Report:
 
     Attributes:
         machine: Hardware, system, and versions of Python, ONNX Runtime and legoexport.
+        processor: What the processor has for files in int8.
         providers: Execution providers of this ONNX Runtime, in its order.
         node: Version of Node.js, or None without a usable one.
         packages: Name and version of what legoexport builds on; None for what is not installed.
     """
 
     machine: Machine
+    processor: Processor
     providers: tuple[str, ...]
     node: str | None
     packages: tuple[tuple[str, str | None], ...]
@@ -47,6 +50,7 @@ class Report:
         """Return the attributes under their own names."""
         return {
             "machine": self.machine.to_json(),
+            "int8": self.processor.to_json(),
             "providers": list(self.providers),
             "node": self.node,
             "packages": dict(self.packages),
@@ -60,7 +64,8 @@ def make_report(node: str | None) -> Report:
         node: Version of Node.js; None without a usable one.
     """
     packages = tuple((name, _version(name)) for name in PACKAGES)
-    return Report(describe(), tuple(onnxruntime.get_available_providers()), node, packages)
+    providers = tuple(onnxruntime.get_available_providers())
+    return Report(describe(), this_processor(), providers, node, packages)
 
 
 def _version(package: str) -> str | None:

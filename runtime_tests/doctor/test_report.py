@@ -16,6 +16,7 @@ from legoexport.commands.doctor import command
 from legoexport.doctor import report
 from legoexport.errors import UsageError
 from legoexport.host.machine import describe
+from legoexport.host.processor import this_processor
 
 PROJECT = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())["project"]
 NOT_THERE = "a-package-nobody-has-installed"
@@ -79,7 +80,14 @@ def test_a_report_is_of_no_file(more: list[str]) -> None:
         CliRunner().invoke(command, ["--report", *more], catch_exceptions=False)
 
 
-def test_without_a_file_and_without_report_both_are_named() -> None:
-    with pytest.raises(UsageError, match=r"MODEL") as caught:
-        CliRunner().invoke(command, [], catch_exceptions=False)
-    assert "--report" in str(caught.value)
+def test_without_a_file_the_processor_is_told() -> None:
+    text = CliRunner().invoke(command, [], catch_exceptions=False).output
+    assert str(this_processor()) in text
+    found = json.loads(CliRunner().invoke(command, ["--json"], catch_exceptions=False).output)
+    assert found["int8"]["target"] == this_processor().target
+    assert json.loads(told("--json"))["int8"] == found["int8"]
+
+
+def test_a_target_without_a_file_is_refused() -> None:
+    with pytest.raises(UsageError, match="MODEL"):
+        CliRunner().invoke(command, ["--target", "cpu"], catch_exceptions=False)
