@@ -24,7 +24,7 @@ from legoexport.lego.pixel_integers import affine_of_pixels
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.integer.ends import GivenClasses, without_ends
+from legoexport.parity.integer.ends import FileEnds, without_ends
 from legoexport.parity.verify import verify
 from legoexport.quantize.images import CalibrationImages
 from legoexport.quantize.settle import CalibrationOptions
@@ -100,6 +100,13 @@ def test_pixels_are_the_integers_of_the_input_where_all_channels_are_normalised_
     found = verify(trained(), conversion.model_bytes)
     assert found.passed, found.diagnosis
     assert found.exact.to_json()["equal"] is True
+    assert conversion.integers is not None
+    assert "input" in {one.layer for one in conversion.integers.between}
+    ends = FileEnds.of(model.graph)
+    moved = np.moveaxis(PIXELS, 3, 1)
+    for wrong, passes in ((moved, True), (moved[:, ::-1], False), (moved ^ 1, False)):
+        (found_in,) = ends.check({"image": PIXELS, "input_quantized": wrong})
+        assert (found_in.layer, found_in.passed) == ("input", passes)
     (bare,) = run(without_ends(conversion.model_bytes), ALIKE.applied(np.moveaxis(PIXELS, 3, 1)))
     (taken,) = run(conversion.model_bytes, PIXELS)
     assert np.array_equal(taken, bare)
@@ -139,7 +146,7 @@ def test_one_channel_has_pixels_for_integers_unless_its_mean_is_between_two(
 
 def test_classes_that_do_not_follow_from_the_scores_are_found() -> None:
     model = onnx.load_from_string(converted(HOW, "top-2").model_bytes)
-    classes = GivenClasses.of(model.graph)
+    classes = FileEnds.of(model.graph)
     assert classes.scores is not None
     scores = np.array([[1.0, 3.0, 2.0, 0.0]], np.float32)
     powers = np.exp(scores.astype(np.float64))

@@ -17,12 +17,13 @@ from onnx import helper
 
 from legoexport.lego.names import dequantized_name, quantized_name
 from legoexport.ort.subgraph import cut_layer
-from legoexport.parity.integer.check import IntegerAgreement
+from legoexport.parity.integer.arithmetic import Accepted
+from legoexport.parity.integer.check import IntegerAgreement, compare
 from legoexport.parity.judge import reference_limit
 from legoexport.parity.rankings import CLASS_AXIS, largest, picks_equal_scores
 from legoexport.passes.give_probabilities import PROBABILITIES
 from legoexport.passes.give_top import ALL_PROBABILITIES, INDICES, TOP
-from legoexport.passes.take_pixels import NORMALIZED, TRANSPOSE
+from legoexport.passes.take_pixels import IMAGE, NORMALIZED, TRANSPOSE
 
 
 def scores_name(graph: onnx.GraphProto) -> str:
@@ -60,36 +61,51 @@ def _round_input(graph: onnx.GraphProto) -> None:
 
 
 @dataclass(frozen=True)
-class GivenClasses:
-    """What a file gives in the place of its scores.
+class FileEnds:
+    """What a file takes in the place of a tensor, and gives in the place of its scores.
 
     Attributes:
+        pixels: Name of the pixels, channels first, where they are the integers of the input; None
+            where the input is rounded to integers.
         scores: Name of the scores; None where it gives those.
         is_top: Whether it gives the likeliest classes only.
     """
 
+    pixels: str | None
     scores: str | None
     is_top: bool
 
     @classmethod
-    def of(cls, graph: onnx.GraphProto) -> GivenClasses:
+    def of(cls, graph: onnx.GraphProto) -> FileEnds:
         """Read it from a file."""
-        names = {node.name for node in graph.node}
-        return cls(scores_name(graph) if PROBABILITIES in names else None, TOP in names)
+        made = {node.name: node.output[0] for node in graph.node}
+        integers = quantized_name(NORMALIZED)
+        pixels = integers if made.get(TRANSPOSE) == integers else None
+        return cls(pixels, scores_name(graph) if PROBABILITIES in made else None, TOP in made)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The values that are needed of a run."""
-        if self.scores is None:
-            return ()
-        return (self.scores, ALL_PROBABILITIES) if self.is_top else (self.scores,)
+        names = (self.pixels, self.scores, ALL_PROBABILITIES if self.is_top else None)
+        return tuple(name for name in names if name is not None)
 
     def check(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
-        """Compare what one run gave with what follows from its scores, in steps of the limit.
+        """Compare pixels with the image, and classes with what follows from the scores of one run.
 
         Args:
-            values: Outputs and exposed values of that run, ``(N, ...)``, by name.
+            values: Input, outputs and exposed values of that run, ``(N, ...)``, by name.
         """
+        return (*self._moved(values), *self._classes(values))
+
+    def _moved(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
+        if self.pixels is None:
+            return ()
+        right = np.moveaxis(values[IMAGE], 3, 1).astype(np.int64)
+        accepted = Accepted(right, right, right)
+        return (compare(NORMALIZED, "Transpose", accepted, values[self.pixels]),)
+
+    def _classes(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
+        """Compare in steps of the limit."""
         if self.scores is None:
             return ()
         scores = values[self.scores]

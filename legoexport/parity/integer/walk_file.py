@@ -17,7 +17,7 @@ from legoexport.lego.scales import ActivationType
 from legoexport.lego.storage import LARGEST_CODE, IntegerStore
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.dense_walk import DenseWalk
-from legoexport.parity.integer.ends import GivenClasses
+from legoexport.parity.integer.ends import FileEnds
 from legoexport.parity.integer.walk import LegoWalk, exact_kernels, run_exposed
 
 
@@ -85,13 +85,13 @@ class FileWalk:
             else DenseWalk(graph.model, graph.unrounded, scales, largest)
         )
 
-        self._given = GivenClasses.of(graph.model.graph)
+        self._ends = FileEnds.of(graph.model.graph)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The values that are needed of a run, and that ``check`` takes."""
         between = self._between.names if self._between else ()
-        return tuple(dict.fromkeys((*self._lego.names, *between, *self._given.names)))
+        return tuple(dict.fromkeys((*self._lego.names, *between, *self._ends.names)))
 
     def run(self, images: NDArray[Any], threads: int) -> Walked:
         """Run the file in this process, by kernels that do not overflow here, and check it.
@@ -115,7 +115,7 @@ class FileWalk:
             CheckFailed: A node or its integers are not those of the network.
         """
         between = self._between.check(values) if self._between else ()
-        return Walked(self._lego.check(values), (*between, *self._given.check(values)))
+        return Walked(self._lego.check(values), (*between, *self._ends.check(values)))
 
 
 def integer_store(model: onnx.ModelProto) -> IntegerStore:
