@@ -41,7 +41,7 @@ export async function keep(cache, name, content, sha256, headers = {}) {
   if (await digest(content) !== sha256) throw new Error(`${name}: changed since this page was built`);
   const kept = new Headers(headers);
   // What is kept is unpacked. Threads need the isolation, whatever the server sends.
-  for (const transfer of ["Content-Encoding", "Content-Length"]) kept.delete(transfer);
+  for (const transfer of ["Content-Encoding", "Content-Length", "Vary"]) kept.delete(transfer);
   kept.set("Cross-Origin-Opener-Policy", "same-origin");
   kept.set("Cross-Origin-Embedder-Policy", "require-corp");
   await cache.put(at(name), new Response(content, { headers: kept }));
