@@ -1,7 +1,7 @@
 """``python -m legoexport.demo``: the main job on an embedded default, by the commands a user types.
 
 Trains a small LegoNet on scikit-learn's handwritten digits, converts it, verifies it on held-out
-images, measures it beside its dense twin, and ends with one table.
+images, does so in int8 too, measures both beside their dense twins, and ends with one table.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ BENCH_SECONDS = 5
 TUNE_SECONDS = 15
 TRAINING_THREADS = 2
 SEED = 0
+COLUMNS = ("", "LegoNet fp32", "dense fp32", "LegoNet int8", "dense int8")
 
 
 def main() -> None:
@@ -41,27 +43,73 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     try:
         accuracy = train_digits()
-        converted = run(
-            *("convert", "digits.pt", "--out", "digits.onnx", "--dense-twin", "dense.onnx"),
-            *("--tune", "--budget", str(TUNE_SECONDS)),
-        )
-        verified = run("verify", "digits.pt", "digits.onnx", "--data", "test_images.npz")
-        duration = str(BENCH_SECONDS)
-        timed = run(
-            *(
-                "bench",
-                "digits.onnx",
-                "--vs",
-                "dense.onnx",
-                "--threads",
-                "1",
-                "--duration",
-                duration,
-            )
+        in_fp32, verified = _convert_and_verify()
+        in_int8 = Form.of(
+            run(
+                *("convert", "digits.pt", "--precision", "int8", "--data", "digits"),
+                *("--out", "int8.onnx", "--dense-twin", "dense_int8.onnx"),
+                record="convert_int8.json",
+            ),
+            _bench("int8.onnx", "dense_int8.onnx", "bench_int8.json"),
         )
     except LegoExportError as error:
         sys.exit(f"error: {error}")
-    print_results(accuracy, converted, verified, timed)
+    print_results(accuracy, verified, in_fp32, in_int8)
+
+
+def _convert_and_verify() -> tuple[Form, dict[str, Any]]:
+    converted = run(
+        *("convert", "digits.pt", "--out", "digits.onnx", "--dense-twin", "dense.onnx"),
+        *("--tune", "--budget", str(TUNE_SECONDS)),
+    )
+    verified = run("verify", "digits.pt", "digits.onnx", "--data", "test_images.npz")
+    return Form.of(converted, _bench("digits.onnx", "dense.onnx", "bench.json")), verified
+
+
+def _bench(model: str, twin: str, record: str) -> dict[str, Any]:
+    options = ("--threads", "1", "--duration", str(BENCH_SECONDS))
+    return run("bench", model, "--vs", twin, *options, record=record)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A network in one precision, beside its dense twin in the same.
+
+    Attributes:
+        converted: What ``convert`` printed.
+        timed: What ``bench`` printed of both.
+        right_counts: Held-out images that each has right, the twin last.
+    """
+
+    converted: dict[str, Any]
+    timed: dict[str, Any]
+    right_counts: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, converted: dict[str, Any], timed: dict[str, Any]) -> Form:
+        """Take what the commands printed; only what int8 costs tells right answers."""
+        if converted["int8"] is None:
+            return cls(converted, timed, None)
+        (scores,) = converted["int8"]["cost"]["scores"]
+        right = {one["file"]: one["right_count"] for one in scores["files"]}
+        return cls(converted, timed, (right["this file"], right["dense twin"]))
+
+    @property
+    def sizes(self) -> tuple[str, str]:
+        """Size of both files."""
+        sizes = self.converted["size_bytes"], self.converted["dense_twin_size_bytes"]
+        return format_bytes(sizes[0]), format_bytes(sizes[1])
+
+    @property
+    def latencies(self) -> tuple[str, str]:
+        """Median latency of both files."""
+        model, other = (self.timed[key]["latency"]["p50_ms"] for key in ("model", "other"))
+        return f"{model:.3f} ms", f"{other:.3f} ms"
+
+    @property
+    def speedup(self) -> tuple[str, str]:
+        """How many times faster than the twin in the same precision."""
+        return f"{self.timed['speedup']['estimate_ratio']:.2f}x", "1x"
 
 
 def train_digits() -> float:
@@ -99,8 +147,12 @@ def _print_epoch(result: EpochResult) -> None:
     )
 
 
-def run(*arguments: str) -> dict[str, Any]:
+def run(*arguments: str, record: str | None = None) -> dict[str, Any]:
     """Run a legoexport command in the demo folder, show it, and return what it prints as JSON.
+
+    Args:
+        *arguments: The command and its arguments.
+        record: File to keep the JSON in; named after the command unless given.
 
     Raises:
         CheckFailed: It failed; its own message went to stderr.
@@ -112,47 +164,51 @@ def run(*arguments: str) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise CheckFailed(f"legoexport {arguments[0]} failed", received=f"exit {done.returncode}")
-    (FOLDER / f"{arguments[0]}.json").write_text(done.stdout)
+    (FOLDER / (record or f"{arguments[0]}.json")).write_text(done.stdout)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-def print_results(
-    accuracy: float, converted: dict[str, Any], verified: dict[str, Any], timed: dict[str, Any]
-) -> None:
-    """Print the one table, LegoNet beside dense twin."""
-    own, twin = converted["totals"], converted["dense_twin"]
-    correct = verified["agreement"]["accuracy"]
-    images = correct["images_count"]
-    speedup = timed["speedup"]
-    rows = [
-        ["parameters", format_count(own["weights"]), format_count(twin["weights"])],
-        [
-            "multiply-adds",
-            format_count(own["counted_macs"]),
-            format_count(twin["counted_macs"]),
-        ],
-        [
-            "file",
-            format_bytes(converted["size_bytes"]),
-            format_bytes(converted["dense_twin_size_bytes"]),
-        ],
-        ["right in PyTorch", f"{correct['pytorch_correct_count']}/{images}", "same function"],
-        ["right in ONNX Runtime", f"{correct['onnx_correct_count']}/{images}", "same function"],
-        [
-            "median latency, 1 thread",
-            f"{timed['model']['latency']['p50_ms']:.3f} ms",
-            f"{timed['other']['latency']['p50_ms']:.3f} ms",
-        ],
-    ]
+def print_results(accuracy: float, verified: dict[str, Any], in_fp32: Form, in_int8: Form) -> None:
+    """Print the one table: the LegoNet beside its dense twin, in fp32 and in int8.
+
+    Args:
+        accuracy: Held-out accuracy in PyTorch, from 0 to 1.
+        verified: What ``verify`` printed of the file in fp32.
+        in_fp32: The network in fp32.
+        in_int8: The network in int8.
+    """
     print_text("")
-    print_table("LegoNet on handwritten digits", ["", "LegoNet", "dense twin"], rows)
+    print_table("LegoNet on handwritten digits", COLUMNS, _rows(verified, in_fp32, in_int8))
+    speedups = [_speedup(name, form) for name, form in (("fp32", in_fp32), ("int8", in_int8))]
     print_text(
-        f"accuracy {accuracy:.1%}, equal in PyTorch and ONNX Runtime;"
-        f" {speedup['estimate_ratio']:.2f}x faster than the dense twin"
-        f" [{speedup['low_ratio']:.2f}, {speedup['high_ratio']:.2f}]"
+        f"accuracy {accuracy:.1%}, equal in PyTorch and ONNX Runtime in fp32;"
+        f" faster than the dense twin {speedups[0]}, {speedups[1]}"
     )
     print_text(f"files in {FOLDER}/: {', '.join(sorted(path.name for path in FOLDER.iterdir()))}")
+
+
+def _speedup(name: str, form: Form) -> str:
+    found = form.timed["speedup"]
+    interval = f"[{found['low_ratio']:.2f}, {found['high_ratio']:.2f}]"
+    return f"{found['estimate_ratio']:.2f}x {interval} in {name}"
+
+
+def _rows(verified: dict[str, Any], in_fp32: Form, in_int8: Form) -> list[list[str]]:
+    own, twin = in_fp32.converted["totals"], in_fp32.converted["dense_twin"]
+    correct = verified["agreement"]["accuracy"]
+    right = (correct["onnx_correct_count"], "same function")
+    counts = [*right, *(in_int8.right_counts or ("-", "-"))]
+    weights = [format_count(one["weights"]) for one in (own, twin)]
+    macs = [format_count(one["counted_macs"]) for one in (own, twin)]
+    return [
+        ["parameters", *weights, *weights],
+        ["multiply-adds", *macs, *macs],
+        ["file", *in_fp32.sizes, *in_int8.sizes],
+        [f"right of {correct['images_count']}", *map(str, counts)],
+        ["median latency, 1 thread", *in_fp32.latencies, *in_int8.latencies],
+        ["speed-up, same precision", *in_fp32.speedup, *in_int8.speedup],
+    ]
 
 
 if __name__ == "__main__":
