@@ -55,6 +55,10 @@ NETWORKS = {
         _network("mobilenet-224-full", "MobileNet", "mobilenet", size=224, o=2, m=1.0),
     )
 }
+# The network of make demo, which is small: raced in every precision alone.
+DIGITS = Network(
+    "digits-8", "digits@8, o=2 m=0.5", "lego_digits", {"o": 2, "m_ratio": 0.5}, channels=1, size=8
+)
 
 
 def layer(size: int, m_ratio: float = 0.5) -> Network:

@@ -115,9 +115,8 @@ def curves(session: Session) -> None:
 
 def precision(session: Session) -> None:
     """Race each network dense and as a LegoNet, in fp32 and in int8."""
-    chosen = [name for name in five.MEASURED if name in session.networks]
     counts = session.settings.threads
-    for network in map(NETWORKS.__getitem__, chosen):
+    for network in five.chosen(session.networks):
         runners = list(five.runners(network, counts, session.build / session.taken.source))
         for threads in counts:
             course = session.course(network, threads, session.settings.model_s)

@@ -12,11 +12,18 @@ from pathlib import Path
 
 from benchmarks.files import ROOT
 from benchmarks.labels import DENSE_FP32, DENSE_INT8, FILES, LEGO_FP32, LEGO_INT8, LEGO_STORED
-from benchmarks.networks import Network
+from benchmarks.networks import DIGITS, NETWORKS, Network
 from benchmarks.race import LARGEST_ERROR_RATIO, Runner
 from legoexport.errors import CheckFailed
 
-MEASURED = ("vgg16-32-published", "vgg16-224", "vgg16-224-small", "resnet50-224", "mobilenet-224")
+MEASURED = (
+    "vgg16-32",
+    "vgg16-32-published",
+    "vgg16-224",
+    "vgg16-224-small",
+    "resnet50-224",
+    "mobilenet-224",
+)
 # A file in eight bits is another function. Rounding adds up over 50 layers whose random weights
 # nothing made robust; a graph that is wrong is off by as much as its outputs are large.
 ROUNDING_ERROR_RATIO = 0.5
@@ -27,6 +34,12 @@ LIMITS = {
     LEGO_STORED: ROUNDING_ERROR_RATIO,
     LEGO_INT8: ROUNDING_ERROR_RATIO,
 }
+
+
+def chosen(names: Sequence[str]) -> tuple[Network, ...]:
+    """Return the networks to race of those named; beside all of them that of ``make demo``."""
+    networks = tuple(NETWORKS[name] for name in MEASURED if name in names)
+    return (*networks, DIGITS) if len(networks) == len(MEASURED) else networks
 
 
 def runners(network: Network, threads: Sequence[int], folder: Path) -> Iterator[Runner]:

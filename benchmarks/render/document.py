@@ -23,7 +23,7 @@ FIGURES = "figures/benchmarks"
 def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
     """Write the document and its pictures from the records in ``results``; parts may be missing."""
     # matplotlib takes a second to import, which a run that measures nothing new should not wait.
-    from benchmarks.render import curves_picture, parts_picture, tradeoff  # noqa: PLC0415
+    from benchmarks.render import curves_picture, decision, parts_picture, tradeoff  # noqa: PLC0415
 
     networks, peers, curves, precision = (
         races(part, results).records for part in ("networks", "peers", "curves", "precision")
@@ -36,11 +36,14 @@ def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
         parts_picture.draw_layers(_most_telling(layers), figures / "layers.svg")
     if curves:
         curves_picture.draw(curves, figures / "curves.svg")
+    decided = decision.deciding(precision)
+    if decided:
+        decision.draw(decided, figures / "precision.svg")
     measured = {level: races("networks", results / level).records for level in LEVELS}
     narrower = {level: records for level, records in measured.items() if records}
     others = [races("networks", results / name).records for name in OTHER_MACHINES]
     parts = _sections(networks, peers, layers, curves, narrower, others=others)
-    sections = [*parts, *_precision(precision)]
+    sections = [*parts, *_precision(precision, has_picture=bool(decided))]
     write_bytes(document, ("\n\n".join(sections) + "\n").encode())
 
 
@@ -88,10 +91,13 @@ def _sections(
         yield from _footnotes(curves, "curves")
 
 
-def _precision(records: Sequence[Race]) -> Iterator[str]:
+def _precision(records: Sequence[Race], *, has_picture: bool) -> Iterator[str]:
     if records:
         yield from ("## Precision", _text("precision"), *_where(records))
         yield tables.precision_table(records)
+        if has_picture:
+            yield _text("decision")
+            yield _picture("Accuracy against latency and against file size", "precision")
         yield from _footnotes(records, "precision")
 
 

@@ -14,7 +14,18 @@ mpl.use("svg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.labels import DEFAULT, DENSE, GROUPED, NAIVE, TUNED
+from benchmarks.labels import (
+    DEFAULT,
+    DENSE,
+    DENSE_FP32,
+    DENSE_INT8,
+    GROUPED,
+    LEGO_FP32,
+    LEGO_INT8,
+    LEGO_STORED,
+    NAIVE,
+    TUNED,
+)
 
 BLACK, GREY = "#000000", "#6b6b6b"
 ORANGE, SKY, GREEN, BLUE, RED, PINK = (
@@ -23,6 +34,14 @@ ORANGE, SKY, GREEN, BLUE, RED, PINK = (
 COLOURS = {DENSE: GREY, NAIVE: ORANGE, GROUPED: SKY, DEFAULT: GREEN, TUNED: BLUE}
 PEER_COLOURS = {"MNN": RED, "OpenVINO": PINK}
 PART_COLOURS = {"transform": BLUE, "merge": ORANGE, "reorder": RED, "": "#d0d0d0"}
+# Colour, marker, and whether it is filled: dense networks are hollow, integers are round.
+PRECISION_MARKS = {
+    DENSE_FP32: (GREY, "s", False),
+    DENSE_INT8: (BLACK, "o", False),
+    LEGO_FP32: (GREEN, "s", True),
+    LEGO_STORED: (ORANGE, "D", True),
+    LEGO_INT8: (BLUE, "o", True),
+}
 SETTINGS: dict[Any, Any] = {  # its keys are typed as literals
     "font.family": "DejaVu Sans",
     "font.size": 9,

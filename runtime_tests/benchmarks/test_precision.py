@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import torch
 
-from benchmarks.labels import DENSE_INT8, FILES, LEGO_FP32, LEGO_INT8
-from benchmarks.networks import NETWORKS
-from benchmarks.precision import LIMITS, MEASURED, ROUNDING_ERROR_RATIO
+from benchmarks.accuracies import ACCURACIES
+from benchmarks.labels import DENSE_FP32, DENSE_INT8, FILES, LEGO_FP32, LEGO_INT8, LEGO_STORED
+from benchmarks.networks import DIGITS, NETWORKS
+from benchmarks.precision import LIMITS, MEASURED, ROUNDING_ERROR_RATIO, chosen
 from benchmarks.precision_side import five_files
 from benchmarks.records import Entry, Race, Taken
+from benchmarks.render import decision
 from benchmarks.render.document import write_document
 from benchmarks.render.tables import precision_table
 from benchmarks.store import races
@@ -72,3 +76,33 @@ def test_the_document_has_the_table(tmp_path: Path, taken: Taken) -> None:
     document.parent.mkdir()
     write_document(tmp_path / "results", document)
     assert precision_table([race]) in document.read_text()
+
+
+def test_the_digits_are_raced_beside_all_networks_and_not_beside_one() -> None:
+    assert chosen(tuple(NETWORKS))[-1] == DIGITS
+    assert [one.name for one in chosen(("mobilenet-224",))] == ["mobilenet-224"]
+
+
+def test_accuracy_is_of_networks_that_are_raced() -> None:
+    assert set(ACCURACIES) <= {one.title for one in chosen(tuple(NETWORKS))}
+    for one in ACCURACIES.values():
+        assert set(one.right_counts) <= set(FILES)
+        assert one.percent(DENSE_FP32) == one.percent(LEGO_FP32)
+    cifar = ACCURACIES[NETWORKS["vgg16-32"].title]
+    assert cifar.percent(LEGO_INT8) == pytest.approx(88.95, abs=1e-9)  # a float of two decimals
+    assert cifar.percent(LEGO_STORED) is None
+
+
+def test_the_picture_is_of_networks_with_accuracy_on_the_fewest_threads(
+    tmp_path: Path, taken: Taken
+) -> None:
+    race = raced(taken, dict(zip(FILES, (8.0, 3.0, 4.0, 4.0, 2.0), strict=True)))
+    digits = replace(race, subject=DIGITS.title)
+    cifar = replace(race, subject=NETWORKS["vgg16-32"].title)
+    store = races("precision", tmp_path / "results")
+    for one in (race, digits, cifar, replace(digits, threads=2)):
+        store.add(one)
+    assert decision.deciding(store.records) == (digits, cifar)
+    write_document(tmp_path / "results", tmp_path / "benchmarks.md")
+    assert "figures/benchmarks/precision.svg" in (tmp_path / "benchmarks.md").read_text()
+    assert (tmp_path / "figures" / "benchmarks" / "precision.svg").stat().st_size > 1000
