@@ -5,8 +5,8 @@
 Signals are SIGKILL, SIGTERM and SIGINT in turn. Whatever ended a conversion, the old file is there
 or the whole new one; a training that was ended again and again, and resumed, ends with the bits of
 one that was not. After SIGKILL the next command removes what is left. After the others nothing is
-left, the exit code is the signal's, and one line says so. ``--fresh`` starts a new Python each
-time, so that imports are interrupted as well.
+left, the exit code is the signal's, and one line says so. ``--signal SIGKILL`` sends that one
+alone. ``--fresh`` starts a new Python each time, so that imports are interrupted as well.
 """
 
 from __future__ import annotations
@@ -211,17 +211,20 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fresh", action="store_true")
+    names = [one.name for one in SIGNALS]
+    parser.add_argument("--signal", choices=names, help="send this one alone")
     options = parser.parse_args()
     for module in LOADED:
         importlib.import_module(f"legoexport.{module}")
     draw = random.Random(options.seed)  # noqa: S311 - no secret
+    signals = (signal.Signals[options.signal],) if options.signal else SIGNALS
     lost = 0
     for name, campaign, count in (
         ("convert", kill_conversions, options.convert),
         ("train", kill_trainings, options.train),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            runner = Runner(Path(folder), SIGNALS, fresh=options.fresh)
+            runner = Runner(Path(folder), signals, fresh=options.fresh)
             found = campaign(runner, count, draw) if count else Counter[str]()
         lost += sum(found[failure] for failure in FAILURES)
         print(f"{name}: " + ", ".join(f"{number} {what}" for what, number in found.items()))
