@@ -22,7 +22,7 @@ MOVING_SECONDS = 0.5
 MINUTE = 60
 
 
-class Progress:
+class EpochProgress:
     """Shows where a training stands.
 
     Args:
@@ -38,7 +38,7 @@ class Progress:
         self._shown_at = time.monotonic()
         self._accuracy = ""
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> EpochProgress:
         if self._status:
             self._status.start()
         return self

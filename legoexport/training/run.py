@@ -22,7 +22,7 @@ from legoexport.training.data.source import Loaded, load
 from legoexport.training.evaluate import count_correct
 from legoexport.training.fit import choose_device, fingerprint, fit_hyperparameters, hold_batches
 from legoexport.training.interrupt import Interrupt
-from legoexport.training.log import Progress, write_csv
+from legoexport.training.log import EpochProgress, write_csv
 from legoexport.training.loop import Interrupted, Watch, run
 from legoexport.training.ranks import ALONE, Ranks
 from legoexport.training.request import TrainingRequest
@@ -118,7 +118,7 @@ class _Run:
         teacher = find_teacher(request.teacher, data, self.precision)
         self.setting = Setting(data, request.recipe, request.seed, self.precision, ranks, teacher)
         self.identity = self._identity()
-        self.progress = Progress(request.recipe, len(data.train_labels), console)
+        self.progress = EpochProgress(request.recipe, len(data.train_labels), console)
         self.board = Board(request.tensorboard if ranks.leads else None)
         self.saved_at = time.monotonic()
 

@@ -19,7 +19,7 @@ from legoexport.cli import main
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import read_checkpoint
 from legoexport.training.fit import hold_batches
-from legoexport.training.log import Progress, format_seconds
+from legoexport.training.log import EpochProgress, format_seconds
 from legoexport.training.ranks import Ranks
 from legoexport.training.recipe import PRESETS
 from legoexport.training.results import EpochResult
@@ -157,7 +157,7 @@ def result(epoch: int) -> EpochResult:
 def test_progress_off_a_terminal_is_plain_lines() -> None:
     text = io.StringIO()
     recipe = PRESETS["short"]
-    with Progress(recipe, 50_000, Console(file=text, width=40)) as progress:
+    with EpochProgress(recipe, 50_000, Console(file=text, width=40)) as progress:
         progress.step(1, 128, 2.3, 0.2)  # not yet due
         progress.epoch(result(1))
     assert text.getvalue() == (
@@ -169,7 +169,7 @@ def test_progress_on_a_terminal_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("legoexport.training.log.MOVING_SECONDS", 0.0)
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=200)
-    with Progress(PRESETS["short"], 1000, console) as progress:
+    with EpochProgress(PRESETS["short"], 1000, console) as progress:
         progress.step(20, 500, 2.3, 10.0)
         console.file.flush()
         progress.say("done")
