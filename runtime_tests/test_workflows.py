@@ -74,7 +74,7 @@ def test_only_publishing_may_ask_for_an_identity() -> None:
     assert asking == ["publish"]
     publish = release["jobs"]["publish"]
     assert publish["permissions"] == {"id-token": "write"}
-    assert publish["environment"]["name"] == "pypi"
+    assert publish["environment"] == "pypi"
     assert publish["needs"] == "build"
     assert "secrets." not in (GITHUB / "workflows" / "release.yml").read_text()
 
