@@ -12,8 +12,8 @@ from legoexport.errors import UsageError
 from legoexport.host.atomic import write_bytes
 
 RESULTS = Path(__file__).with_name("results")
-# Folders in it for networks measured on a second machine; a new one is a line here.
-OTHER_MACHINES = ("zen5",)
+# Folders in it for what was measured on other machines; a new one is a line here.
+OTHER_MACHINES = ("zen5", "epyc")
 R = TypeVar("R", Race, Profile)
 
 

@@ -41,10 +41,17 @@ def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
         decision.draw(decided, figures / "precision.svg")
     measured = {level: races("networks", results / level).records for level in LEVELS}
     narrower = {level: records for level, records in measured.items() if records}
-    others = [races("networks", results / name).records for name in OTHER_MACHINES]
+    others = _elsewhere("networks", results)
     parts = _sections(networks, peers, layers, curves, narrower, others=others)
-    sections = [*parts, *_precision(precision, has_picture=bool(decided))]
+    precisions = _precision(precision, _elsewhere("precision", results), has_picture=bool(decided))
+    sections = [*parts, *precisions]
     write_bytes(document, ("\n\n".join(sections) + "\n").encode())
+
+
+def _elsewhere(part: str, results: Path) -> list[Sequence[Race]]:
+    """Return the records of each other machine that has any."""
+    found = [races(part, results / name).records for name in OTHER_MACHINES]
+    return [records for records in found if records]
 
 
 def _sections(
@@ -91,7 +98,9 @@ def _sections(
         yield from _footnotes(curves, "curves")
 
 
-def _precision(records: Sequence[Race], *, has_picture: bool) -> Iterator[str]:
+def _precision(
+    records: Sequence[Race], others: Sequence[Sequence[Race]], *, has_picture: bool
+) -> Iterator[str]:
     if records:
         yield from ("## Precision", _text("precision"), *_where(records))
         yield tables.precision_table(records)
@@ -99,6 +108,11 @@ def _precision(records: Sequence[Race], *, has_picture: bool) -> Iterator[str]:
             yield _text("decision")
             yield _picture("Accuracy against latency and against file size", "precision")
         yield from _footnotes(records, "precision")
+    for elsewhere in others:
+        yield _text("precision_elsewhere")
+        yield from _where(elsewhere)
+        yield tables.precision_table(elsewhere)
+        yield from _footnotes(elsewhere, "precision")
 
 
 def _most_telling(layers: Sequence[Profile]) -> Profile:
