@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-runtimes test-heavy lint lint-workflows dist demo bench runtimes-matrix docs clean
+.PHONY: help setup test test-runtimes test-heavy lint lint-workflows dist demo bench runtimes-matrix engines docs clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /: /' | column -t -s:
@@ -87,6 +87,9 @@ RUNTIMES ?=
 
 runtimes-matrix: setup  ## Check every lowering on every runtime, and write docs/runtimes.md
 	$(BIN)/python -m benchmarks.runtimes_matrix $(addprefix --runtime ,$(RUNTIMES))
+
+engines: setup  ## Give our files to other engines, and write docs/engines.md
+	$(BIN)/python -m benchmarks.engines
 
 docs: setup  ## Build the documentation into build/site; warnings are errors
 	$(BIN)/python -m pip install --quiet -e '.[docs]' -c constraints.txt
