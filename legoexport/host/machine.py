@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -14,9 +13,9 @@ from typing import Any
 import onnxruntime
 import psutil
 
+from legoexport.host.system import CPU_INFO, sysctl, told_in
 from legoexport.version import __version__
 
-CPU_INFO = Path("/proc/cpuinfo")
 BOARD = Path("/proc/device-tree/model")
 TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
@@ -88,7 +87,7 @@ def usable_processors() -> tuple[int, ...]:
 
 def _physical_cores(usable: Collection[int]) -> int | None:
     # psutil counts the cores of the whole machine, whichever of them this process may use.
-    siblings = {_read(Path(TOPOLOGY.format(cpu))) for cpu in usable}
+    siblings = {told_in(Path(TOPOLOGY.format(cpu))) for cpu in usable}
     if "" not in siblings:
         return len(siblings)
     return psutil.cpu_count(logical=False) if len(usable) == psutil.cpu_count() else None
@@ -96,24 +95,11 @@ def _physical_cores(usable: Collection[int]) -> int | None:
 
 def _cpu_model() -> str:
     # psutil does not know what a processor is called.
-    named = [line for line in _read(CPU_INFO).splitlines() if line.startswith("model name")]
+    named = [line for line in told_in(CPU_INFO).splitlines() if line.startswith("model name")]
     candidates = (
         named[0].partition(":")[2].strip() if named else "",
-        _sysctl("machdep.cpu.brand_string") if sys.platform == "darwin" else "",
-        _read(BOARD).strip("\0"),  # Linux on arm64 names the board, not the processor
+        sysctl("machdep.cpu.brand_string") if sys.platform == "darwin" else "",
+        told_in(BOARD).strip("\0"),  # Linux on arm64 names the board, not the processor
         platform.processor(),
     )
     return next(filter(None, candidates), "unknown")
-
-
-def _sysctl(name: str) -> str:
-    command = ["/usr/sbin/sysctl", "-n", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-CPU_INFO = Path("/proc/cpuinfo")
+from legoexport.host.system import CPU_INFO, sysctl, told_in
+
 FLAG_LINES = ("flags", "Features")
 X86 = ("x86_64", "amd64", "i686", "i386")
 ARM = ("aarch64", "arm64")
@@ -76,10 +75,7 @@ def this_processor() -> Processor:
 def _flags() -> frozenset[str] | None:
     if sys.platform == "darwin":
         return _mac_flags()
-    try:
-        lines = CPU_INFO.read_text(errors="replace").splitlines()
-    except OSError:
-        return None
+    lines = told_in(CPU_INFO).splitlines()
     named = [line for line in lines if line.partition(":")[0].strip() in FLAG_LINES]
     # Cores may differ: an extension is there if all of them have it.
     sets = [frozenset(line.partition(":")[2].split()) for line in named]
@@ -87,12 +83,6 @@ def _flags() -> frozenset[str] | None:
 
 
 def _mac_flags() -> frozenset[str] | None:
-    told = _sysctl("machdep.cpu.leaf7_features").split()
+    told = sysctl("machdep.cpu.leaf7_features").split()
     found = {flag for name, flag in MAC_X86.items() if name in told}
-    return frozenset(found | {flag for name, flag in MAC_ARM.items() if _sysctl(name) == "1"})
-
-
-def _sysctl(name: str) -> str:
-    command = ["/usr/sbin/sysctl", "-n", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip()
+    return frozenset(found | {flag for name, flag in MAC_ARM.items() if sysctl(name) == "1"})
