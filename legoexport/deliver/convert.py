@@ -173,7 +173,7 @@ def convert_module(
     cost = None
     if trained is not None:
         progress("telling what rounding costs")
-        cost = trained.cost(compiled, stamped, {} if twin is None else {TWIN: twin})
+        cost = trained.cost(compiled.plan, stamped, {} if twin is None else {TWIN: twin})
     return Conversion(
         model_bytes=stamped,
         compiled=compiled,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 from torch import nn
 
 from legoexport.compile.stamp import read_stamp
@@ -21,12 +19,6 @@ from legoexport.passes.plan import Plan
 from legoexport.quantize.cost import RoundingCost
 from legoexport.quantize.images import divide
 from legoexport.quantize.trained import Trained
-
-
-@dataclass(frozen=True)
-class _Converted:
-    model: onnx.ModelProto
-    plan: Plan
 
 
 def is_rounded(opened: OpenedModel) -> bool:
@@ -51,8 +43,7 @@ def file_cost(
     """
     options = compile_options(opened)
     network = Trained.of(trained, opened.example(), options, [images], opened.threads)
-    plan = options.plan or Plan({})
-    return network.cost(_Converted(opened.model, plan), opened.model_bytes, others)
+    return network.cost(options.plan or Plan({}), opened.model_bytes, others)
 
 
 def judging_images(

@@ -17,7 +17,7 @@ from legoexport.host.progress import Progress
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.ends import without_ends
 from legoexport.passes.plan import Plan
-from legoexport.quantize.cost import Lowered, RoundingCost, layer_costs, rounding_cost
+from legoexport.quantize.cost import RoundingCost, layer_costs, rounding_cost
 from legoexport.quantize.float_network import prepare_trained
 from legoexport.quantize.revert import Held, revert_until
 from legoexport.quantize.scores_cost import TrainedScores
@@ -93,17 +93,17 @@ class Trained:
         measure = self.scores.drop_points
         return revert_until(prepared, plan, rows, measure, max_drop_points, progress=progress)
 
-    def cost(self, file: Lowered, model_bytes: bytes, others: Mapping[str, bytes]) -> RoundingCost:
+    def cost(self, plan: Plan, model_bytes: bytes, others: Mapping[str, bytes]) -> RoundingCost:
         """Return what a file costs, beside the one in fp32 and others.
 
         Args:
-            file: The file.
-            model_bytes: The same, as it is written.
+            plan: What computes each layer of the file.
+            model_bytes: The file, as it is written.
             others: Files to compare it with, such as its dense twin, by what they are.
         """
         given = {THIS_FILE: model_bytes, **others}
         files = {name: without_ends(one) for name, one in given.items()}
-        bare = _Bare(onnx.load_model_from_string(files[THIS_FILE]), file.plan)
+        bare = _Bare(onnx.load_model_from_string(files[THIS_FILE]), plan)
         all_files = {FLOAT_FILE: self._in_float(), **files}
         return rounding_cost(self.prepared, bare, self.arrays, self.scores, all_files)
 
