@@ -14,7 +14,7 @@ import click
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.commands.output_options import force_option
 from legoexport.commands.picture_options import SOURCES, picture_options
-from legoexport.commands.verify import real_images
+from legoexport.commands.verify import open_both, real_images, two_files
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.atomic import write_bytes
 from legoexport.host.kinds import Kind
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
     from legoexport.report.facts import Commands, Facts
 
-FILES_COUNT = 2
 LIBRARIES = ("jinja2", "matplotlib")
 
 
@@ -114,7 +113,8 @@ def command(
             )
         _compare(*compare, out, force=force)
         return
-    checkpoint, model = _two(files)
+    legal = "report CHECKPOINT MODEL.onnx --out FILE.html"
+    checkpoint, model = two_files(files, "a report is about two files", legal)
     inputs = {"CHECKPOINT": checkpoint, "MODEL": model, "--vs": other, "--data": data}
     inputs |= {"--converted": converted_path}
     check_outputs([Output("--out", out, Kind.TEXT)], inputs, force=force)
@@ -148,16 +148,6 @@ def _check_libraries() -> None:
         )
 
 
-def _two(files: tuple[Path, ...]) -> tuple[Path, Path]:
-    if len(files) != FILES_COUNT:
-        raise UsageError(
-            "a report is about two files",
-            received=" ".join(map(str, files)) or "none",
-            legal="report CHECKPOINT MODEL.onnx --out FILE.html",
-        )
-    return files[0], files[1]
-
-
 def _gather(
     load: Callable[..., Checkpoint],
     input_size: tuple[int, int] | None,
@@ -167,17 +157,12 @@ def _gather(
     options: BenchOptions,
     converted_path: Path | None,
 ) -> Facts:
-    """Open the model first: it says which size of input the network is to be read for."""
-    from legoexport.parity.opened import open_model
     from legoexport.report.converted import read_converted
     from legoexport.report.gather import Request, gather
 
     converted = read_converted(converted_path) if converted_path else None
     with step_progress() as progress:
-        progress("opening the model")
-        opened = open_model(model, options.threads)
-        progress("reading the checkpoint")
-        checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
+        checkpoint, opened = open_both(load, input_size, model, options.threads, progress)
         images = real_images(data, checkpoint, opened)
         commands = _commands(checkpoint.path, model, other, data, options, converted_path)
         files = (checkpoint, opened, model, other, images)

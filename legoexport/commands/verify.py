@@ -116,7 +116,8 @@ def command(
             raise UsageError("a bundle is checked by itself", legal=legal)
         replay_files(bundle, read_bytes(files[0]), threads, elsewhere, as_json=as_json)
         return
-    path, model_path = _two(files)
+    legal = "verify CHECKPOINT MODEL, or verify --bundle DIR MODEL"
+    path, model_path = two_files(files, "verify compares two files", legal)
     check_twin(dense_twin, data)
     if save_bundle is not None:
         check_vacant(save_bundle)
@@ -134,13 +135,15 @@ def command(
     check_sums_here(verified.opened.facts, elsewhere)
 
 
-def _two(files: tuple[Path, ...]) -> tuple[Path, Path]:
+def two_files(files: tuple[Path, ...], problem: str, legal: str) -> tuple[Path, Path]:
+    """Return a checkpoint and a model.
+
+    Raises:
+        UsageError: Other than two files are given.
+    """
     if len(files) != FILES_COUNT:
-        raise UsageError(
-            "verify compares two files",
-            received=" ".join(map(str, files)) or "none",
-            legal="verify CHECKPOINT MODEL, or verify --bundle DIR MODEL",
-        )
+        received = " ".join(map(str, files)) or "none"
+        raise UsageError(problem, received=received, legal=legal)
     return files[0], files[1]
 
 
@@ -162,10 +165,24 @@ def _verify(
     elsewhere: Sequence[Runtime],
     progress: Progress,
 ) -> _Verified:
+    from legoexport.parity.verify import verify_opened
+
+    checkpoint, opened = open_both(load, input_size, model_path, threads, progress)
+    real = real_images(data, checkpoint, opened)
+    found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
+    return _Verified(checkpoint, opened, found)
+
+
+def open_both(
+    load: Callable[..., Checkpoint],
+    input_size: tuple[int, int] | None,
+    model_path: Path,
+    threads: int,
+    progress: Progress,
+) -> tuple[Checkpoint, OpenedModel]:
     """Open the model first: it says which size of input the network is to be read for."""
     from legoexport.parity.judge_outputs import check_input_shape
     from legoexport.parity.opened import open_model
-    from legoexport.parity.verify import verify_opened
 
     progress("opening the model")
     opened = open_model(model_path, threads)
@@ -173,9 +190,7 @@ def _verify(
     checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
     if checkpoint.image_shape:
         check_input_shape(opened.runtime, checkpoint.image_shape)
-    real = real_images(data, checkpoint, opened)
-    found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
-    return _Verified(checkpoint, opened, found)
+    return checkpoint, opened
 
 
 def _save_bundle(folder: Path, verified: _Verified) -> None:
