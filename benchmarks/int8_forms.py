@@ -35,11 +35,16 @@ from legoexport.passes.lowerings.int8.integers import (
     affine_constants,
     dequantize,
     integers_of,
-    maps_of,
     quantize,
     scales_of,
 )
-from legoexport.passes.lowerings.int8.maps import filled_up, map_scales, map_weight, merge
+from legoexport.passes.lowerings.int8.maps import (
+    filled_up,
+    map_scales,
+    map_weight,
+    merge,
+    merge_numbers,
+)
 from legoexport.passes.lowerings.int8.per_fragment import Int8PerFragment, joined_maps
 from legoexport.passes.one_integer_layer import integer_site
 
@@ -94,7 +99,8 @@ class Gathered(Int8PerFragment):
             place = draft.integers("merge", f"place_{i}", row.tolist())
             chosen = draft.node("merge", f"chosen_{i}", "Gather", [maps, place], {"axis": 1})
             numbers = dequantize(draft, "merge", f"numbers_{i}", chosen, constants)
-            k = draft.constant("merge", f"k_{i}", _merge_numbers(site)[i][:, None, None])
+            column = merge_numbers(site)[i].astype(np.float32)[:, None, None]
+            k = draft.constant("merge", f"k_{i}", column)
             term = draft.node("merge", f"term_{i}", "Mul", [numbers, k])
             total = term if i == 0 else draft.node("merge", f"sum_{i}", "Add", [total, term])
         offset = draft.constant("merge", "offset", stored_bias(frozen)[:, None, None])
@@ -113,7 +119,7 @@ class Mixed(Int8PerFragment):
         width = filled_up(frozen)[0].shape[1]
         dense = np.zeros((frozen.n, frozen.o * width, 1, 1), np.float32)
         for i, row in enumerate(frozen.selection.position):
-            dense[np.arange(frozen.n), i * width + row, 0, 0] = _merge_numbers(site)[i]
+            dense[np.arange(frozen.n), i * width + row, 0, 0] = merge_numbers(site)[i]
         values = [
             dequantize(draft, "merge", "numbers", maps, constants),
             draft.constant("merge", "k", dense),
@@ -128,17 +134,6 @@ def _reshaped(draft: Draft, name: str, x: ir.Value, shape: list[int]) -> ir.Valu
     return draft.node(
         "transform", name, "Reshape", [x, draft.integers("transform", f"{name}_shape", shape)]
     )
-
-
-def _merge_numbers(site: Site) -> NDArray[np.float32]:
-    """k, ``(o, n)``: what the merge multiplies the map of each choice by."""
-    frozen, scales = site.frozen, scales_of(site)
-    widths = [len(used) for used in frozen.selection.filters]
-    first = np.cumsum([0, *widths[:-1]])[:, None]
-    per_map = maps_of(site)[frozen.selection.position + first]
-    unit = scales.bank.scale[frozen.index] / per_map
-    numbers: NDArray[np.float32] = (frozen.coefficient * unit).astype(np.float32)
-    return numbers
 
 
 def whole_bank(case: LayerCase) -> Site:

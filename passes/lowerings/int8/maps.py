@@ -98,13 +98,19 @@ def merge(draft: Draft, maps: ir.Value, site: Site) -> ir.Value:
     return draft.node("merge", "sum", "Conv", inputs, {"kernel_shape": [1, 1]})
 
 
-def _merge_codes(site: Site) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """The codes ``(n, o)`` of k, and the scale of each row."""
+def merge_numbers(site: Site) -> NDArray[np.float64]:
+    """k, ``(o, n)``: what the merge multiplies the map of each choice by."""
     frozen, scales = site.frozen, scales_of(site)
     widths = [len(used) for used in frozen.selection.filters]
     first = np.cumsum([0, *widths[:-1]])[:, None]
     per_map = maps_of(site).astype(np.float64)[frozen.selection.position + first]
     unit = scales.bank.scale.astype(np.float64)[frozen.index] / per_map
-    k = (frozen.coefficient.astype(np.float64) * unit).T
+    k: NDArray[np.float64] = frozen.coefficient.astype(np.float64) * unit
+    return k
+
+
+def _merge_codes(site: Site) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """The codes ``(n, o)`` of k, and the scale of each row."""
+    frozen, scales, k = site.frozen, scales_of(site), merge_numbers(site).T
     found = encode_rows(k, scales.largest_code, stored_bias(frozen), scales.map.scale)
     return found.codes.astype(np.int8), found.scale
