@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.networks import Network
 from benchmarks.settings import Settings
+from benchmarks.workers import MNN_CONVERT
 from legoexport.errors import CheckFailed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,6 @@ DECIDING = (
     "legoexport/compile",
 )
 MESSAGE_LINES = 6
-CONVERT = "from MNN.tools import mnnconvert; import sys; mnnconvert.convert(sys.argv)"
 
 
 def source_fingerprint() -> str:
@@ -90,7 +90,9 @@ class Files:
         if not out.exists():
             # convert(), not main(): that one also reports to MNN's servers.
             paths = ["--modelFile", str(model), "--MNNModel", str(out)]
-            _run([sys.executable, "-c", CONVERT, "-f", "ONNX", *paths, "--bizCode", "benchmark"])
+            _run(
+                [sys.executable, "-c", MNN_CONVERT, "-f", "ONNX", *paths, "--bizCode", "benchmark"]
+            )
             if not out.exists():
                 raise CheckFailed(f"MNN's converter wrote nothing for {model.name}")
         return out

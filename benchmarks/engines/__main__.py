@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import venv
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,7 @@ def environment(engine: Engine) -> Path:
     return python
 
 
+@cache
 def version_of(python: Path, package: str) -> str:
     """Return the version of a package in the environment of ``python``."""
     ask = f"from importlib.metadata import version; print(version({package!r}))"
@@ -94,15 +97,21 @@ def run(engine: Engine, python: Path, case: Case) -> Outcome:
     command = [str(python), str(WORKER), str(engine.adapter_path), str(case.path)]
     command += [str(case.images), "--out", str(output)]
     said = _last_line(command)
-    version = version_of(python, engine.package)
     message = str(said.get("message", ""))
     error_ratio = None if message else _error_ratio(np.load(output), case.scores)
-    return Outcome(engine.name, version, case.network, case.target, error_ratio, message)
+    return Outcome(
+        engine.name,
+        version_of(python, engine.package),
+        case.network,
+        case.target,
+        error_ratio,
+        message,
+    )
 
 
 def _error_ratio(found: NDArray[Any], scores: NDArray[np.float64]) -> float:
-    """Return the largest error over the largest score; infinite where shapes differ."""
-    if found.size != scores.size:
+    """Return the largest error over the largest score; infinite if these are no such scores."""
+    if found.size != scores.size or not np.isfinite(found).all():
         return float("inf")
     return float(np.abs(found.reshape(scores.shape) - scores).max() / np.abs(scores).max())
 
@@ -110,7 +119,12 @@ def _error_ratio(found: NDArray[Any], scores: NDArray[np.float64]) -> float:
 def _last_line(command: list[str]) -> dict[str, str]:
     try:
         done = subprocess.run(  # noqa: S603 - our own worker
-            command, capture_output=True, text=True, check=False, timeout=LONGEST_S
+            command,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LONGEST_S,
         )
     except subprocess.TimeoutExpired:
         return {"message": f"it did not end within {LONGEST_S} s"}

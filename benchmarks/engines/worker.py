@@ -2,8 +2,8 @@
 
     python worker.py ADAPTER MODEL IMAGES.npy --out OUTPUT.npy
 
-ADAPTER is the path of a file in ``adapters``. Nothing of this repository is imported: the engine's
-environment holds NumPy and the engine.
+ADAPTER is the path of a file in ``adapters``. The engine's environment holds NumPy and
+the engine; of this repository only ``benchmarks.workers`` needs no more.
 """
 
 from __future__ import annotations

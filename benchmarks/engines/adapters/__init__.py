@@ -1,1 +1,1 @@
-"""One file for each engine; it imports NumPy and that engine alone, and runs in its environment."""
+"""One file for each engine; it runs in its environment, with NumPy and that engine alone."""

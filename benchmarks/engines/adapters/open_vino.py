@@ -1,25 +1,21 @@
-"""OpenVINO, in single precision: its defaults may take bfloat16 where the processor has it."""
+"""OpenVINO, as the benchmarks of whole networks run it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
-SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+from benchmarks.workers.openvino import create_session
 
 
 class Session:
     """Runs a file that OpenVINO reads itself."""
 
     def __init__(self, path: str, shape: tuple[int, ...]) -> None:
-        core = openvino.Core()
-        model = core.read_model(path)
-        model.reshape(list(shape))
-        self._request = core.compile_model(model, "CPU", SETTINGS).create_infer_request()
+        self._session = create_session(path, 1, shape)
 
     def run(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Return the scores."""
-        return np.array(self._request.infer([x])[0])
+        return self._session.run(None, {"images": x})[0]
