@@ -17,6 +17,7 @@ from legoexport.lego.names import call_name
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.replace_layers import replace_layers
 from legoexport.passes import lego_op
+from legoexport.passes.constants import constant_array
 
 NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -67,6 +68,7 @@ def emit(network: FrozenNetwork, example: Example, *, dynamic_batch: bool, opset
     contiguous = tuple(one.contiguous() for one in traced)
     model = export(module, contiguous, names, dynamic_batch=dynamic_batch, opset=opset)
     _name_layers_uniquely(model.graph, set(network.layers))
+    _drop_allowzero(model.graph)
     return model
 
 
@@ -106,3 +108,15 @@ def _name_layers_uniquely(graph: ir.Graph, taken: set[str]) -> None:
             node.attributes["layer"] = ir.AttrString("layer", layer)
             taken.add(layer)
         seen.add(layer)
+
+
+def _drop_allowzero(graph: ir.Graph) -> None:
+    """The exporter gives it to every Reshape; without zeros in the shape it says nothing.
+
+    Some engines, such as onnx2torch, take no Reshape that has it.
+    """
+    for node in graph:
+        if node.op_type == "Reshape" and "allowzero" in node.attributes:
+            shape = constant_array(node.inputs[1])
+            if shape is not None and shape.all():
+                node.attributes.pop("allowzero")

@@ -63,6 +63,13 @@ def test_stages_go_from_one_node_a_layer_to_standard_onnx(network: FrozenNetwork
     onnx.checker.check_model(compiled.model, full_check=True)
 
 
+def test_no_reshape_asks_for_what_only_zeros_need(network: FrozenNetwork) -> None:
+    compiled = compile_network(network, EXAMPLE, CompileOptions())
+    reshapes = [node for node in compiled.model.graph.node if node.op_type == "Reshape"]
+    assert reshapes
+    assert not any(one.name == "allowzero" for node in reshapes for one in node.attribute)
+
+
 def test_layers_are_named_where_they_stand(network: FrozenNetwork) -> None:
     compiled = compile_network(network, EXAMPLE, CompileOptions())
     values = {name for node in compiled.model.graph.node for name in (*node.input, *node.output)}
