@@ -16,6 +16,7 @@ from legoexport.target import TARGETS, find_target
 if TYPE_CHECKING:
     import onnx
 
+    from legoexport.doctor.cases import Version
     from legoexport.doctor.examine import Finding
     from legoexport.target import Target
 
@@ -34,8 +35,14 @@ WRONG_NUMBERS_CODE = 1
 @click.option(
     "--runtime-version",
     metavar="X.Y.Z",
-    show_default="the one installed here",
-    help="Version of onnxruntime that is to run it.",
+    show_default="the onnxruntime installed here, or the newest of another engine",
+    help="Version of the engine that is to run it.",
+)
+@click.option(
+    "--engine",
+    default="onnxruntime",
+    show_default=True,
+    help="What is to run it; docs/engines.md names those that have cases.",
 )
 @click.option("--no-sme", is_flag=True, help="The CPU has no Scalable Matrix Extension.")
 @click.option("--vnni", is_flag=True, help="Every x86 CPU that is to run it has VNNI.")
@@ -49,13 +56,14 @@ def command(
     model: Path | None,
     target_name: str | None,
     runtime_version: str | None,
+    engine: str,
     *,
     no_sme: bool,
     vnni: bool,
     as_report: bool,
     as_json: bool,
 ) -> None:
-    """Look for known trouble with the ONNX file MODEL on a target and a version of onnxruntime.
+    """Look for known trouble with the ONNX file MODEL on a target and a version of an engine.
 
     The exit code is 1 if something would give wrong numbers, and 0 otherwise. With --report and no
     MODEL, print what a bug report has to tell: machine, versions, providers and packages. With
@@ -70,30 +78,41 @@ def command(
     if model is None:
         _print_processor(as_json=as_json, told=no_sme or vnni or bool(target_name))
         return
-    import onnxruntime
-
-    from legoexport.doctor.cases import format_version, parse_version
+    from legoexport.doctor.cases import format_version
     from legoexport.doctor.examine import examine, gives_wrong_numbers
 
-    version = parse_version(runtime_version or onnxruntime.__version__)
+    version = _version(engine, runtime_version)
     content = _read(model)
     target = _target(content, target_name)
-    findings = examine(content, target, version, has_sme=not no_sme, has_vnni=vnni)
+    findings = examine(content, target, version, engine=engine, has_sme=not no_sme, has_vnni=vnni)
     wrong = gives_wrong_numbers(findings)
     if as_json:
         print_json(
             {
                 "model": str(model),
                 "target": target.name,
+                "engine": engine,
                 "runtime_version": format_version(version),
                 "wrong_numbers": wrong,
                 "findings": [finding.to_json() for finding in findings],
             }
         )
     else:
-        where = f"on target {target.name} with onnxruntime {format_version(version)}"
+        where = f"on target {target.name} with {engine} {format_version(version)}"
         _print(model, where, findings)
     context.exit(WRONG_NUMBERS_CODE if wrong else 0)
+
+
+def _version(engine: str, told: str | None) -> Version:
+    import onnxruntime
+
+    from legoexport.doctor.cases import NEWEST, ONNXRUNTIME, known_engines, parse_version
+
+    if engine not in known_engines():
+        raise UsageError.unknown("engine", engine, known_engines())
+    if told:
+        return parse_version(told)
+    return parse_version(onnxruntime.__version__) if engine == ONNXRUNTIME else NEWEST
 
 
 def _print_processor(*, as_json: bool, told: bool) -> None:

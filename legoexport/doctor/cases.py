@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,9 @@ Severity = Literal["wrong numbers", "fails", "slow", "note"]
 # The worst first: in this order they are reported.
 SEVERITIES: tuple[Severity, ...] = ("wrong numbers", "fails", "slow", "note")
 SME, NO_VNNI = "sme", "no vnni"
+ONNXRUNTIME = "onnxruntime"
+# Of an engine that is not told: whatever comes after all that are known.
+NEWEST: Version = (sys.maxsize, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Case:
         id: A short name that stays.
         title: What goes wrong.
         severity: How bad it is; see ``cases.toml``.
-        targets: Targets that it concerns.
+        targets: Targets that it concerns; files of every target if there are none.
         trigger: Name of the function in ``triggers`` that finds it in a model.
         explanation: Why it happens.
         remedies: What to do instead, the best first.
@@ -35,25 +39,28 @@ class Case:
         fixed: The first version without it; None means that none is known.
         needs: ``sme`` if only CPUs with that extension have it, ``no vnni`` if only x86 without
             VNNI.
+        engine: What runs the file; versions are of this engine.
     """
 
     id: str
     title: str
     severity: Severity
-    targets: tuple[str, ...]
     trigger: str
     explanation: str
     remedies: tuple[str, ...]
     sources: tuple[str, ...]
+    targets: tuple[str, ...] = ()
     first: Version | None = None
     fixed: Version | None = None
     needs: str | None = None
+    engine: str = ONNXRUNTIME
 
-    def concerns(self, target: str, version: Version) -> bool:
-        """Return whether a runtime of this version has it on this target."""
+    def concerns(self, target: str, version: Version, engine: str = ONNXRUNTIME) -> bool:
+        """Return whether an engine of this version has it with a file for this target."""
         since = self.first is None or version >= self.first
         until = self.fixed is None or version < self.fixed
-        return target in self.targets and since and until
+        is_meant = engine == self.engine and (not self.targets or target in self.targets)
+        return is_meant and since and until
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,15 @@ def parse_version(text: str) -> Version:
     """
     found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     if found is None:
-        raise UsageError("no version of onnxruntime", received=text, legal="such as 1.24.1")
+        raise UsageError("no version of an engine", received=text, legal="such as 1.24.1")
     major, minor, patch = (int(number or 0) for number in found.groups())
     return major, minor, patch
 
 
 def format_version(version: Version) -> str:
     """Return the version as text, such as ``1.24.1``."""
+    if version == NEWEST:
+        return "newest"
     return ".".join(map(str, version))
 
 
@@ -94,6 +103,13 @@ def known_cases() -> tuple[Case, ...]:
     """Return every case, the worst first."""
     cases = [_case(fields) for fields in _read("cases.toml")["case"]]
     return tuple(sorted(cases, key=lambda case: SEVERITIES.index(case.severity)))
+
+
+@cache
+def known_engines() -> tuple[str, ...]:
+    """Return the engines that cases are known of, ONNX Runtime first."""
+    others = {case.engine for case in known_cases()} - {ONNXRUNTIME}
+    return (ONNXRUNTIME, *sorted(others))
 
 
 @cache

@@ -10,6 +10,7 @@ import onnx
 
 from legoexport.doctor.cases import (
     NO_VNNI,
+    ONNXRUNTIME,
     SEVERITIES,
     SME,
     Case,
@@ -63,6 +64,7 @@ def examine(
     target: Target,
     version: Version,
     *,
+    engine: str = ONNXRUNTIME,
     has_sme: bool = True,
     has_vnni: bool = False,
 ) -> tuple[Finding, ...]:
@@ -71,7 +73,8 @@ def examine(
     Args:
         model: The file.
         target: Where it is to run.
-        version: The onnxruntime that is to run it.
+        version: The version of the engine that is to run it.
+        engine: What is to run it; of another than ONNX Runtime, cases alone are known.
         has_sme: Whether the CPU has, or may have, the Scalable Matrix Extension.
         has_vnni: Whether every x86 CPU that is to run it has VNNI.
 
@@ -80,9 +83,11 @@ def examine(
     """
     folded = FoldedModel(model)
     absent = {SME: not has_sme, NO_VNNI: has_vnni}
-    findings = [*_too_new(model, version), *_not_whole(folded, target)]
+    findings = []
+    if engine == ONNXRUNTIME:
+        findings += [*_too_new(model, version), *_not_whole(folded, target)]
     for case in known_cases():
-        if case.concerns(target.name, version) and not absent.get(case.needs or "", False):
+        if case.concerns(target.name, version, engine) and not absent.get(case.needs or "", False):
             nodes = tuple(TRIGGERS[case.trigger](folded))
             findings += [_finding(case, nodes)] if nodes else []
     return tuple(sorted(findings, key=lambda one: SEVERITIES.index(one.severity)))

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import onnx
 
-from legoexport.doctor.model import Convolution, FoldedModel, same
+from legoexport.doctor.model import WEIGHT_INPUT, Convolution, FoldedModel, same
 
 Trigger = Callable[[FoldedModel], Sequence[str]]
 
@@ -24,6 +24,7 @@ QDQ_INPUTS = 3
 ZEROS_COUNT = 256
 # The largest integer of a weight whose products with uint8 fit into 16 bits by pairs.
 PAIRED_CODE = 64
+INDICES_INPUT = 1
 STANDARD_DOMAINS = ("", "ai.onnx")
 
 
@@ -120,6 +121,28 @@ def gathers(model: FoldedModel) -> list[str]:
     return model.nodes("Gather")
 
 
+def gathers_by_computed_indices(model: FoldedModel) -> list[str]:
+    """Gathers whose indices are computed when the file is loaded."""
+    return _computed_inputs(model, "Gather", INDICES_INPUT)
+
+
+def convolutions_by_computed_weights(model: FoldedModel) -> list[str]:
+    """Convolutions whose weights are computed when the file is loaded."""
+    return _computed_inputs(model, "Conv", WEIGHT_INPUT)
+
+
+def products_that_share_a_matrix(model: FoldedModel) -> list[str]:
+    """Products that have the same constant on their left as one before them."""
+    stored = {tensor.name for tensor in model.stamped.graph.initializer}
+    seen: set[str] = set()
+    sharing = []
+    for node in model.stamped.graph.node:
+        if node.op_type == "MatMul" and (matrix := node.input[0]) in stored:
+            sharing += [node.name] if matrix in seen else []
+            seen.add(matrix)
+    return sharing
+
+
 def fused_operators(model: FoldedModel) -> list[str]:
     """Operators outside the standard."""
     return [node.name for node in model.graph.node if node.domain not in STANDARD_DOMAINS]
@@ -133,6 +156,15 @@ def open_batch(model: FoldedModel) -> list[str]:
 def any_model(model: FoldedModel) -> list[str]:
     """Every model."""
     return [model.graph.name or "model"]
+
+
+def _computed_inputs(model: FoldedModel, op_type: str, position: int) -> list[str]:
+    """Nodes of the file as it is whose input there is what another node computes."""
+    nodes = model.stamped.graph.node
+    computed = {name for node in nodes for name in node.output}
+    return [
+        node.name for node in nodes if node.op_type == op_type and node.input[position] in computed
+    ]
 
 
 def _sme_convolutions(model: FoldedModel) -> list[Convolution]:
@@ -179,6 +211,9 @@ TRIGGERS: Mapping[str, Trigger] = {
         reshapes_of_signed_integers,
         matrix_products,
         gathers,
+        gathers_by_computed_indices,
+        convolutions_by_computed_weights,
+        products_that_share_a_matrix,
         fused_operators,
         open_batch,
         any_model,

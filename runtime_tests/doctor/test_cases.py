@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legoexport.doctor.cases import (
+    NEWEST,
+    ONNXRUNTIME,
     SEVERITIES,
     Case,
     format_version,
     known_cases,
+    known_engines,
     known_releases,
     parse_version,
     release_of,
@@ -27,7 +30,7 @@ from runtime_tests.doctor.graphs import Conv, chain, weight
 @pytest.mark.parametrize("case", known_cases(), ids=lambda case: case.id)
 def test_a_case_is_complete(case: Case) -> None:
     assert case.severity in SEVERITIES
-    assert case.targets
+    assert case.targets or case.engine != ONNXRUNTIME
     assert set(case.targets) <= set(TARGETS)
     assert case.trigger in TRIGGERS
     assert case.remedies
@@ -68,6 +71,15 @@ def test_a_case_holds_from_the_first_version_to_the_one_before_fixed() -> None:
     ]  # fmt: skip
     assert held == ["1.24.0", "1.24.1", "1.26.9"]
     assert not case.concerns("web", parse_version("1.24.1"))
+
+
+def test_a_case_of_another_engine_concerns_every_target_of_that_engine_alone() -> None:
+    (case,) = (case for case in known_cases() if case.id == "ncnn-gather")
+    assert case.concerns("arm64", NEWEST, "ncnn")
+    assert case.concerns("coreml", (1, 0, 0), "ncnn")
+    assert not case.concerns("arm64", NEWEST)
+    assert known_engines()[0] == ONNXRUNTIME
+    assert format_version(NEWEST) == "newest"
 
 
 def test_later_releases_load_no_less() -> None:

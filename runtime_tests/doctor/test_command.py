@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
@@ -18,7 +19,7 @@ from runtime_tests.doctor.test_triggers import (
     fragments_that_begin_with_one_filter,
     in_integers,
 )
-from runtime_tests.layers import lowered
+from runtime_tests.layers import lowered, random_frozen
 
 
 def doctor(path: Path, *arguments: str) -> Result:
@@ -100,6 +101,16 @@ def test_the_target_is_that_of_the_file_unless_given(tmp_path: Path) -> None:
     assert "on target arm64" in doctor(path, "--target", "arm64").output
 
 
+def test_another_engine_has_its_own_cases(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(ir.to_proto(lowered(random_frozen(np.random.default_rng(0)), 8, 8, "grouped")), path)
+    assert findings(path, "--engine", "ncnn") == {"ncnn-gather": "fails"}
+    told = doctor(path, "--engine", "onnx2torch").output
+    assert "on target cpu with onnx2torch newest: 1 known problem" in told
+    assert "run onnxsim on the file first" in told
+    assert findings(path, "--engine", "onnxruntime") == {}
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "named"),
     [
@@ -107,6 +118,7 @@ def test_the_target_is_that_of_the_file_unless_given(tmp_path: Path) -> None:
         ("model.ort", [], "ORT format"),
         ("model.onnx", ["--target", "toaster"], "toaster"),
         ("model.onnx", ["--runtime-version", "new"], "new"),
+        ("model.onnx", ["--engine", "steam"], "steam"),
         ("noise.onnx", [], "not an ONNX model"),
     ],
 )
