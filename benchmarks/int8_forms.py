@@ -4,7 +4,6 @@
 
 stacked   fragments as a batch, one convolution over the whole bank, then the dense 1x1 merge:
           no Split and no Concat; every filter for every fragment, and one scale a filter
-gathered  one convolution per fragment; the integers of the maps are gathered, summed as floats
 mixed     one convolution per fragment; the dense 1x1 merge is computed in floats
 
 A round times each model in a process of its own. A time is the least of all runs, since other work
@@ -84,29 +83,6 @@ class Stacked(Int8PerFragment):
         return merge(draft, dequantize(draft, "merge", "maps", joined, constants), site)
 
 
-class Gathered(Int8PerFragment):
-    """Y[n] = sum_i k[i, n] * dequantize(gather(maps_i, index_i))[n] + bias[n]."""
-
-    name = "gathered"
-
-    def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
-        """Add what ``int8_per_fragment`` has up to Concat, then Gather, Mul, ReduceSum and Add."""
-        frozen = site.frozen
-        maps, constants = joined_maps(draft, x, bank, site)
-        first = np.arange(frozen.o)[:, None] * (filled_up(frozen)[0].shape[1])
-        total = maps
-        for i, row in enumerate(frozen.selection.position + first):
-            place = draft.integers("merge", f"place_{i}", row.tolist())
-            chosen = draft.node("merge", f"chosen_{i}", "Gather", [maps, place], {"axis": 1})
-            numbers = dequantize(draft, "merge", f"numbers_{i}", chosen, constants)
-            column = merge_numbers(site)[i].astype(np.float32)[:, None, None]
-            k = draft.constant("merge", f"k_{i}", column)
-            term = draft.node("merge", f"term_{i}", "Mul", [numbers, k])
-            total = term if i == 0 else draft.node("merge", f"sum_{i}", "Add", [total, term])
-        offset = draft.constant("merge", "offset", stored_bias(frozen)[:, None, None])
-        return draft.node("merge", "with_bias", "Add", [total, offset])
-
-
 class Mixed(Int8PerFragment):
     """Y = conv_1x1(dequantize(maps), k) + bias in floats."""
 
@@ -160,14 +136,14 @@ def outputs(path: Path, case: LayerCase) -> NDArray[np.int64]:
 
 def models(case: LayerCase, folder: Path) -> dict[str, Path]:
     """Write the layer in every form, and compare those that the product lacks."""
-    sites = dict.fromkeys((*PRODUCT, Gathered.name, Mixed.name), case.integer_site)
+    sites = dict.fromkeys((*PRODUCT, Mixed.name), case.integer_site)
     sites[Stacked.name] = whole_bank(case)
     paths = {}
     for form, site in sites.items():
         if find_lowering(form).declines(site) is None:
             paths[form] = folder / f"{form}.onnx"
             write_model(site, form, paths[form])
-    for form in (Gathered.name, Mixed.name, Stacked.name):
+    for form in (Mixed.name, Stacked.name):
         write_model(sites[form], YARDSTICK, folder / "yardstick.onnx")
         apart = np.abs(outputs(paths[form], case) - outputs(folder / "yardstick.onnx", case)).max()
         if apart > MOST_STEPS:
@@ -193,9 +169,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3)
     arguments = parser.parse_args()
-    for form in (Stacked(), Gathered(), Mixed()):
+    for form in (Stacked(), Mixed()):
         INT8_LOWERINGS[form.name] = form
-    new = (Stacked.name, Gathered.name, Mixed.name)
+    new = (Stacked.name, Mixed.name)
     print("| layer | fastest of the product, ms |", " | ".join(new), "|", flush=True)
     for case in CASES:
         found = times(case, arguments.threads, arguments.rounds, arguments.seconds)

@@ -15,6 +15,8 @@ STACKED = ("winograd_rows_4_stack", "fragment_stack")
 CONVOLUTIONS = ("grouped_dense_merge", "dense")
 # In integers, by rank: see passes/integer_plan.py.
 INTEGERS = ("int8_per_fragment", "int8_grouped", "int8_dense")
+# Sums of floats, where integers are multiplied no faster than floats are.
+GATHERED = "int8_gathered"
 
 Choice = Literal["time", "work", "order"]
 Rest = Literal["automatic", "on request", "refused"]
@@ -92,11 +94,18 @@ CPU = Target(
     choice="time",
     providers=("CPUExecutionProvider",),
     on_request=STACKED,
+    int8_lowerings=(*INTEGERS, GATHERED),
     # x86 without VNNI adds pairs of products in 16 bits and gives wrong sums beyond them, silently.
     codes="int7",
 )
 # Exact, and with all eight bits, where the sums are of 32 bits at once; silently wrong elsewhere.
-CPU_VNNI = replace(CPU, name="cpu-vnni", runs_on="x86-64 with VNNI alone, where int8", codes="int8")
+CPU_VNNI = replace(
+    CPU,
+    name="cpu-vnni",
+    runs_on="x86-64 with VNNI alone, where int8",
+    int8_lowerings=INTEGERS,
+    codes="int8",
+)
 ARM64 = Target(
     name="arm64",
     runs_on="arm64 phones and boards, ONNX Runtime's own kernels",

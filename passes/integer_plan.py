@@ -13,7 +13,7 @@ from legoexport.errors import UsageError
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site, find_lowering
 from legoexport.passes.plan import Plan, why_not
 from legoexport.passes.preference import FASTEST, Preference, chosen_plan
-from legoexport.target import Choice, Target
+from legoexport.target import GATHERED, Choice, Target
 
 # Over the multiply-adds of dense, the form with maps broke even at about this ratio.
 WORTH_RATIO = 1.25
@@ -55,4 +55,4 @@ def _order(site: Site, target: Target) -> tuple[str, ...]:
         maps = ("int8_grouped", "int8_per_fragment")
     dense_macs, maps_macs = (find_lowering(name).footprint(site).macs for name in (DENSE, maps[0]))
     saves = target.choice != "time" and maps_macs * WORTH_RATIO < dense_macs
-    return (*maps, DENSE) if saves else (DENSE, *maps)
+    return (*maps, GATHERED, DENSE) if saves else (DENSE, *maps, GATHERED)

@@ -86,6 +86,12 @@ def half_values(model: FoldedModel) -> list[str]:
     return named + [name for name in halves if name in computed]
 
 
+def stored_halves(model: FoldedModel) -> list[str]:
+    """Initializers in half precision, also those that are cast when a session is made."""
+    half = onnx.TensorProto.FLOAT16
+    return [one.name for one in model.stamped.graph.initializer if one.data_type == half]
+
+
 def codes_beyond_pairs(model: FoldedModel) -> list[str]:
     """Weights in int8 beyond 64; a single row of them is none."""
     codes = {name: value for name, value in model.constants.items() if value.dtype == np.int8}
@@ -207,6 +213,7 @@ TRIGGERS: Mapping[str, Trigger] = {
         dilated_groups,
         half_convolutions,
         half_values,
+        stored_halves,
         codes_beyond_pairs,
         reshapes_of_signed_integers,
         matrix_products,

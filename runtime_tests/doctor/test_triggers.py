@@ -150,6 +150,8 @@ def test_codes_in_half_precision_are_cast_before_anything_computes() -> None:
     assert conv.input[1] == cast.output[0]
     assert not found("half_values", model)
     assert not found("half_convolutions", model)
+    assert found("stored_halves", model) == ["codes"]
+    assert not found("stored_halves", chain([Conv(weight(4, 3, 3, 3))]))
 
 
 def in_integers(*, largest: int, zero_point: bool, reshape: bool) -> onnx.ModelProto:

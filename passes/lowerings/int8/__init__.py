@@ -11,6 +11,7 @@ from typing import Protocol
 from legoexport.passes.lowerings.base import Lowering, Site
 from legoexport.passes.lowerings.int8.dense import Int8Dense
 from legoexport.passes.lowerings.int8.footprint import IntegerWork
+from legoexport.passes.lowerings.int8.gathered import Int8Gathered
 from legoexport.passes.lowerings.int8.grouped import Int8Grouped
 from legoexport.passes.lowerings.int8.per_fragment import Int8PerFragment
 
@@ -23,6 +24,11 @@ class IntegerLowering(Lowering, Protocol):
         ...
 
 
-_REGISTERED: tuple[IntegerLowering, ...] = (Int8PerFragment(), Int8Grouped(), Int8Dense())
+_REGISTERED: tuple[IntegerLowering, ...] = (
+    Int8PerFragment(),
+    Int8Grouped(),
+    Int8Gathered(),
+    Int8Dense(),
+)
 
 INT8_LOWERINGS: dict[str, IntegerLowering] = {lowering.name: lowering for lowering in _REGISTERED}

@@ -13,6 +13,8 @@ from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.lowerings.int8.maps import width
 
 SUM_BYTES = 4
+# Gather, DequantizeLinear and Add for each fragment; the rounding at the end is one of the sums.
+FLOAT_OPERATORS = 3
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class IntegerWork:
     Attributes:
         macs: Multiply-adds in one group, which the fast kernels for integers compute.
         grouped_macs: Those of convolutions in groups.
-        sums: Sums of 32 bits that are rounded to 8.
+        sums: Numbers of 32 bits that are read one by one: sums that are rounded to 8 bits, and
+            what is added as floats.
         copies: Pieces that are copied one by one: what filters cover, and what is split and joined.
             Channels lie side by side, so all channels of a row of taps are one piece; those of a
             fragment are one for each tap, unless the fragment stands alone.
@@ -57,6 +60,15 @@ def per_fragment_work(site: Site) -> IntegerWork:
     joined = (height * width_ + site.output_pixels) * is_split
     copies = site.frozen.o * (_rows_count(site) + joined)
     return IntegerWork(transform + merge, 0, sums, copies, nodes=site.frozen.o + 1 + 2 * is_split)
+
+
+def gathered_work(site: Site) -> IntegerWork:
+    """Count a convolution for each fragment, what splits them, and each operator on floats."""
+    (transform, _, sums), (height, width_) = _halves(site), site.input_size
+    o, is_split = site.frozen.o, site.frozen.o > 1
+    copies = o * (_rows_count(site) + height * width_ * is_split)
+    floats = FLOAT_OPERATORS * o * site.frozen.n * site.output_pixels
+    return IntegerWork(transform, 0, sums + floats, copies, nodes=4 * o + 2 + is_split)
 
 
 def _rows_count(site: Site) -> int:
@@ -103,6 +115,23 @@ def per_fragment_footprint(site: Site) -> Footprint:
     sums_and_copies = (SUM_BYTES * maps + covered_bytes(site)) // frozen.o
     alive = max(2 * entering, entering + maps + sums_and_copies, 2 * maps)
     return _maps_footprint(site, nodes=4 + frozen.o, alive=alive)
+
+
+def gathered_footprint(site: Site) -> Footprint:
+    """Count the fragments' convolutions, and two maps of floats that are added to a third."""
+    frozen, (entering, maps) = site.frozen, _ends(site)
+    weight = frozen.o * width(frozen) * filter_taps(frozen)
+    summed = SUM_BYTES * frozen.n * site.output_pixels
+    sums_and_copies = (SUM_BYTES * maps + covered_bytes(site)) // frozen.o
+    macs = (weight + frozen.o * frozen.n) * site.output_pixels
+    return Footprint(
+        macs,
+        compute_bound_macs=weight * site.output_pixels,
+        floats=weight + frozen.o * summed,
+        nodes=4 + 4 * frozen.o,
+        weights=weight + SUM_BYTES * frozen.o * frozen.n,
+        alive=max(2 * entering, entering + maps + sums_and_copies, maps + 3 * summed),
+    )
 
 
 def _maps_footprint(site: Site, nodes: int, alive: int) -> Footprint:

@@ -75,7 +75,7 @@ def map_weight(
 def merge(draft: Draft, maps: ir.Value, site: Site) -> ir.Value:
     """Add the dense 1x1 Conv that sums ``maps (b, o * width, h', w')``, numbers behind integers."""
     frozen, scales = site.frozen, scales_of(site)
-    codes, scale = _merge_codes(site)
+    codes, scale = merge_codes(site)
     table = draft.constant("weights", "merge_codes", codes[:, :, None])
     position = frozen.selection.position.T.astype(np.int32)[:, :, None]
     places = [
@@ -109,7 +109,7 @@ def merge_numbers(site: Site) -> NDArray[np.float64]:
     return k
 
 
-def _merge_codes(site: Site) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def merge_codes(site: Site) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """The codes ``(n, o)`` of k, and the scale of each row."""
     frozen, scales, k = site.frozen, scales_of(site), merge_numbers(site).T
     found = encode_rows(k, scales.largest_code, stored_bias(frozen), scales.map.scale)

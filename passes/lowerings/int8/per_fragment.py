@@ -65,6 +65,16 @@ def joined_maps(
     draft: Draft, x: ir.Value, bank: ir.Value, site: Site
 ) -> tuple[ir.Value, list[ir.Value]]:
     """Add all up to Concat; return the integers ``(b, o * width, h', w')`` and their constants."""
+    pieces, constants = fragment_maps(draft, x, bank, site)
+    if len(pieces) == 1:
+        return pieces[0], constants
+    return draft.node("transform", "concat", "Concat", pieces, {"axis": 1}), constants
+
+
+def fragment_maps(
+    draft: Draft, x: ir.Value, bank: ir.Value, site: Site
+) -> tuple[list[ir.Value], list[ir.Value]]:
+    """Return the integers of the maps of each fragment ``(b, width, h', w')``, and constants."""
     frozen, scales = site.frozen, scales_of(site)
     scale = map_scales(draft, site)
     constants = affine_constants(draft, "transform", "map", scales.map)
@@ -76,9 +86,7 @@ def joined_maps(
         weight = map_weight(draft, bank, scale, (rows[0], rows[1]), f"_{i}")
         made = draft.node("transform", f"conv_{i}", "Conv", [piece, weight], attributes)
         pieces.append(quantize(draft, "transform", f"maps_{i}", made, constants))
-    if frozen.o == 1:
-        return pieces[0], constants
-    return draft.node("transform", "concat", "Concat", pieces, {"axis": 1}), constants
+    return pieces, constants
 
 
 def _split(draft: Draft, x: ir.Value, site: Site) -> list[ir.Value]:

@@ -1,0 +1,84 @@
+"""Every lowering in integers gives the integers of an independent implementation, but for ties."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from legoexport.lego.frozen import FrozenLego
+from legoexport.parity.integer.check import compare
+from legoexport.parity.integer.lego_layer import ASSEMBLED, IntegerLego
+from legoexport.passes.integer_plan import integer_plan
+from legoexport.passes.lowerings import INT8_LOWERINGS, Site
+from legoexport.passes.lowerings.int8.gathered import LARGEST_BIAS_CODE
+from legoexport.passes.one_integer_layer import (
+    INPUT,
+    OUTPUT,
+    integer_site,
+    lowered_integer_layer,
+)
+from legoexport.passes.plan import why_not
+from legoexport.target import CPU, CPU_VNNI
+from runtime_tests.layers import LayerCase, layer_cases, random_frozen
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def run_integers(site: Site, name: str, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    content = ir.to_proto(lowered_integer_layer(site, name)).SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    result: NDArray[np.uint8] = session.run(None, {"input": x})[0]
+    return result
+
+
+def expected_of(site: Site, name: str) -> IntegerLego:
+    assert site.scales is not None
+    maps = None if name == ASSEMBLED else site.scales.maps
+    return IntegerLego(site.frozen, INPUT, maps, site.scales.largest_code)
+
+
+@pytest.mark.parametrize("name", INT8_LOWERINGS)
+@settings(max_examples=15, deadline=None)
+@given(case=layer_cases(), seed=SEEDS)
+def test_integers_are_those_of_an_independent_implementation(
+    name: str, case: LayerCase, seed: int
+) -> None:
+    site = integer_site(Site("layer", case.frozen, case.x.shape[2:]))
+    x = np.random.default_rng(seed).integers(0, 256, case.x.shape).astype(np.uint8)
+    expected = expected_of(site, name).expected(x, OUTPUT)
+    found = compare("layer", "lego", expected, run_integers(site, name, x))
+    assert found.passed, found
+    assert found.largest_step_difference <= 1
+
+
+def biased(bias: float) -> Site:
+    frozen: FrozenLego = random_frozen(np.random.default_rng(2), o=2, n=8, padding=(1, 1))
+    tables = replace(frozen, bias=np.full(8, bias, np.float32))
+    return integer_site(Site("layer", tables, (9, 9)))
+
+
+def test_a_bias_that_floats_cannot_add_exactly_is_left_to_the_other_forms() -> None:
+    huge = biased(3e5)
+    reason = why_not("int8_gathered", huge, CPU)
+    assert reason is not None
+    assert str(LARGEST_BIAS_CODE) in reason
+    assert integer_plan([huge], CPU).lowerings["layer"] != "int8_gathered"
+    assert why_not("int8_gathered", biased(3.0), CPU) is None
+
+
+def test_a_layer_without_scales_is_declined() -> None:
+    site = replace(biased(0.0), scales=None)
+    assert "not calibrated" in str(why_not("int8_gathered", site, CPU))
+
+
+def test_where_integers_multiply_fast_nothing_is_gathered() -> None:
+    assert "cpu-vnni takes" in str(why_not("int8_gathered", biased(0.0), CPU_VNNI))
