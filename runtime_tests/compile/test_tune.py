@@ -167,7 +167,8 @@ def test_a_change_that_wins_is_kept(prepared: Prepared, monkeypatch: pytest.Monk
 def test_integers_are_tuned_among_lowerings_in_integers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted times: the profile and the comparisons like the form with groups best."""
     network = small_int8().prepared
-    rank = {"int8_grouped": 1.0, "int8_dense": 2.0, "int8_per_fragment": 3.0}
+    others = dict.fromkeys(INT8_LOWERINGS, 3.0)
+    rank = others | {"int8_grouped": 1.0, "int8_dense": 2.0}
 
     def total(plan: Plan) -> float:
         return sum(rank[name] for name in plan.lowerings.values())
