@@ -1,6 +1,6 @@
 """Give our files to every engine that installs from a package, and write docs/engines.md.
 
-    python -m benchmarks.engines [--engine NAME]... [--network NAME]...
+    python -m benchmarks.engines [--part PART]... [--engine NAME]... [--network NAME]...
 
 Each engine has an environment of its own in ``build/engines``, and each file a process of its own.
 What is not named keeps what was found before.
@@ -9,130 +9,148 @@ What is not named keeps what was found before.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-import tempfile
-import venv
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.engines.engines import ENGINES, Engine
+from benchmarks.engines.environments import environment
+from benchmarks.engines.latency import Course, measure
 from benchmarks.engines.models import NETWORKS, Case, cases
-from benchmarks.engines.records import RESULTS, Outcome, Table
+from benchmarks.engines.records import RESULTS, Absent, Latency, Outcome, Table
 from benchmarks.engines.render import write_document
+from benchmarks.engines.right import judge
 from benchmarks.files import ROOT
+from legoexport.errors import CheckFailed
 from legoexport.host.machine import describe
 
 BUILD = ROOT / "build" / "engines"
-WORKER = Path(__file__).parent / "worker.py"
-LONGEST_S = 300
+PARTS = ("right", "latency")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        engines: Engines that install, and the Python of each.
+        networks: Names of networks.
+        build: Where environments and files are kept.
+        course: How long each pair is measured.
+    """
+
+    engines: Mapping[Engine, Path]
+    networks: Sequence[str]
+    build: Path
+    course: Course
 
 
 def main() -> None:
     """Run what is asked for, save it with what was there, and write the document."""
-    parser = argparse.ArgumentParser(description="Give our files to other engines.")
+    given = _parse()
+    build = given.build.resolve()
     names = [engine.name for engine in ENGINES]
-    parser.add_argument("--engine", action="append", choices=names)
-    parser.add_argument("--network", action="append", choices=list(NETWORKS))
-    given = parser.parse_args()
     chosen = [engine for engine in ENGINES if engine.name in (given.engine or names)]
-    pythons = {engine.name: environment(engine) for engine in chosen}
-    found: list[Outcome] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for case in cases(Path(folder), given.network or tuple(NETWORKS)):
-            for engine in chosen:
-                outcome = run(engine, pythons[engine.name], case)
-                print(outcome, file=sys.stderr, flush=True)
-                found.append(outcome)
-            _save(found)
-    write_document(Table.load(RESULTS))
+    table = _load()
+    engines, absent = _install(chosen, build)
+    kept = [one for one in table.absent if one.engine not in {engine.name for engine in chosen}]
+    table = replace(table, absent=(*kept, *absent))
+    course = Course(starts_count=given.starts)
+    request = Request(engines, given.network or tuple(NETWORKS), build, course)
+    for part in given.part or PARTS:
+        for found in (_judge_all if part == "right" else _time_all)(request, table):
+            table = found
+            table.save(RESULTS)
+    write_document(table)
 
 
-def _save(found: Sequence[Outcome]) -> None:
-    """Write what was found, and what was found before of all that is not done again."""
-    before = Table.load(RESULTS).outcomes if RESULTS.exists() else ()
-    again, names = {outcome.key for outcome in found}, [engine.name for engine in ENGINES]
-    kept = [one for one in before if one.key not in again and one.engine in names]
-    networks = list(NETWORKS)
-    outcomes = sorted(
-        (*kept, *found), key=lambda one: (names.index(one.engine), networks.index(one.network))
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Give our files to other engines.")
+    parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--engine", action="append", choices=[one.name for one in ENGINES])
+    parser.add_argument("--network", action="append", choices=list(NETWORKS))
+    parser.add_argument("--starts", type=int, default=Course().starts_count)
+    parser.add_argument("--build", type=Path, default=BUILD, help="Folder of the environments.")
+    return parser.parse_args()
+
+
+def _load() -> Table:
+    """Read what was found before, of the engines that there are still."""
+    table = Table.load(RESULTS) if RESULTS.exists() else Table("", "", ())
+    names = {engine.name for engine in ENGINES}
+    return replace(
+        table,
+        outcomes=tuple(one for one in table.outcomes if one.engine in names),
+        latencies=tuple(one for one in table.latencies if one.engine in names),
     )
+
+
+def _install(chosen: Sequence[Engine], build: Path) -> tuple[dict[Engine, Path], list[Absent]]:
+    pythons, absent = {}, []
+    for engine in chosen:
+        try:
+            pythons[engine] = environment(engine, build)
+        except CheckFailed as error:
+            absent.append(Absent(engine.name, " ".join(str(error).split())))
+    return pythons, absent
+
+
+def _judge_all(request: Request, table: Table) -> Iterator[Table]:
+    """Yield the table with more and more outcomes in it."""
+    machine, date = _where_and_when()
+    for case in cases(request.build, request.networks):
+        engines = {
+            one: python for one, python in request.engines.items() if one.takes(case.network)
+        }
+        found = [judge(engine, python, case) for engine, python in engines.items()]
+        _tell(*found)
+        outcomes = {one.key: one for one in (*table.outcomes, *found)}
+        ordered = sorted(outcomes.values(), key=lambda one: _place(one.engine, one.network))
+        table = replace(table, machine=machine, date=date, outcomes=tuple(ordered))
+        yield table
+
+
+def _time_all(request: Request, table: Table) -> Iterator[Table]:
+    """Yield the table with more and more latencies in it; what is not right is not timed."""
+    machine, date = _where_and_when()
+    right = {one.key for one in table.outcomes if one.is_right}
+    for engine, python, dense, lego in _pairs(request):
+        if not right.issuperset((engine.name, one.network, one.target) for one in (dense, lego)):
+            continue
+        try:
+            found = measure(engine, python, dense, lego, request.course)
+        except CheckFailed as error:
+            _tell(f"{engine.name} {lego.network}: {error}")
+            continue
+        _tell(f"{found.key} {found.speedup}")
+        latencies = {one.key: one for one in (*table.latencies, found)}
+        ordered = sorted(latencies.values(), key=lambda one: _place(one.engine, one.network))
+        table = replace(table, timed=f"{date} on {machine}", latencies=tuple(ordered))
+        yield table
+
+
+def _pairs(request: Request) -> Iterator[tuple[Engine, Path, Case, Case]]:
+    made = {(case.network, case.target): case for case in cases(request.build, request.networks)}
+    for engine, python in request.engines.items():
+        for network in filter(engine.takes, request.networks if engine.target else ()):
+            yield engine, python, made[network, None], made[network, engine.target]
+
+
+def _where_and_when() -> tuple[str, str]:
     machine = describe()
-    where = f"{machine.cpu_model}, {machine.architecture}"
-    Table(where, f"{datetime.now(UTC):%Y-%m-%d}", tuple(outcomes)).save(RESULTS)
+    return f"{machine.cpu_model}, {machine.architecture}", f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-def environment(engine: Engine) -> Path:
-    """Return the Python of the engine's environment, made when it is first asked for."""
-    folder = BUILD / engine.name.replace(" ", "-").replace(",", "")
-    python, done = folder / "bin" / "python", folder / "installed"
-    if not done.exists():
-        venv.create(folder, clear=True, with_pip=True)
-        for requirements in engine.requirements:
-            install = [str(python), "-m", "pip", "install", "--quiet", *requirements]
-            subprocess.run(install, check=True)  # noqa: S603 - our own list
-        done.touch()
-    return python
+def _place(engine: str, network: str) -> tuple[int, int]:
+    names = [one.name for one in ENGINES]
+    return names.index(engine), list(NETWORKS).index(network)
 
 
-@cache
-def version_of(python: Path, package: str) -> str:
-    """Return the version of a package in the environment of ``python``."""
-    ask = f"from importlib.metadata import version; print(version({package!r}))"
-    return subprocess.check_output([str(python), "-c", ask], text=True).strip()  # noqa: S603
-
-
-def run(engine: Engine, python: Path, case: Case) -> Outcome:
-    """Run one file in one engine."""
-    output = case.path.with_suffix(".out.npy")
-    output.unlink(missing_ok=True)
-    command = [str(python), str(WORKER), str(engine.adapter_path), str(case.path)]
-    command += [str(case.images), "--out", str(output)]
-    said = _last_line(command)
-    message = str(said.get("message", ""))
-    error_ratio = None if message else _error_ratio(np.load(output), case.scores)
-    return Outcome(
-        engine.name,
-        version_of(python, engine.package),
-        case.network,
-        case.target,
-        error_ratio,
-        message,
-    )
-
-
-def _error_ratio(found: NDArray[Any], scores: NDArray[np.float64]) -> float:
-    """Return the largest error over the largest score; infinite if these are no such scores."""
-    if found.size != scores.size or not np.isfinite(found).all():
-        return float("inf")
-    return float(np.abs(found.reshape(scores.shape) - scores).max() / np.abs(scores).max())
-
-
-def _last_line(command: list[str]) -> dict[str, str]:
-    try:
-        done = subprocess.run(  # noqa: S603 - our own worker
-            command,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST_S,
-        )
-    except subprocess.TimeoutExpired:
-        return {"message": f"it did not end within {LONGEST_S} s"}
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        return {"message": f"the process ended with {done.returncode}"}
-    found: dict[str, str] = json.loads(lines[-1])
-    return found
+def _tell(*found: Outcome | Latency | str) -> None:
+    for one in found:
+        print(one, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.files import source_fingerprint
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_module
 from legoexport.deliver.dense_twin import convert_dense_twin
@@ -38,33 +40,53 @@ class Case:
     Attributes:
         network: Name of the network.
         target: What it is made for; None for the dense twin.
-        path: Where it is.
-        images: Where its input is, ``(batch, c, h, w)`` float32.
-        scores: What PyTorch gives in float64.
+        folder: Where the files of the network are.
     """
 
     network: str
     target: str | None
-    path: Path
-    images: Path
-    scores: NDArray[np.float64]
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.folder / f"{self.target or 'dense'}.onnx"
+
+    @property
+    def images(self) -> Path:
+        """Where its input is, ``(batch, c, h, w)`` float32."""
+        return self.folder / "images.npy"
+
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """What PyTorch gives in float64."""
+        return np.asarray(np.load(self.folder / "scores.npy"))
 
 
-def cases(folder: Path, networks: Iterable[str]) -> Iterator[Case]:
-    """Write the files and yield them, a network after the other, its dense twin first."""
+def cases(build_folder: Path, networks: Iterable[str]) -> Iterator[Case]:
+    """Yield the files, a network after the other, its dense twin first.
+
+    They are written once and kept as long as nothing changes that they are made by.
+    """
     for network in networks:
-        arch, arguments = NETWORKS[network]
-        torch.manual_seed(SEED)
-        module = randomize(build(arch, **arguments)).eval()
-        shape = (BATCH, *input_shape(arch, arguments))
-        images = folder / f"{arch}.npy"
-        x = np.random.default_rng(SEED).standard_normal(shape).astype(np.float32)
-        np.save(images, x)
-        scores = _scores(module, x)
-        for target in (None, *MADE_FOR):
-            path = folder / f"{arch}-{target or 'dense'}.onnx"
-            path.write_bytes(_file(module, torch.zeros(shape), target))
-            yield Case(network, target, path, images, scores)
+        folder = build_folder / f"files-{source_fingerprint()}" / NETWORKS[network][0]
+        made = [Case(network, target, folder) for target in (None, *MADE_FOR)]
+        if not all(case.path.exists() for case in made):
+            _make(made, folder)
+        yield from made
+
+
+def _make(made: Iterable[Case], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    arch, arguments = NETWORKS[next(iter(made)).network]
+    torch.manual_seed(SEED)
+    module = randomize(build(arch, **arguments)).eval()
+    shape = (BATCH, *input_shape(arch, arguments))
+    x = np.random.default_rng(SEED).standard_normal(shape).astype(np.float32)
+    np.save(folder / "images.npy", x)
+    np.save(folder / "scores.npy", _scores(module, x))
+    for case in made:
+        case.path.write_bytes(_file(module, torch.zeros(shape), case.target))
 
 
 def _scores(module: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float64]:

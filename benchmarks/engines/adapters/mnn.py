@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.engines.adapters.kept import kept, run
 from benchmarks.workers import MNN_CONVERT
 from benchmarks.workers.mnn import create_session
+
+VERSION = version("mnn")
 
 
 class Session:
     """Converts a file and runs it."""
 
     def __init__(self, path: str, shape: tuple[int, ...]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            converted = Path(folder) / "model.mnn"
-            arguments = ["-f", "ONNX", "--modelFile", path, "--MNNModel", str(converted)]
-            done = subprocess.run(  # noqa: S603 - its own converter
-                [sys.executable, "-c", MNN_CONVERT, *arguments, "--bizCode", "x"],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if not converted.exists():
-                raise RuntimeError((done.stdout + done.stderr).strip().splitlines()[-1])
-            self._session = create_session(str(converted), 1, shape)
+        converted = kept(path, f"mnn-{VERSION}", ".mnn", lambda out: _convert(path, out))
+        self._session = create_session(str(converted), 1, shape)
 
     def run(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Return the scores."""
         return self._session.run(None, {"images": x})[0]
+
+
+def _convert(path: str, out: Path) -> None:
+    arguments = ["-f", "ONNX", "--modelFile", path, "--MNNModel", str(out), "--bizCode", "x"]
+    try:
+        run([sys.executable, "-c", MNN_CONVERT, *arguments], out)
+    except RuntimeError as error:
+        raise RuntimeError(str(error).splitlines()[-1]) from error

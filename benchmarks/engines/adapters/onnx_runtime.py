@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+VERSION = onnxruntime.__version__
 ERRORS_ONLY = 3
 
 

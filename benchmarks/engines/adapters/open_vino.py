@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import openvino
 from numpy.typing import NDArray
 
 from benchmarks.workers.openvino import create_session
+
+# Without the commit that it was built from.
+VERSION = openvino.get_version().split("-")[0]
 
 
 class Session:

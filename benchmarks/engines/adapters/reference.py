@@ -9,6 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
+VERSION = onnx.__version__
+
 
 class Session:
     """Evaluates a file node by node."""
