@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import nn
 
+from legoexport.errors import UsageError
 from legoexport.models.lego_conv import LegoConv2d
+
+# Narrower layers keep channels that 2, 4 and 8 fragments divide, and that fill vector registers.
+CHANNELS_MULTIPLE = 8
+MOST_WIDTH = 16.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,24 @@ class LegoRecipe:
     o: int
     m_ratio: float
     coefficients: bool = True
+
+
+def scaled(channels: int, width: float) -> int:
+    """Return ``width`` times ``channels``, to the nearest multiple of 8, at least 8.
+
+    Width 1 returns ``channels`` themselves.
+
+    Raises:
+        UsageError: The width is above 16, or not a number.
+    """
+    if not 0 < width <= MOST_WIDTH:
+        raise UsageError(
+            "width multiplies channels", received=width, legal=f"above 0, at most {MOST_WIDTH:g}"
+        )
+    if width == 1:
+        return channels
+    multiples = math.floor(width * channels / CHANNELS_MULTIPLE + 0.5)
+    return CHANNELS_MULTIPLE * max(1, multiples)
 
 
 def convolution(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from legoexport.models.blocks import LegoRecipe, convolution_norm_relu
+from legoexport.models.blocks import LegoRecipe, convolution_norm_relu, scaled
+
+CHANNELS = (64, 128, 256)
 
 
 class LegoDigitsNet(nn.Module):
@@ -13,20 +15,22 @@ class LegoDigitsNet(nn.Module):
     Args:
         recipe: How the Lego layers are cut; None builds the dense twin.
         classes: Number of classes.
+        width: Multiplies the channels of every layer.
     """
 
-    def __init__(self, recipe: LegoRecipe | None, *, classes: int = 10) -> None:
+    def __init__(self, recipe: LegoRecipe | None, *, classes: int = 10, width: float = 1.0) -> None:
         super().__init__()
+        stem, middle, last = (scaled(channels, width) for channels in CHANNELS)
         self.features = nn.Sequential(
-            *convolution_norm_relu(None, 1, 64, 3),
-            *convolution_norm_relu(recipe, 64, 128, 3),
-            *convolution_norm_relu(recipe, 128, 128, 3),
+            *convolution_norm_relu(None, 1, stem, 3),
+            *convolution_norm_relu(recipe, stem, middle, 3),
+            *convolution_norm_relu(recipe, middle, middle, 3),
             nn.MaxPool2d(2),
-            *convolution_norm_relu(recipe, 128, 256, 3),
-            *convolution_norm_relu(recipe, 256, 256, 3),
+            *convolution_norm_relu(recipe, middle, last, 3),
+            *convolution_norm_relu(recipe, last, last, 3),
             nn.AdaptiveAvgPool2d(1),
         )
-        self.classifier = nn.Linear(256, classes)
+        self.classifier = nn.Linear(last, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(b, 1, 8, 8)`` to class scores ``(b, classes)``."""

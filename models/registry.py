@@ -51,14 +51,16 @@ class Architecture:
         return {**(LEGO_DEFAULTS if self.is_lego else {}), **self.defaults}
 
 
-def _vgg16(recipe: LegoRecipe | None, *, classes: int, input_size: int, form: str) -> nn.Module:
+def _vgg16(
+    recipe: LegoRecipe | None, *, classes: int, input_size: int, form: str, width: float
+) -> nn.Module:
     del input_size
-    return LegoVGG16(recipe, classes=classes, form=form)
+    return LegoVGG16(recipe, classes=classes, form=form, width=width)
 
 
-def _digits(recipe: LegoRecipe | None, *, classes: int, input_size: int) -> nn.Module:
+def _digits(recipe: LegoRecipe | None, *, classes: int, input_size: int, width: float) -> nn.Module:
     del input_size
-    return LegoDigitsNet(recipe, classes=classes)
+    return LegoDigitsNet(recipe, classes=classes, width=width)
 
 
 def _both(
@@ -90,7 +92,7 @@ _REGISTERED = (
         _vgg16,
         channels=3,
         least_input_size=32,
-        defaults={"classes": 10, "input_size": 32, "form": "paper"},
+        defaults={"classes": 10, "input_size": 32, "form": "paper", "width": 1.0},
     ),
     *_both(
         "lego_resnet50",
@@ -117,7 +119,7 @@ _REGISTERED = (
         _digits,
         channels=1,
         least_input_size=2,
-        defaults={"classes": 10, "input_size": SMALL_IMAGE},
+        defaults={"classes": 10, "input_size": SMALL_IMAGE, "width": 1.0},
     ),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from legoexport.errors import UsageError
-from legoexport.models.blocks import LegoRecipe, convolution_norm_relu
+from legoexport.models.blocks import LegoRecipe, convolution_norm_relu, scaled
 
 POOL = 0
 # Output channels of each convolution, POOL where the map is halved.
@@ -32,16 +32,23 @@ class LegoVGG16(nn.Module):
         recipe: How the Lego layers are cut; None builds the dense twin.
         classes: Number of classes.
         form: ``"paper"`` or ``"published"``.
+        width: Multiplies the channels of every layer.
     """
 
     def __init__(
-        self, recipe: LegoRecipe | None, *, classes: int = 10, form: str = "paper"
+        self,
+        recipe: LegoRecipe | None,
+        *,
+        classes: int = 10,
+        form: str = "paper",
+        width: float = 1.0,
     ) -> None:
         super().__init__()
         if form not in LAYERS:
             raise UsageError("unknown form of VGG16", received=form, legal=", ".join(LAYERS))
-        self.features = nn.Sequential(*_features(recipe, LAYERS[form]))
-        self.classifier = nn.Linear(512, classes)
+        layers = tuple(each if each == POOL else scaled(each, width) for each in LAYERS[form])
+        self.features = nn.Sequential(*_features(recipe, layers))
+        self.classifier = nn.Linear(max(layers), classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(b, 3, h, w)`` to class scores ``(b, classes)``."""

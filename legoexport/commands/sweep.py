@@ -38,6 +38,12 @@ Value = TypeVar("Value")
     help="With coefficients, without, or both.",
 )
 @click.option(
+    "--widths",
+    default="none",
+    metavar="R[,R]",
+    help="Rivals: the dense twin with this part of its channels, such as 0.35,0.5,0.7.",
+)
+@click.option(
     "--seeds", default="0", metavar="N[,N]", help="Train every network once with each seed."
 )
 @click.option("--data", "source", required=True, metavar="SOURCE", help="Pictures, as for train.")
@@ -73,6 +79,7 @@ def command(
     o_values: str,
     m_ratios: str,
     coefficients: str,
+    widths: str,
     seeds: str,
     preset: str,
     epochs: int | None,
@@ -82,7 +89,7 @@ def command(
     as_json: bool,
     **options: object,
 ) -> None:
-    """Train every combination and the dense twin, convert and measure each, draw the figures.
+    """Train every combination and dense rivals, convert and measure each, draw the figures.
 
     If it is stopped, the same command continues. Calls with --train-only and different --seeds may
     train into one folder side by side. Measure in a later call, while nothing else runs.
@@ -95,6 +102,7 @@ def command(
         _values("--m", m_ratios, float),
         _values("--coefficients", coefficients, SWITCH.__getitem__),
         _values("--seeds", seeds, int),
+        () if widths == "none" else _values("--widths", widths, float),
     )
     recipe = choose(preset, epochs=epochs, changes=parse_settings(changes))
     request = SweepRequest(grid=grid, recipe=recipe, **options)  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ PIXELS_PER_INCH = 150
 # Okabe and Ito's colours, distinct in any colour vision; each number of fragments has one.
 MARKERS = ("^", "o", "s", "P", "v")
 DENSE_MARKER = "*"
+THIN_MARKER = "X"
 # Within a decade or two, ticks at these multiples stay apart.
 TICKS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
@@ -56,10 +57,12 @@ class Style:
     Attributes:
         lines: o and coefficients of each line.
         m_ratios: ``m_ratio`` of the points, ascending.
+        has_thin: Whether there are thin dense networks.
     """
 
     lines: tuple[tuple[int, bool], ...]
     m_ratios: tuple[float, ...]
+    has_thin: bool
 
     @classmethod
     def of(cls, table: Sequence[Row]) -> Style:
@@ -68,7 +71,9 @@ class Style:
         lines = {(d.o, d.coefficients) for d in designs if d.o and d.coefficients is not None}
         m_ratios = {d.m_ratio for d in designs if d.m_ratio is not None}
         return cls(
-            tuple(sorted(lines, key=lambda each: (each[0], not each[1]))), tuple(sorted(m_ratios))
+            tuple(sorted(lines, key=lambda each: (each[0], not each[1]))),
+            tuple(sorted(m_ratios)),
+            any(design.width != 1 for design in designs),
         )
 
     def colour(self, row: Row) -> str:
@@ -81,7 +86,7 @@ class Style:
     def marker(self, row: Row) -> str:
         """Return the marker of a point."""
         if row.design.m_ratio is None:
-            return DENSE_MARKER
+            return DENSE_MARKER if row.design.width == 1 else THIN_MARKER
         return MARKERS[self.m_ratios.index(row.design.m_ratio) % len(MARKERS)]
 
     def keys(self) -> list[Line2D]:
@@ -97,9 +102,12 @@ class Style:
             for o, coefficients in self.lines
         ]
         markers = {f"m={m:g}": MARKERS[i % len(MARKERS)] for i, m in enumerate(self.m_ratios)}
+        markers["dense twin"] = DENSE_MARKER
+        if self.has_thin:
+            markers["dense, fewer channels"] = THIN_MARKER
         points = [
             Line2D([], [], color=DENSE_COLOUR, linestyle="none", marker=marker, label=label)
-            for label, marker in {**markers, "dense twin": DENSE_MARKER}.items()
+            for label, marker in markers.items()
         ]
         return [*lines, *points]
 
@@ -149,9 +157,13 @@ def _panel(panel: Axes, table: Sequence[Row], axis: Axis, style: Style) -> None:
             color=style.colour(line[0]),
             linestyle="-" if coefficients else "--",
         )
+    dense = sorted((r for r in table if r.design.is_dense), key=lambda row: row.design.width)
+    panel.plot(
+        [axis.value(row) for row in dense], [100 * row.accuracy for row in dense], DENSE_COLOUR
+    )
     for row in table:
         _point(panel, row, axis, style)
-        if row.design.is_dense:
+        if row.design.is_dense and row.design.width == 1:
             panel.axhline(100 * row.accuracy, color=DENSE_COLOUR, linewidth=0.6, linestyle=":")
     panel.set_xscale("log")
     panel.margins(x=0.08)

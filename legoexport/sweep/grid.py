@@ -1,4 +1,4 @@
-"""The networks of a sweep: every combination of o, m and coefficients, and the dense twin."""
+"""The networks of a sweep: the dense twin, thinner ones, and every o, m and coefficients."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ class Design:
         o: Input fragments; None for the dense twin.
         m_ratio: Lego filters per output channel; None for the dense twin.
         coefficients: Whether coefficients are learned; None for the dense twin.
+        width: Multiplies the channels of every layer; below 1 for a thin dense network.
     """
 
     o: int | None = None
     m_ratio: float | None = None
     coefficients: bool | None = None
+    width: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a design with only some of its values."""
@@ -32,21 +34,21 @@ class Design:
 
     @property
     def is_dense(self) -> bool:
-        """Whether this is the dense twin."""
+        """Whether it has no Lego layers: the dense twin, or a thinner one."""
         return self.o is None
 
     @property
     def name(self) -> str:
         """The name, such as ``o2-m0.5-plain``; part of file names."""
         if self.is_dense:
-            return "dense"
+            return "dense" if self.width == 1 else f"dense-w{self.width:g}"
         return f"o{self.o}-m{self.m_ratio:g}-{'coefficients' if self.coefficients else 'plain'}"
 
     @property
     def hyperparameters(self) -> dict[str, object]:
         """Arguments of the registered architecture."""
         if self.is_dense:
-            return {}
+            return {} if self.width == 1 else {"width": self.width}
         return {"o": self.o, "m_ratio": self.m_ratio, "coefficients": self.coefficients}
 
 
@@ -77,15 +79,17 @@ class Grid:
         m_ratios: Lego filters per output channel.
         coefficients: With, without, or both.
         seeds: Every design is trained once with each.
+        widths: Thin dense networks, as parts of the dense twin's channels; may be empty.
 
     Raises:
-        UsageError: An axis is empty or names a value twice.
+        UsageError: An axis is empty or names a value twice, or a width is no part.
     """
 
     o_values: tuple[int, ...]
     m_ratios: tuple[float, ...]
     coefficients: tuple[bool, ...]
     seeds: tuple[int, ...]
+    widths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every axis."""
@@ -100,17 +104,25 @@ class Grid:
                 raise UsageError(
                     f"sweep: --{name}", received=axis, legal="at least one value, each only once"
                 )
+        thin = all(0 < width < 1 for width in self.widths)
+        if not thin or len(set(self.widths)) != len(self.widths):
+            raise UsageError(
+                "sweep: --widths",
+                received=self.widths,
+                legal="values between 0 and 1, each only once, or none",
+            )
 
     @property
     def designs(self) -> tuple[Design, ...]:
-        """The dense twin, and every combination."""
+        """The dense twin, the thinner ones, and every combination."""
         combinations = (
             Design(o, m_ratio, coefficients)
             for o in self.o_values
             for coefficients in self.coefficients
             for m_ratio in self.m_ratios
         )
-        return (Design(), *combinations)
+        thin = (Design(width=width) for width in self.widths)
+        return (Design(), *thin, *combinations)
 
     @property
     def cells(self) -> tuple[Cell, ...]:

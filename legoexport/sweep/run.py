@@ -15,7 +15,7 @@ from legoexport.sweep.folder import Folder
 from legoexport.sweep.measure_cell import measure_cell
 from legoexport.sweep.request import SweepRequest
 from legoexport.sweep.table import Row, rows, write_csv
-from legoexport.sweep.train_cell import train_cell
+from legoexport.sweep.train_cell import arch_of, train_cell
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,6 @@ def _check(request: SweepRequest) -> None:
     _ = request.bench_options  # made here, so that it is refused now if at all
     for design in request.grid.designs[1:]:
         with torch.device("meta"):
-            build(request.arch, **design.hyperparameters)
+            build(arch_of(request, design), **design.hyperparameters)
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("the figures need matplotlib", next_step="pip install 'legoexport[sweep]'")

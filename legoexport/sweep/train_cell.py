@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from legoexport.models.registry import find_architecture
 from legoexport.sweep.folder import CellResult, Folder
-from legoexport.sweep.grid import Cell
+from legoexport.sweep.grid import Cell, Design
 from legoexport.sweep.request import SweepRequest
 from legoexport.training import state
 from legoexport.training.request import TrainingRequest
@@ -21,7 +21,7 @@ def train_cell(request: SweepRequest, folder: Folder, cell: Cell) -> CellResult:
     out = folder.checkpoint(cell)
     trained = carry_out(
         TrainingRequest(
-            arch=arch_of(request, cell),
+            arch=arch_of(request, cell.design),
             source=request.source,
             out=out,
             recipe=request.recipe,
@@ -37,7 +37,7 @@ def train_cell(request: SweepRequest, folder: Folder, cell: Cell) -> CellResult:
     return CellResult(trained.correct_count, trained.test_count, seconds)
 
 
-def arch_of(request: SweepRequest, cell: Cell) -> str:
-    """Return the architecture of a cell: the LegoNet that was asked for, or its dense twin."""
+def arch_of(request: SweepRequest, design: Design) -> str:
+    """Return the architecture of a design: the LegoNet that was asked for, or its dense twin."""
     architecture = find_architecture(request.arch)
-    return architecture.twin if cell.design.is_dense else architecture.name
+    return architecture.twin if design.is_dense else architecture.name

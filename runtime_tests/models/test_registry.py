@@ -46,6 +46,7 @@ def test_defaults_are_completed() -> None:
         "classes": 10,
         "input_size": 32,
         "form": "paper",
+        "width": 1.0,
     }
     assert input_shape("vgg16", {"input_size": 64}) == (3, 64, 64)
 
@@ -64,6 +65,8 @@ def test_defaults_are_completed() -> None:
         ("lego_vgg16", {"m_ratio": float("inf")}, "m_ratio is Lego filters per output channel"),
         ("lego_vgg16", {"coefficients": 1}, "hyper-parameter coefficients"),
         ("lego_vgg16", {"form": "cifar"}, "unknown form of VGG16[^$]*paper, published"),
+        ("digits", {"width": 16.5}, "width multiplies channels[^$]*16.5[^$]*at most 16"),
+        ("lego_vgg16", {"width": float("inf")}, "width multiplies channels"),
         ("vgg16", {"classes": 0}, "hyper-parameter classes"),
         ("vgg16", {"input_size": 31}, "input_size in pixels[^$]*31[^$]*32 or more"),
         ("digits", {"input_size": 1}, "input_size in pixels"),
@@ -83,3 +86,38 @@ def test_the_smallest_legal_image_passes(arch: str) -> None:
         module = build(arch, input_size=size).eval()
         scores = module(torch.zeros(1, find_architecture(arch).channels, size, size))
     assert scores.shape == (1, ARCHITECTURES[arch].defaults["classes"])
+
+
+@pytest.mark.parametrize(
+    ("width", "channels"),
+    # Nearest multiples of 8: 22.4 and 44.8 and 89.6; 32, 64, 128; 44.8, 89.6, 179.2; never none.
+    [
+        (0.35, (24, 48, 88)),
+        (0.5, (32, 64, 128)),
+        (0.7, (48, 88, 176)),
+        (1, (64, 128, 256)),
+        (0.01, (8,) * 3),
+    ],
+)
+@pytest.mark.parametrize("arch", ["digits", "lego_digits"])
+def test_width_multiplies_the_channels(
+    arch: str, width: float, channels: tuple[int, int, int]
+) -> None:
+    with torch.device("meta"):
+        module = build(arch, width=width)
+        scores = module(torch.zeros(2, 1, 8, 8))
+    convolutions = [m for m in module.modules() if isinstance(m, torch.nn.Conv2d | LegoConv2d)]
+    stem, middle, last = channels
+    assert [each.out_channels for each in convolutions] == [stem, middle, middle, last, last]
+    assert scores.shape == (2, 10)
+
+
+@pytest.mark.parametrize("arch", ["vgg16", "lego_vgg16"])
+def test_a_thin_vgg16_has_the_square_of_the_weights(arch: str) -> None:
+    counts = []
+    for width in (0.5, 1.0):
+        with torch.device("meta"):
+            named = build(arch, width=width).named_parameters()
+        counts.append(sum(value.numel() for name, value in named if "mask" not in name))
+    # A quarter, but for the first layer, the norms and the classifier, which shrink by half.
+    assert counts[0] / counts[1] == pytest.approx(0.25, abs=0.005)

@@ -21,15 +21,19 @@ grids = st.builds(
     axis(st.sampled_from([0.125, 0.25, 1 / 3, 0.5, 1.0])),
     axis(st.booleans()),
     axis(st.integers(0, 99)),
+    st.lists(st.sampled_from([0.35, 0.5, 0.7]), max_size=3, unique=True).map(tuple),
 )
 
 
 @given(grids)
 def test_every_combination_once_and_the_dense_twin_first(grid: Grid) -> None:
     combinations = len(grid.o_values) * len(grid.m_ratios) * len(grid.coefficients)
-    assert len(set(grid.designs)) == len(grid.designs) == combinations + 1
-    assert grid.designs[0].is_dense
-    assert not any(design.is_dense for design in grid.designs[1:])
+    dense_count = 1 + len(grid.widths)
+    assert len(set(grid.designs)) == len(grid.designs) == combinations + dense_count
+    assert [design.width for design in grid.designs[:dense_count]] == [1, *grid.widths]
+    assert [design.is_dense for design in grid.designs] == (
+        [True] * dense_count + [False] * combinations
+    )
     assert len({cell.name for cell in grid.cells}) == len(grid.designs) * len(grid.seeds)
 
 
@@ -45,7 +49,8 @@ def test_what_a_design_asks_the_registry_for() -> None:
     asked = Design(4, 0.25, coefficients=False).hyperparameters
     built = complete("lego_digits", asked)
     assert (built["o"], built["m_ratio"], built["coefficients"]) == (4, 0.25, False)
-    assert complete("digits", Design().hyperparameters) == {"classes": 10, "input_size": 8}
+    assert Design().hyperparameters == {}
+    assert complete("digits", Design(width=0.35).hyperparameters)["width"] == 0.35
 
 
 def test_half_a_design_is_refused() -> None:
@@ -57,3 +62,9 @@ def test_half_a_design_is_refused() -> None:
 def test_an_empty_or_doubled_axis_is_named(values: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="--o"):
         Grid(values, (0.5,), (True,), (0,))
+
+
+@pytest.mark.parametrize("widths", [(0.5, 0.5), (1.0,), (0.0,), (float("nan"),)])
+def test_a_width_is_a_part_and_named_once(widths: tuple[float, ...]) -> None:
+    with pytest.raises(UsageError, match=r"--widths[^$]*between 0 and 1"):
+        Grid((2,), (0.5,), (True,), (0,), widths)

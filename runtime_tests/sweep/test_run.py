@@ -129,17 +129,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("--o", 4, "--m", 0.125, "--coefficients", "off", "--data", pictures)
-    budget = ("--epochs", 1, "--threads", 1, "--bench-seconds", 0.05, "--out", tmp_path)
-    assert sweep(*arguments, *budget, "--train-only") == 0
+    arguments = ("--o", 4, "--m", 0.125, "--coefficients", "off", "--widths", 0.35)
+    files = ("--data", pictures, "--out", tmp_path)
+    budget = ("--epochs", 1, "--threads", 1, "--bench-seconds", 0.05)
+    assert sweep(*arguments, *budget, *files, "--train-only") == 0
     assert not list(tmp_path.glob("*.png"))
     capsys.readouterr()
-    assert sweep(*arguments, *budget, "--json") == 0
+    assert sweep(*arguments, *budget, *files, "--json") == 0
     output = capsys.readouterr()
     assert "training" not in output.err
-    dense, lego = json.loads(output.out)
+    dense, thin, lego = json.loads(output.out)
     cells = tmp_path / "cells"
-    for row, name in ((dense, "dense-seed0"), (lego, "o4-m0.125-plain-seed0")):
+    names = ("dense-seed0", "dense-w0.35-seed0", "o4-m0.125-plain-seed0")
+    for row, name in zip((dense, thin, lego), names, strict=True):
         result = json.loads((cells / f"{name}.json").read_text())
         assert row["accuracy"] == result["correct_count"] / 20
         assert row["size_bytes"] == (cells / f"{name}.onnx").stat().st_size
@@ -150,6 +152,7 @@ def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         counted = sum(value.numel() for key, value in weights if not key.endswith("mask_logits"))
         assert row["parameters_count"] == counted
     assert lego["parameters_count"] < dense["parameters_count"] / 10
+    assert 0.1 < thin["parameters_count"] / dense["parameters_count"] < 0.15
     assert {"table.csv", "parameters.svg", "deployment.png"} <= {
         path.name for path in tmp_path.iterdir()
     }
@@ -162,6 +165,8 @@ def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         (["--m", "0.5,"], "--m"),
         (["--coefficients", "yes"], "--coefficients"),
         (["--seeds", "1,1"], "--seeds"),
+        (["--widths", "2"], "--widths"),
+        (["--arch", "lego_mobilenet", "--widths", "0.5"], "unknown hyper-parameter of mobilenet"),
         (["--preset", "digits", "--recipe", "speed=9"], "speed"),
         (["--o", "3"], "o must divide"),
         (["--bench-seconds", "0"], "duration must be positive"),

@@ -15,7 +15,7 @@ from legoexport.sweep.folder import CellResult, Folder, Measurement
 from legoexport.sweep.grid import Grid
 from legoexport.sweep.table import Row, cells_of, rows, write_csv
 
-GRID = Grid((2, 4), (0.25, 0.5), (True, False), (0, 1, 7))
+GRID = Grid((2, 4), (0.25, 0.5), (True, False), (0, 1, 7), (0.5,))
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -96,6 +96,7 @@ def test_figures_say_their_budget_and_name_every_line(folder: Folder) -> None:
             assert f"o={o}, with coefficients" in text
             assert f"o={o}, without coefficients" in text
         assert "dense twin" in text
+        assert "dense, fewer channels" in text
         assert "100 held-out pictures" in text
     assert "ms, 2 threads" in drawn[3].read_text()
 
