@@ -159,7 +159,9 @@ def _panel(panel: Axes, table: Sequence[Row], axis: Axis, style: Style) -> None:
         )
     dense = sorted((r for r in table if r.design.is_dense), key=lambda row: row.design.width)
     panel.plot(
-        [axis.value(row) for row in dense], [100 * row.accuracy for row in dense], DENSE_COLOUR
+        [axis.value(row) for row in dense],
+        [100 * row.accuracy for row in dense],
+        color=DENSE_COLOUR,
     )
     for row in table:
         _point(panel, row, axis, style)
