@@ -46,7 +46,7 @@ Value = TypeVar("Value")
 @click.option(
     "--seeds", default="0", metavar="N[,N]", help="Train every network once with each seed."
 )
-@click.option("--data", "source", required=True, metavar="SOURCE", help="Pictures, as for train.")
+@click.option("--data", "source", metavar="SOURCE", help="Pictures, as for train.")
 @click.option(
     "--out",
     required=True,
@@ -74,6 +74,10 @@ Value = TypeVar("Value")
 )
 @click.option("--bench-seconds", default=5.0, metavar="S", help="Seconds to measure each file.")
 @click.option("--train-only", is_flag=True, help="Leave measuring and drawing to a later call.")
+@click.option("--recommend", is_flag=True, help="Name the network of a finished --out to ship.")
+@click.option("--max-size", metavar="SIZE", help="With --recommend: largest file, such as 4MB.")
+@click.option("--max-latency", metavar="TIME", help="With --recommend: such as 5ms.")
+@click.option("--min-accuracy", metavar="PERCENT", help="With --recommend: such as 90.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
     o_values: str,
@@ -87,16 +91,33 @@ def command(
     *,
     train_only: bool,
     as_json: bool,
+    recommend: bool,
+    max_size: str | None,
+    max_latency: str | None,
+    min_accuracy: str | None,
     **options: object,
 ) -> None:
     """Train every combination and dense rivals, convert and measure each, draw the figures.
 
     If it is stopped, the same command continues. Calls with --train-only and different --seeds may
     train into one folder side by side. Measure in a later call, while nothing else runs.
+
+    With --recommend nothing is trained: the most accurate network within the limits is named, or
+    the one that comes closest.
     """
+    from legoexport.commands.sweep_limits import parse_limits, tell_recommendation
+    from legoexport.sweep.choice import Limits
     from legoexport.sweep.grid import Grid
     from legoexport.sweep.request import SweepRequest
 
+    limits = parse_limits(max_size, max_latency, min_accuracy)
+    if recommend:
+        tell_recommendation(options["out"], limits, as_json=as_json)  # type: ignore[arg-type]
+        return
+    if limits != Limits():
+        raise UsageError("sweep: only --recommend takes limits", next_step="add --recommend")
+    if options["source"] is None:
+        raise UsageError("sweep: --data names the pictures", next_step="give --data, as for train")
     grid = Grid(
         _values("--o", o_values, int),
         _values("--m", m_ratios, float),

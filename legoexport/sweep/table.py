@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from legoexport.host.atomic import write_bytes
 from legoexport.host.report import format_bytes, format_count
+from legoexport.sweep.choice import is_unbeaten
 from legoexport.sweep.folder import CellResult, Folder, Measurement
 from legoexport.sweep.grid import Design, Grid
 
 Finished = TypeVar("Finished", CellResult, Measurement)
-COLUMNS = ("network", "accuracy", "beside dense", "parameters", "file", "latency")
+COLUMNS = ("network", "accuracy", "beside dense", "parameters", "file", "latency", "beaten")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def cells_of(table: Sequence[Row]) -> list[list[str]]:
             format_count(row.parameters_count),
             format_bytes(row.size_bytes),
             f"{row.latency_ms:.3f} ms",
+            "by none" if is_unbeaten(row, table) else "yes",
         ]
         for row in table
     ]
