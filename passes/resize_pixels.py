@@ -19,50 +19,100 @@ of them by constant arithmetic, which is folded when a session is created:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from legoexport.errors import UsageError
 from legoexport.lego.normalization import GREY_LEVELS
-from legoexport.lego.resampling import BITS, WIDTH, Resize, Taps
+from legoexport.lego.resampling import BITS, WIDTH, Resize, Size, check_size
 from legoexport.passes.constants import add_constant
+from legoexport.passes.pixel_blocks import Blocks
 from legoexport.passes.take_pixels import IMAGE
+from legoexport.target import Target
 
 RESIZED, PREFIX = f"{IMAGE}/resized", f"{IMAGE}/resize"
 PASS_NAMES = ("rows", "columns")
-# Outputs that share a window. The more, the more zeros are multiplied; the fewer, the smaller and
-# slower are the products.
-MOST_BLOCK = 16
 AXIS, SWAPPED = 1, (0, 2, 1, 3)
+OPERATORS = frozenset(
+    {"Add", "Cast", "Clip", "Floor", "Gather", "MatMul", "Reshape", "Slice", "Transpose"}
+)
 DOUBLE, BYTES = ir.DataType.DOUBLE, ir.DataType.UINT8
 
 
-class ResizePixels(ir.passes.InPlacePass):
-    """Put a picture of the source's size in the place of an image, and what scales it behind it.
+def check_source(source: Size, target: Target, *, takes_pixels: bool) -> None:
+    """Hold a file to what scaling its pictures needs.
 
     Args:
-        resize: From which size to which. The graph takes pixels of the latter.
+        source: ``(h, w)`` of the pictures.
+        target: Where the file is to run.
+        takes_pixels: Whether it takes pixels.
+
+    Raises:
+        UsageError: It takes tensors, or the target lacks an operator, or this is no size.
+    """
+    check_size(source)
+    if not takes_pixels:
+        raise UsageError(
+            "a file that takes tensors scales no pictures",
+            received="--resize {}x{}".format(*source),
+            next_step="add --input image, or leave --resize out",
+        )
+    missing = sorted(OPERATORS - target.allowed_ops)
+    if missing:
+        raise UsageError(
+            f"target {target.name} lacks operators that scale pictures to the bit",
+            received=f"--resize, which needs {', '.join(missing)}",
+            next_step="leave --resize out and scale pictures in the app, or take target cpu",
+        )
+
+
+def resize_of(source: Size, size: Size) -> Resize:
+    """Return how pictures of one size become as large as a network takes them.
+
+    Raises:
+        UsageError: They are so already.
+    """
+    if source == size:
+        raise UsageError(
+            "the network takes pictures of this size already",
+            received="--resize {}x{}".format(*size),
+            next_step="leave it out",
+        )
+    return Resize(source, size)
+
+
+class ResizePixels(ir.passes.InPlacePass):
+    """Put a picture of another size in the place of an image, and what scales it behind it.
+
+    ``resize`` says from which size to which.
+
+    Args:
+        source: ``(h, w)`` of the picture.
     """
 
-    def __init__(self, resize: Resize) -> None:
+    def __init__(self, source: Size) -> None:
         super().__init__()
-        self.resize = resize
+        self.source = source
+        self.resize: Resize | None = None
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite in place."""
+        """Rewrite in place.
+
+        Raises:
+            UsageError: The picture has the size of the image.
+        """
         graph = model.graph
         (resized,) = graph.inputs
-        if resized.shape is None:
-            raise ValueError(f"input {resized.name} has no shape")
-        batch, channels = resized.shape[0], int(resized.shape[3])
-        image = ir.val(
-            None, shape=ir.Shape([batch, *self.resize.source, channels]), type=resized.type
-        )
+        batch, *sizes = list(resized.shape or ())
+        height, width, channels = (one for one in sizes if isinstance(one, int))
+        resize = resize_of(self.source, (height, width))
+        image = ir.val(None, shape=ir.Shape([batch, *self.source, channels]), type=resized.type)
         draft = _Draft(graph, PREFIX)
-        made = _scaled(draft, image, self.resize, channels)
+        made = _scaled(draft, image, resize, channels)
+        self.resize = resize
         shape, kind = resized.shape, resized.type
         ir.convenience.replace_all_uses_with(resized, made)
         graph.inputs[0] = image
@@ -120,35 +170,6 @@ class _Draft:
         return self.node(name, "Transpose", value, attributes={"perm": SWAPPED})
 
 
-@dataclass(frozen=True, eq=False)
-class _Blocks:
-    """Sums in blocks, each of which reads one window of pixels.
-
-    Attributes:
-        taps: What is summed, of pixels counted from the first that counts.
-        size: Number of those pixels.
-        block: Sums in a block.
-        starts: ``(blocks,)`` where each window begins.
-        window: Pixels in a window.
-    """
-
-    taps: Taps
-    size: int
-    block: int
-    starts: NDArray[np.int64]
-    window: int
-
-    @classmethod
-    def of(cls, taps: Taps, size: int) -> _Blocks:
-        count = len(taps.first)
-        blocks_count = -(-count // MOST_BLOCK)
-        block = -(-count // blocks_count)
-        behind = taps.weights.shape[1] - np.argmax(taps.weights[:, ::-1] != 0, axis=1)
-        ends, starts = taps.first + behind, taps.first[::block]
-        last = np.maximum.reduceat(ends, np.arange(0, count, block))
-        return cls(taps, size, block, starts, int((last - starts).max()))
-
-
 def _scaled(draft: _Draft, image: ir.Value, resize: Resize, channels: int) -> ir.Value:
     """Return an image ``(b, H, W, c)`` cut to what counts, behind its passes."""
     passes = resize.passes
@@ -158,7 +179,7 @@ def _scaled(draft: _Draft, image: ir.Value, resize: Resize, channels: int) -> ir
             image = draft.cut(f"cut_{PASS_NAMES[axis]}", image, axis + 1, low, high)
     for axis, taps in passes:
         low, high = taps.span
-        blocks = _Blocks.of(replace(taps, first=taps.first - low), high - low)
+        blocks = Blocks.of(replace(taps, first=taps.first - low), high - low)
         part = draft.within(PASS_NAMES[axis])
         # The axis to sum over stands behind the batch, and the others are one to the product.
         moved = part.swapped("swap", image) if axis == WIDTH else image
@@ -167,7 +188,7 @@ def _scaled(draft: _Draft, image: ir.Value, resize: Resize, channels: int) -> ir
     return image
 
 
-def _summed(draft: _Draft, image: ir.Value, blocks: _Blocks, channels: int) -> ir.Value:
+def _summed(draft: _Draft, image: ir.Value, blocks: Blocks, channels: int) -> ir.Value:
     """Return ``(b, n, rest, c)`` with the first axis behind the batch summed, as grey levels."""
     flat = draft.node("flat", "Reshape", image, draft.shape("flat_shape", 0, blocks.size, -1))
     windows = draft.node(
@@ -186,7 +207,7 @@ def _summed(draft: _Draft, image: ir.Value, blocks: _Blocks, channels: int) -> i
     return joined if made == count else draft.cut("end", joined, AXIS, 0, count)
 
 
-def _places(draft: _Draft, blocks: _Blocks) -> ir.Value:
+def _places(draft: _Draft, blocks: Blocks) -> ir.Value:
     """Return the pixels of each window, ``(blocks, window)``; behind the last it repeats the last.
 
     Such a pixel has no weight.
@@ -197,7 +218,7 @@ def _places(draft: _Draft, blocks: _Blocks) -> ir.Value:
     return draft.node("places", "Clip", draft.node("counted", "Add", starts, steps), *ends)
 
 
-def _weights(draft: _Draft, blocks: _Blocks) -> ir.Value:
+def _weights(draft: _Draft, blocks: Blocks) -> ir.Value:
     """Return what each sum takes of each pixel of its window, ``(blocks, block, window)``."""
     bordered = np.pad(blocks.taps.weights, ((0, 0), (1, 1)))
     count, taps_count = bordered.shape

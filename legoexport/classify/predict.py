@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.classify.classifier import Classifier
-from legoexport.errors import CheckFailed
+from legoexport.errors import CheckFailed, UsageError
 from legoexport.host.reading import read_bytes
 from legoexport.lego.normalization import Normalization
 from legoexport.lego.output_form import SCORES
@@ -61,7 +61,7 @@ def predict(
 
     Args:
         classifier: The file.
-        pictures: Files that Pillow decodes, of any size.
+        pictures: Files that Pillow decodes, of any size unless the file scales them itself.
         normalization: Of the pictures in training; not used where the file normalises itself.
         class_names: One for each score, or none.
         top_count: Classes to give for each picture, at most; a file that gives fewer gives those.
@@ -70,11 +70,9 @@ def predict(
         UsageError: A picture cannot be read or decoded; it is named.
         CheckFailed: ONNX Runtime stops with an error, or gives scores that are not finite.
     """
-    channels, height, width = classifier.runtime.image_shape
-    decoder = Decoder(channels, (height, width))
     for start in range(0, len(pictures), BATCH_SIZE):
         batch = pictures[start : start + BATCH_SIZE]
-        pixels = np.stack([decoder.decode(str(path), read_bytes(path)) for path in batch])
+        pixels = np.stack([_decoded(path, classifier) for path in batch])
         takes_pixels = classifier.runtime.inputs[0].is_pixels
         images = pixels if takes_pixels else normalization.applied(np.moveaxis(pixels, 3, 1))
         names = class_names or [str(index) for index in range(classifier.classes_count)]
@@ -82,6 +80,28 @@ def predict(
             pairs = itertools.islice(zip(*best, strict=True), top_count)
             guesses = (Guess(int(i), names[i], float(chance)) for chance, i in pairs)
             yield Prediction(path, tuple(guesses))
+
+
+def _decoded(path: Path, classifier: Classifier) -> NDArray[np.uint8]:
+    """Return a picture ``(h, w, c)`` as large as a file takes it.
+
+    Raises:
+        UsageError: It cannot be read or decoded, or the file scales pictures of another size; to
+            scale one twice is not what training did.
+    """
+    channels, *size = classifier.runtime.image_shape
+    taken = size[0], size[1]
+    if classifier.facts.resize is None:
+        return Decoder(channels, taken).decode(str(path), read_bytes(path))
+    picture = Decoder(channels).decode(str(path), read_bytes(path))
+    if picture.shape[:2] != taken:
+        raise UsageError(
+            f"{path} has another size than the model scales",
+            received="{}x{}".format(*picture.shape),
+            legal="{}x{}".format(*taken),
+            next_step="give pictures of this size, or convert with their --resize, or without it",
+        )
+    return picture
 
 
 def _likeliest(

@@ -1,7 +1,8 @@
-"""``--input`` and ``--output``: what a converted file takes and gives at its ends."""
+"""``--input``, ``--resize`` and ``--output``: what a converted file takes and gives at its ends."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,18 +12,21 @@ import click
 from legoexport.commands.picture_options import picture_normalization
 from legoexport.errors import UsageError
 from legoexport.lego.output_form import LEGAL, SCORES
+from legoexport.lego.resampling import LEGAL as SIZE_LEGAL
+from legoexport.lego.resampling import Size
 
 if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
     from legoexport.models.checkpoint import Checkpoint
 
 Command = Callable[..., Any]
+SIZE = re.compile("(?P<height>[1-9][0-9]{0,4})x(?P<width>[1-9][0-9]{0,4})", re.ASCII)
 INPUTS = ("tensor", "image")
-_KEYS = {"input": "legoexport.input", "output": "legoexport.output"}
+_KEYS = {name: f"legoexport.{name}" for name in ("input", "resize", "output")}
 
 
 def ends_options(command: Command) -> Command:
-    """Add ``--input`` and ``--output``."""
+    """Add ``--input``, ``--resize`` and ``--output``."""
     takes = click.option(
         "--input",
         default="tensor",
@@ -32,6 +36,14 @@ def ends_options(command: Command) -> Command:
         help="What the file takes: normalised float32 (b, c, h, w), or an image, uint8 (b, h, w, c)"
         " as a decoder gives it, which the file normalises itself.",
     )
+    scales = click.option(
+        "--resize",
+        metavar="HxW",
+        expose_value=False,
+        callback=_keep,
+        help="With --input image: the file takes pictures of this height and width, and scales them"
+        " inside as training does, to the bit.",
+    )
     gives = click.option(
         "--output",
         default=SCORES,
@@ -40,10 +52,10 @@ def ends_options(command: Command) -> Command:
         callback=_keep,
         help=f"What the file gives for each image: {LEGAL}.",
     )
-    return takes(gives(command))
+    return takes(scales(gives(command)))
 
 
-def _keep(context: click.Context, option: click.Parameter, value: str) -> None:
+def _keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
     # Only with_ends has to know this.
     context.meta[_KEYS[str(option.name)]] = value
 
@@ -52,14 +64,18 @@ def with_ends(options: CompileOptions, checkpoint: Checkpoint) -> CompileOptions
     """Return what to compile for, with the input and the output that were asked for.
 
     Raises:
-        UsageError: The file is to take images, and nobody knows how training normalised them, or
-            the options contradict the checkpoint, or the network takes no pictures.
+        UsageError: ``--resize`` is no size, or is given without ``--input image``, or the target
+            lacks what it needs; or the file is to take images, and nobody knows how training
+            normalised them, or the options contradict the checkpoint, or the network takes no
+            pictures.
     """
     meta = click.get_current_context().meta
     options = replace(options, output=meta[_KEYS["output"]])
+    source = _source_size(meta[_KEYS["resize"]])
     if meta[_KEYS["input"]] != "image":
-        return options
+        return replace(options, source_size=source)
     from legoexport.ort.session import GREY_OR_COLOUR
+    from legoexport.passes.resize_pixels import resize_of
 
     channels = checkpoint.input_shape[0]
     if channels not in GREY_OR_COLOUR:
@@ -78,4 +94,15 @@ def with_ends(options: CompileOptions, checkpoint: Checkpoint) -> CompileOptions
             legal=f"mean {recorded.mean}, std {recorded.std}",
             next_step="leave --mean and --std out",
         )
-    return replace(options, pixels=stated)
+    if source is not None:
+        resize_of(source, checkpoint.input_shape[1:])  # says early what is wrong with it
+    return replace(options, pixels=stated, source_size=source)
+
+
+def _source_size(text: str | None) -> Size | None:
+    if text is None:
+        return None
+    found = SIZE.fullmatch(text)
+    if not found:
+        raise UsageError("--resize is no size", received=text, legal=SIZE_LEGAL)
+    return int(found["height"]), int(found["width"])

@@ -50,6 +50,9 @@ def print_summary(outcome: Outcome, *, as_json: bool) -> None:
         print_text(line)
     if conversion.compiled.pixels:
         print_text(f"input    pixels, uint8: {conversion.compiled.pixels_remark}")
+    if resize := conversion.compiled.resize:
+        sizes = ("{}x{}".format(*one) for one in (resize.source, resize.size))
+        print_text(f"resize   {' to '.join(sizes)} inside, equal to Pillow to the bit")
     if outcome.package:
         print_text(f"proof    in ORT format: {outcome.package.agreement}")
     for line in placement_lines(outcome):
@@ -159,6 +162,7 @@ def _as_json(outcome: Outcome, inventory: Inventory) -> dict[str, Any]:
         "arch": checkpoint.arch,
         "input": "image" if conversion.compiled.pixels else "tensor",
         "output": conversion.compiled.output,
+        "resize": conversion.compiled.resize and asdict(conversion.compiled.resize),
         "input_remark": conversion.compiled.pixels_remark,
         "normalization": checkpoint.normalization and asdict(checkpoint.normalization),
         "target": options.target.name,

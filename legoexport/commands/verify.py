@@ -189,7 +189,7 @@ def open_both(
     progress("reading the checkpoint")
     checkpoint = load(input_size or opened.input_size, takes_image=opened.takes_image)
     if checkpoint.image_shape:
-        check_input_shape(opened.runtime, checkpoint.image_shape)
+        check_input_shape(opened.network_shape, checkpoint.image_shape)
     return checkpoint, opened
 
 

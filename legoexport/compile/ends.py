@@ -9,8 +9,10 @@ import onnx_ir as ir
 
 from legoexport.compile.stages import CompileOptions
 from legoexport.lego.output_form import SCORES, top_count
+from legoexport.lego.resampling import Resize
 from legoexport.passes.give_probabilities import GiveProbabilities
 from legoexport.passes.give_top import GiveTop
+from legoexport.passes.resize_pixels import ResizePixels
 from legoexport.passes.take_pixels import TakePixels
 
 Apply = Callable[[str, ir.passes.PassBase], None]
@@ -22,10 +24,12 @@ class Ends:
 
     Attributes:
         pixels_remark: Where pixels are normalised; empty if it takes what the network takes.
+        resize: How pixels are scaled first; None if they are not.
         classes_count: Number of classes where it gives only some of them; None where it gives all.
     """
 
     pixels_remark: str = ""
+    resize: Resize | None = None
     classes_count: int | None = None
 
 
@@ -37,14 +41,19 @@ def add_ends(options: CompileOptions, apply: Apply) -> Ends:
         apply: Runs a pass under a name.
 
     Raises:
-        UsageError: The network gives no scores of classes, or fewer than asked for.
+        UsageError: Pixels have the size of the network already, or it gives no scores of classes,
+            or fewer than asked for.
     """
-    remark = ""
+    remark, resize = "", None
     if options.pixels is not None:
         take = TakePixels(options.pixels, folds=options.final_store == "fp32")
         apply("take_pixels", take)
         remark = take.remark
-    return Ends(remark, _give(options.output, apply))
+    if options.source_size is not None:
+        scale = ResizePixels(options.source_size)
+        apply("resize_pixels", scale)
+        resize = scale.resize
+    return Ends(remark, resize, _give(options.output, apply))
 
 
 def _give(output: str, apply: Apply) -> int | None:

@@ -141,6 +141,7 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
         scales=None if integers is None else integers.scales,
         pixels=options.pixels,
         pixels_remark=ends.pixels_remark,
+        resize=ends.resize,
         output=options.output,
         classes_count=ends.classes_count,
     )

@@ -12,6 +12,7 @@ from legoexport.errors import UsageError
 from legoexport.lego.frozen import FrozenLego
 from legoexport.lego.normalization import Normalization
 from legoexport.lego.output_form import SCORES, check_output
+from legoexport.lego.resampling import Resize, Size
 from legoexport.lego.scales import Precision, Scales
 from legoexport.lego.storage import Store
 from legoexport.passes import lego_op
@@ -19,6 +20,7 @@ from legoexport.passes.integers import Integers
 from legoexport.passes.lowerings import Site
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import FASTEST, Preference
+from legoexport.passes.resize_pixels import check_source
 from legoexport.passes.set_opset import onnx_opset_range
 from legoexport.target import CPU, Target
 
@@ -41,6 +43,8 @@ class CompileOptions:
         scales: The integers of a network that computes in int8; None to calibrate them.
         pixels: The file takes uint8 pixels ``(b, h, w, c)`` and normalises them by this; None for
             one that takes what the network takes.
+        source_size: ``(h, w)`` of the pixels that it takes, where it scales them itself; None for
+            one that takes them as large as the network does.
         output: What the file gives, as ``output_form`` has it: scores as the network does,
             probabilities of the classes, or the likeliest of them.
     """
@@ -54,11 +58,14 @@ class CompileOptions:
     precision: Precision = "fp32"
     scales: Scales | None = None
     pixels: Normalization | None = None
+    source_size: Size | None = None
     output: str = SCORES
 
     def __post_init__(self) -> None:
         check_output(self.output)
         self._check_precision()
+        if self.source_size is not None:
+            check_source(self.source_size, self.target, takes_pixels=self.pixels is not None)
         lowest, highest = onnx_opset_range()
         if not lowest <= self.final_opset <= highest:
             raise UsageError(
@@ -105,7 +112,7 @@ class CompileOptions:
     @property
     def without_ends(self) -> CompileOptions:
         """The same for a file that takes what the network takes, and gives what it gives."""
-        return replace(self, pixels=None, output=SCORES)
+        return replace(self, pixels=None, source_size=None, output=SCORES)
 
     @property
     def asks_the_cost_model(self) -> bool:
@@ -208,6 +215,7 @@ class Compiled:
         scales: The integers that it computes in, if it does.
         pixels: How it normalises the pixels that it takes; None if it takes what the network takes.
         pixels_remark: Where it does so.
+        resize: How it scales them first; None if it does not.
         output: What it gives: scores, probabilities, or the likeliest classes.
         classes_count: Number of classes where it gives only some of them; None where it gives all.
     """
@@ -221,6 +229,7 @@ class Compiled:
     scales: Scales | None = None
     pixels: Normalization | None = None
     pixels_remark: str = ""
+    resize: Resize | None = None
     output: str = SCORES
     classes_count: int | None = None
 

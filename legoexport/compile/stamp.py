@@ -13,7 +13,7 @@ import onnx
 from legoexport.compile.read_scales import read_scales
 from legoexport.compile.stages import Compiled, LoweredLayer
 from legoexport.lego.counts import LegoShape
-from legoexport.lego.file_facts import PREFIX, Colours, ImageFacts, damaged, read_facts
+from legoexport.lego.file_facts import PREFIX, Colours, ImageFacts, Scaling, damaged, read_facts
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
 from legoexport.lego.normalization import Normalization
 from legoexport.lego.output_form import SCORES
@@ -60,14 +60,20 @@ def stamp(
         "measured_relative_error": f"{relative_error:.3g}",
         "precision": "fp32" if compiled.scales is None else "int8",
     }
-    takes_pixels = compiled.pixels is not None
-    image = image_facts(model.graph, normalization, takes_pixels=takes_pixels)
+    image = image_facts(
+        model.graph,
+        normalization,
+        takes_pixels=compiled.pixels is not None,
+        scales=compiled.resize is not None,
+    )
     if image is not None:
         facts["image"] = image.to_json()
     if class_names and len(class_names) == (compiled.classes_count or classes_count(model.graph)):
         facts["class_names"] = json.dumps(class_names)
     if normalization:
         facts["normalization"] = normalization.to_json()
+    if compiled.resize is not None:
+        facts["resize"] = compiled.resize.to_json()
     if compiled.output != SCORES:
         facts["output"] = compiled.output
     if compiled.classes_count is not None:
@@ -110,7 +116,11 @@ def read_integer_ranges(model: onnx.ModelProto) -> dict[str, tuple[int, int]]:
 
 
 def image_facts(
-    graph: onnx.GraphProto, normalization: Normalization | None, *, takes_pixels: bool
+    graph: onnx.GraphProto,
+    normalization: Normalization | None,
+    *,
+    takes_pixels: bool,
+    scales: bool = False,
 ) -> ImageFacts | None:
     """Return what image a graph takes; None if it takes anything else.
 
@@ -118,6 +128,7 @@ def image_facts(
         graph: The finished graph.
         normalization: Of the pictures in training. Where it is known, so is how they were read.
         takes_pixels: Whether it takes pixels as decoded, and normalises them itself.
+        scales: Whether it scales them itself too.
     """
     if len(graph.input) != 1:
         return None
@@ -129,7 +140,8 @@ def image_facts(
     channels, height, width = (sizes[2], *sizes[:2]) if takes_pixels else sizes
     colours = COLOURS.get(channels, "unknown") if normalization else "unknown"
     if takes_pixels:
-        return ImageFacts("NHWC", "uint8", height, width, channels, colours)
+        resize: Scaling = "in the file" if scales else "crop to aspect, bicubic"
+        return ImageFacts("NHWC", "uint8", height, width, channels, colours, resize)
     return ImageFacts("NCHW", "float32", height, width, channels, colours)
 
 

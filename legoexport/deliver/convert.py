@@ -18,6 +18,7 @@ from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.deliver.integer_invariants import Computes
 from legoexport.deliver.prove import (
     IMAGES_COUNT,
+    check_resize,
     hold_invariants,
     prove_integers,
     prove_outputs,
@@ -143,6 +144,8 @@ def convert_module(
     if trained is not None and limit is not None:
         held = trained.held_to(limit, prepared, plan, progress)
     compiled = lower(prepared, held.plan if held else plan, announce)
+    if compiled.resize is not None:
+        check_resize(compiled.resize)
     progress("holding invariants")
     unstamped = compiled.model.SerializeToString(deterministic=True)
     computes = hold_invariants(compiled, unstamped, prepared)
@@ -168,7 +171,7 @@ def convert_module(
         twin = convert_dense_twin(module, inputs, options, calibrate)
     if options.precision == "fp32" and options.store != "fp32":
         progress("running the trained network")
-        sets = tensor_sets(unstamped, data, ranges)
+        sets = tensor_sets(unstamped, data, ranges, compiled.resize)
         trained = Trained.of(module, inputs, options, sets)
     cost = None
     if trained is not None:

@@ -106,9 +106,11 @@ def package(
 def _equal_to_pytorch(
     module: nn.Module, conversion: Conversion, input_shape: tuple[int, int, int], ort: OrtFormat
 ) -> Agreement:
-    growth = rounding_growth(conversion.compiled)
-    judged = reference_of(module, conversion.compiled.pixels, conversion.compiled.output)
-    agreement = check_model(judged, ort.model_bytes, input_shape, growth=growth)
+    compiled = conversion.compiled
+    growth, resize = rounding_growth(compiled), compiled.resize
+    taken = input_shape if resize is None else (input_shape[0], *resize.source)
+    judged = reference_of(module, compiled.pixels, compiled.output, resize)
+    agreement = check_model(judged, ort.model_bytes, taken, growth=growth)
     if not agreement.passed:
         raise ParityFailed(
             "the model in ORT format does not compute what PyTorch computes", received=agreement

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 from torch import nn
 
 from legoexport.compile.stages import Compiled, Prepared
 from legoexport.deliver import invariants
 from legoexport.deliver.integer_invariants import Computes, check_integers
-from legoexport.errors import ParityFailed
+from legoexport.errors import CheckFailed, ParityFailed
+from legoexport.lego.resampling import Resize
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity import rankings
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.inputs import InputSet, random_inputs
+from legoexport.parity.inputs import SEED, InputSet, random_inputs
 from legoexport.parity.integer.ends import without_ends
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
@@ -25,6 +29,7 @@ from legoexport.parity.reference import ReferenceNetwork, reference_of
 from legoexport.passes.lowerings import find_lowering
 from legoexport.quantize.calibrate import ImageSet
 from legoexport.quantize.settle import CalibrationOptions
+from legoexport.training.data.decode import fitted
 
 IMAGES_COUNT = 16
 
@@ -67,7 +72,7 @@ def prove_outputs(
     if calibrate is not None and compiled.scales is not None:
         return measure_outputs(module, model_bytes, calibrate.images)
     growth = rounding_growth(compiled)
-    judged = reference_of(module, compiled.pixels, compiled.output)
+    judged = reference_of(module, compiled.pixels, compiled.output, compiled.resize)
     agreement = check_model(judged, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
     if not agreement.passed:
         raise ParityFailed(
@@ -124,21 +129,53 @@ def prove_integers(
     tables = {layer.layer: layer.frozen for layer in compiled.layers}
     walk = FileWalk(IntegerGraph(model, tables, unrounded))
     images = next(calibrate.images.batches(IMAGES_COUNT))
-    taken = images if compiled.pixels is None else compiled.pixels.undone(images)
-    found = walk.run(taken, threads=1)
+    found = walk.run(_taken(images, compiled), threads=1)
     for cause in found.causes(0):
         raise ParityFailed("the converted model does not compute its integers", received=cause)
     return found
 
 
+def _taken(images: NDArray[np.float32], compiled: Compiled) -> NDArray[Any]:
+    """Return images as the file takes them, pictures of its own size included."""
+    if compiled.pixels is None:
+        return images
+    pixels, resize = compiled.pixels.undone(images), compiled.resize
+    return pixels if resize is None else fitted(pixels, resize.source)
+
+
+def check_resize(resize: Resize) -> None:
+    """Hold the numbers that scale pictures to what the installed Pillow does.
+
+    Raises:
+        UsageError: Pillow is not installed.
+        CheckFailed: It gives another bit.
+    """
+    rng, shape = np.random.default_rng(SEED), (2, *resize.source, 3)
+    levels = rng.integers(0, 256, shape), 255 * rng.integers(0, 2, shape)
+    pixels = np.concatenate(levels).astype(np.uint8)
+    wrong = int((fitted(pixels, resize.size) != resize.applied(pixels)).sum())
+    if wrong:
+        raise CheckFailed(
+            "the installed Pillow scales pictures otherwise than the file would",
+            received=f"version {metadata.version('Pillow')}, which gives {wrong} other grey levels",
+            legal="every level as Pillow 13.0 gives it",
+            next_step="train and convert with that version, or leave --resize out",
+        )
+
+
 def tensor_sets(
-    model_bytes: bytes, data: InputSet | None, integer_ranges: Mapping[str, tuple[int, int]]
+    model_bytes: bytes,
+    data: InputSet | None,
+    integer_ranges: Mapping[str, tuple[int, int]],
+    resize: Resize | None = None,
 ) -> tuple[InputSet, ...]:
     """Return random inputs for the network of a file, and ``data``: tensors if it takes pixels."""
     model = RuntimeModel(model_bytes, 1)
     if not model.inputs[0].is_pixels:
         return input_sets(model, data, integer_ranges)
-    drawn = random_inputs(model.image_shape, model.fixed_batch_size)
+    channels, *size = model.image_shape
+    height, width = size if resize is None else resize.size
+    drawn = random_inputs((channels, height, width), model.fixed_batch_size)
     return drawn if data is None else (*drawn, data)
 
 

@@ -17,6 +17,7 @@ import onnx
 from legoexport.errors import UsageError
 from legoexport.lego import output_form
 from legoexport.lego.normalization import Normalization
+from legoexport.lego.resampling import Resize
 from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.lego.storage import Store, find_store
 
@@ -24,11 +25,11 @@ PREFIX = "legoexport."
 Layout = Literal["NCHW", "NHWC"]
 Dtype = Literal["float32", "uint8"]
 Colours = Literal["grey", "RGB", "unknown"]
-Resize = Literal["crop to aspect, bicubic"]
+Scaling = Literal["crop to aspect, bicubic", "in the file"]
 COUNT = re.compile("[1-9][0-9]{0,8}", re.ASCII)
 IMAGE_LEGAL = (
     f"layout {get_args(Layout)}, dtype {get_args(Dtype)}, height and width in pixels, channels,"
-    f" colours {get_args(Colours)} and resize {get_args(Resize)}"
+    f" colours {get_args(Colours)} and resize {get_args(Scaling)}"
 )
 
 
@@ -44,7 +45,7 @@ class ImageFacts:
         channels: 1 or 3.
         colours: What the channels are; unknown where nobody recorded how training read pictures.
         resize: How a picture of another size becomes this large, as in training: cut to the aspect
-            ratio around its centre, then scaled with Pillow's bicubic filter.
+            ratio around its centre, then scaled with Pillow's bicubic filter. The file may do it.
 
     Raises:
         ValueError: They are something else.
@@ -56,14 +57,14 @@ class ImageFacts:
     width: int
     channels: int
     colours: Colours
-    resize: Resize = "crop to aspect, bicubic"
+    resize: Scaling = "crop to aspect, bicubic"
 
     def __post_init__(self) -> None:
         named = (
             (self.layout, Layout),
             (self.dtype, Dtype),
             (self.colours, Colours),
-            (self.resize, Resize),
+            (self.resize, Scaling),
         )
         sizes = (self.height, self.width, self.channels)
         fits = all(type(size) is int and size > 0 for size in sizes)
@@ -118,6 +119,13 @@ class FileFacts:
         """
         image = self.image
         return self.normalization if image is not None and image.dtype == "uint8" else None
+
+    @property
+    def resize(self) -> Resize | None:
+        """How the file itself scales pixels; as ``normalization`` otherwise."""
+        text = self.entries.get("resize")
+        source = f"{PREFIX}resize in the model's metadata"
+        return None if text is None else Resize.from_json(text, source)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -206,10 +214,11 @@ class FileFacts:
         Raises:
             UsageError: An entry is damaged.
         """
-        image, normalization = self.image, self.normalization
+        image, normalization, resize = self.image, self.normalization, self.resize
         return {
             "image": image and asdict(image),
             "normalization": normalization and asdict(normalization),
+            "resize": resize and asdict(resize),
             "class_names": list(self.class_names),
             "output": self.output,
             "precision": self.precision,

@@ -33,8 +33,9 @@ MOST_PIXELS = 50_000_000
 LEGAL = f"HxW in pixels, such as 480x640, {MOST_PIXELS} pixels at most"
 Size = tuple[int, int]
 # Of a size (h, w), and of a picture (h, w, c).
-HEIGHT, WIDTH = 0, 1
 Axis = Literal[0, 1]
+HEIGHT: Axis = 0
+WIDTH: Axis = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +81,15 @@ class Resize:
     size: Size
 
     def __post_init__(self) -> None:
-        for height, width in (self.source, self.size):
-            if min(height, width) < 1 or height * width > MOST_PIXELS:
-                raise UsageError("no size of pictures", received=f"{height}x{width}", legal=LEGAL)
+        check_size(self.source)
+        check_size(self.size)
 
     @property
     def passes(self) -> tuple[tuple[Axis, Taps], ...]:
         """The axis of each pass and what it sums, in their order; an axis that stays has none."""
         shrinks = [given - wanted for given, wanted in zip(self.source, self.size, strict=True)]
         columns_first = shrinks[HEIGHT] > max(0, 2 * shrinks[WIDTH])
-        order: tuple[Axis, Axis] = (HEIGHT, WIDTH) if columns_first else (WIDTH, HEIGHT)
+        order = (HEIGHT, WIDTH) if columns_first else (WIDTH, HEIGHT)
         return tuple((axis, self._taps(axis)) for axis in order if not self._stays(axis))
 
     def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -106,18 +106,18 @@ class Resize:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Resize:
+    def from_json(cls, text: str, source: str) -> Resize:
         """Read what ``to_json`` wrote.
 
         Raises:
-            ValueError: ``text`` is something else.
+            UsageError: ``text`` is something else; ``source`` is named in the message.
         """
-        record = json.loads(text)
         try:
-            source, size = ((int(a), int(b)) for a, b in (record["source"], record["size"]))
-            return cls(source, size)
-        except (KeyError, TypeError, OverflowError, UsageError) as error:
-            raise ValueError(f"no sizes: {error}") from None
+            record = json.loads(text)
+            pairs = ((int(a), int(b)) for a, b in (record["source"], record["size"]))
+            return cls(*pairs)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise UsageError(f"{source} is damaged", received=error, legal=LEGAL) from None
 
     def _box(self, axis: Axis) -> tuple[np.float32, np.float32]:
         """Return where the cut begins and ends, as Pillow hands it on."""
@@ -152,9 +152,21 @@ class Resize:
         return Taps(first, weights)
 
 
+def check_size(size: Size) -> None:
+    """Hold ``(h, w)`` to what a picture can have.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    height, width = size
+    if min(height, width) < 1 or height * width > MOST_PIXELS:
+        raise UsageError("no size of pictures", received=f"{height}x{width}", legal=LEGAL)
+
+
 def _levels(sums: NDArray[np.float64]) -> NDArray[np.uint8]:
     rounded = np.floor((sums + 2 ** (BITS - 1)) / 2**BITS)
-    return np.clip(rounded, 0, GREY_LEVELS).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.clip(rounded, 0, GREY_LEVELS).astype(np.uint8)
+    return levels
 
 
 def _fixed(weights: list[float]) -> list[int]:

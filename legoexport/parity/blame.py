@@ -114,13 +114,14 @@ def network_check(
     Where the finished file, by its ``facts``, takes pixels or gives probabilities or the likeliest
     classes, earlier stages take them normalised and give scores.
     """
-    pixels, gives = facts.pixels, facts.output
+    pixels, resize, gives = facts.pixels, facts.resize, facts.output
 
     def is_right(model: onnx.ModelProto) -> bool:
         runtime = RuntimeModel(_standard(model).SerializeToString(), threads=1)
         given = inputs
         if pixels is not None and runtime.inputs[0].is_image:
-            normalised = pixels.applied(np.moveaxis(inputs.images, 3, 1))
+            scaled = inputs.images if resize is None else resize.applied(inputs.images)
+            normalised = pixels.applied(np.moveaxis(scaled, 3, 1))
             given = replace(inputs, arrays=(normalised,))
         outputs = _finished(runtime.run_all(given.arrays, given.batch_size), gives)
         judged = judge_outputs(

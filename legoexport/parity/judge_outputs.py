@@ -54,7 +54,7 @@ def check_model(
     """
     model = RuntimeModel(model_bytes, threads)
     if input_shape is not None:
-        check_input_shape(model, input_shape)
+        check_input_shape(model.image_shape, input_shape)
     inputs = input_sets(model, data, integer_ranges)
     network = module if isinstance(module, ReferenceNetwork) else ReferenceNetwork(module)
     references = [network.run(*one.arrays) for one in inputs]
@@ -190,16 +190,16 @@ def _differs(what: str, received: object, legal: object) -> UsageError:
     )
 
 
-def check_input_shape(model: RuntimeModel, input_shape: tuple[int, int, int]) -> None:
-    """Check the model's input against the network's ``(c, h, w)``.
+def check_input_shape(given: tuple[int, int, int], input_shape: tuple[int, int, int]) -> None:
+    """Check the model's input ``(c, h, w)`` against the network's ``(c, h, w)``.
 
     Raises:
         UsageError: The shapes differ.
     """
-    if model.image_shape != tuple(input_shape):
+    if given != tuple(input_shape):
         raise UsageError(
             "the model takes inputs of another shape than the network",
-            received=model.image_shape,
+            received=given,
             legal=tuple(input_shape),
             next_step="name the checkpoint that the model was converted from, or its --input-size",
         )

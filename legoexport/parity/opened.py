@@ -61,8 +61,20 @@ class OpenedModel:
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """``(h, w)`` in pixels of the image the model takes; None if it takes other input."""
-        return self.runtime.image_shape[1:] if self.takes_image else None
+        """``(h, w)`` in pixels of the image the network takes; None if it takes other input."""
+        return self.network_shape[1:] if self.takes_image else None
+
+    @property
+    def network_shape(self) -> tuple[int, int, int]:
+        """``(c, h, w)`` of the image the network takes: where the model scales it, once scaled.
+
+        Raises:
+            UsageError: The model does not take one image and nothing else.
+        """
+        resize = self.facts.resize
+        channels, *size = self.runtime.image_shape
+        height, width = size if resize is None else resize.size
+        return channels, height, width
 
     @property
     def integer_ranges(self) -> Mapping[str, tuple[int, int]]:
@@ -72,7 +84,7 @@ class OpenedModel:
     def example(self) -> tuple[Tensor, ...]:
         """Return one batch of what the network takes, with the ends of its range for integers."""
         if self.pixels is not None:
-            return (torch.zeros(self.runtime.fixed_batch_size or 1, *self.runtime.image_shape),)
+            return (torch.zeros(self.runtime.fixed_batch_size or 1, *self.network_shape),)
         batch_size, ranges = self.runtime.fixed_batch_size or 1, self.integer_ranges
         inputs = []
         for one in self.runtime.inputs:

@@ -139,7 +139,7 @@ def pair_up(
     else:
         module, sha256 = network, None
     module = round_weights(module, opened.facts.store)
-    reference = reference_of(module, opened.pixels, opened.facts.output)
+    reference = reference_of(module, opened.pixels, opened.facts.output, opened.facts.resize)
     return ModelPair(
         module=module,
         checkpoint_sha256=sha256,

@@ -56,6 +56,7 @@ def compile_options(opened: OpenedModel) -> CompileOptions:
         UsageError: The plan or the target in its metadata is damaged or unknown.
     """
     facts, precision = read_stamp(opened.model), opened.facts.precision
+    resize = opened.facts.resize
     opsets = {entry.domain: entry.version for entry in opened.model.opset_import}
     return CompileOptions(
         target=find_target(facts.get("target", "")),
@@ -66,6 +67,7 @@ def compile_options(opened: OpenedModel) -> CompileOptions:
         precision=precision,
         scales=read_scales(opened.model) if precision == "int8" else None,
         pixels=opened.pixels,
+        source_size=None if resize is None else resize.source,
         output=opened.facts.output,
     )
 

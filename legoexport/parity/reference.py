@@ -14,11 +14,13 @@ from torch import nn
 
 from legoexport.lego.normalization import Normalization
 from legoexport.lego.output_form import top_count
+from legoexport.lego.resampling import Resize
 from legoexport.models.network_ends import with_ends
 from legoexport.models.outputs import output_tensors
 from legoexport.models.plain_copy import plain_copy
 from legoexport.models.run import run_network
 from legoexport.parity.rankings import largest
+from legoexport.training.data.decode import fitted
 
 # Images per run: intermediate maps of a whole data set would not fit into memory.
 BATCH_SIZE = 8
@@ -63,10 +65,14 @@ class ReferenceNetwork:
         module: The network, in any mode.
         top_count: How many of the largest scores to give, and their places; None to give all that
             the network gives.
+        resize: How Pillow scales pixels before the network sees them; None if they have its size.
     """
 
-    def __init__(self, module: nn.Module, top_count: int | None = None) -> None:
+    def __init__(
+        self, module: nn.Module, top_count: int | None = None, resize: Resize | None = None
+    ) -> None:
         self._top_count = top_count
+        self._resize = resize
         self._float32 = plain_copy(module)
         self._float64 = copy.deepcopy(self._float32).double()
 
@@ -76,6 +82,8 @@ class ReferenceNetwork:
         Raises:
             UsageError: The network does not take such inputs, or gives what no ONNX file can.
         """
+        if self._resize is not None:
+            arrays = tuple(fitted(one, self._resize.size) for one in arrays)
         wide = [one.astype(np.float64) if one.dtype.kind == "f" else one for one in arrays]
         float64 = _run(self._float64, wide, torch.float64)
         float32 = _run(self._float32, arrays, torch.float32)
@@ -86,15 +94,18 @@ class ReferenceNetwork:
         return Reference(_largest(whole, self._top_count))
 
 
-def reference_of(module: nn.Module, pixels: Normalization | None, output: str) -> ReferenceNetwork:
+def reference_of(
+    module: nn.Module, pixels: Normalization | None, output: str, resize: Resize | None = None
+) -> ReferenceNetwork:
     """Return what a file is held to, with what it has at its ends.
 
     Args:
         module: The network, in any mode.
         pixels: How the file normalises the pixels that it takes; None if it takes tensors.
         output: What the file gives, as ``output_form`` has it.
+        resize: How the file scales the pixels first; None if it does not.
     """
-    return ReferenceNetwork(with_ends(module, pixels, output), top_count(output))
+    return ReferenceNetwork(with_ends(module, pixels, output), top_count(output), resize)
 
 
 def _largest(whole: ReferenceOutput, count: int) -> tuple[ReferenceOutput, ReferenceOutput]:

@@ -62,7 +62,7 @@ def judging_images(
         UsageError: As ``read_inputs`` has it.
     """
     normalization = opened.pixels or normalization
-    shape, size = opened.runtime.image_shape, opened.runtime.fixed_batch_size
+    shape, size = opened.network_shape, opened.runtime.fixed_batch_size
     recorded = _calibrated_on(opened)
     if recorded is not None:
         try:

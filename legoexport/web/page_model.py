@@ -69,6 +69,12 @@ def read_model(path: Path) -> PageModel:
             received=f"a file made with --output {facts.output}",
             legal="--output scores, which is convert's default, or probabilities",
         )
+    if facts.resize is not None:
+        raise UsageError(
+            f"{path}: a page scales pictures itself, to the size of the network",
+            received="a file made with --resize {}x{}".format(*facts.resize.source),
+            next_step="convert without --resize for the page",
+        )
     runtime = RuntimeModel(model_bytes, 1)
     check_single(runtime)
     batch_size, (image,) = runtime.fixed_batch_size or 1, runtime.inputs

@@ -102,7 +102,7 @@ def test_pixels_are_the_integers_of_the_input_where_all_channels_are_normalised_
     assert found.exact.to_json()["equal"] is True
     assert conversion.integers is not None
     assert "input" in {one.layer for one in conversion.integers.between}
-    ends = FileEnds.of(model.graph)
+    ends = FileEnds.of(model)
     moved = np.moveaxis(PIXELS, 3, 1)
     for wrong, passes in ((moved, True), (moved[:, ::-1], False), (moved ^ 1, False)):
         (found_in,) = ends.check({"image": PIXELS, "input_quantized": wrong})
@@ -122,6 +122,26 @@ def test_integers_with_a_sign_are_no_pixels() -> None:
     conversion = convert_module(trained(), EXAMPLE, options, calibrate=CALIBRATE_ALIKE)
     assert "integers with a sign" in conversion.compiled.pixels_remark
     assert verify(trained(), conversion.model_bytes).passed
+
+
+@pytest.mark.parametrize(("how", "calibrate"), [(HOW, CALIBRATE), (ALIKE, CALIBRATE_ALIKE)])
+def test_pictures_are_scaled_before_they_become_integers(
+    how: Normalization, calibrate: CalibrationOptions
+) -> None:
+    options = CompileOptions(precision="int8", pixels=how, source_size=(20, 13))
+    conversion = convert_module(trained(), EXAMPLE, options, calibrate=calibrate)
+    resize = conversion.compiled.resize
+    assert resize is not None
+    pictures = np.random.default_rng(1).integers(0, 256, (4, 20, 13, 3)).astype(np.uint8)
+    scaled = how.applied(np.moveaxis(resize.applied(pictures), 3, 1))
+    (bare,) = run(without_ends(conversion.model_bytes), scaled)
+    (given,) = run(conversion.model_bytes, pictures)
+    assert np.array_equal(given, bare)
+    found = verify(trained(), conversion.model_bytes)
+    assert found.passed, found.diagnosis
+    assert found.exact.to_json()["equal"] is True
+    assert conversion.integers is not None
+    assert "image/resized" in {one.layer for one in conversion.integers.between}
 
 
 @given(st.floats(0, 1), st.floats(0.01, 2))
@@ -146,7 +166,7 @@ def test_one_channel_has_pixels_for_integers_unless_its_mean_is_between_two(
 
 def test_classes_that_do_not_follow_from_the_scores_are_found() -> None:
     model = onnx.load_from_string(converted(HOW, "top-2").model_bytes)
-    classes = FileEnds.of(model.graph)
+    classes = FileEnds.of(model)
     assert classes.scores is not None
     scores = np.array([[1.0, 3.0, 2.0, 0.0]], np.float32)
     powers = np.exp(scores.astype(np.float64))

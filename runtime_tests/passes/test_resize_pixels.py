@@ -13,6 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from legoexport.errors import UsageError
 from legoexport.lego.resampling import Resize, Size
 from legoexport.passes.resize_pixels import ResizePixels
 
@@ -30,7 +31,9 @@ def resized(resize: Resize, channels: int = 3, batch: int | str = "batch") -> An
     )
     opsets = [helper.make_opsetid("", 17)]
     model = ir.from_proto(helper.make_model(graph, opset_imports=opsets, ir_version=8))
-    proto = ir.to_proto(ResizePixels(resize)(model).model)
+    rewrite = ResizePixels(resize.source)
+    proto = ir.to_proto(rewrite(model).model)
+    assert rewrite.resize == resize
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -74,6 +77,11 @@ def test_the_file_holds_weights_and_the_session_makes_blocks_of_them(
     made = onnx.load(options.optimized_model_filepath).graph.node
     assert not [node.name for node in made if "/weight/" in node.name]
     assert [node.op_type for node in made].count("MatMul") == 2
+
+
+def test_nothing_is_scaled_to_its_own_size() -> None:
+    with pytest.raises(UsageError, match="pictures of this size already"):
+        resized(Resize((8, 9), (8, 9)))
 
 
 def test_the_names_tell_what_it_is() -> None:

@@ -15,7 +15,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from legoexport.lego.file_facts import read_facts
 from legoexport.lego.names import dequantized_name, quantized_name
+from legoexport.lego.resampling import Resize
 from legoexport.ort.subgraph import cut_layer
 from legoexport.parity.integer.arithmetic import Accepted
 from legoexport.parity.integer.check import IntegerAgreement, compare
@@ -23,6 +25,7 @@ from legoexport.parity.judge import reference_limit
 from legoexport.parity.rankings import CLASS_AXIS, largest, picks_equal_scores
 from legoexport.passes.give_probabilities import PROBABILITIES
 from legoexport.passes.give_top import ALL_PROBABILITIES, INDICES, TOP
+from legoexport.passes.resize_pixels import RESIZED
 from legoexport.passes.take_pixels import IMAGE, NORMALIZED, TRANSPOSE
 
 
@@ -43,9 +46,16 @@ def without_ends(model_bytes: bytes) -> bytes:
         one.dim_param or one.dim_value for one in model.graph.input[0].type.tensor_type.shape.dim
     )
     if TRANSPOSE in names:
-        start, sizes = NORMALIZED, [sizes[-1], *sizes[:-1]]
+        height, width = _size_of(model.graph, RESIZED) or sizes[:2]
+        start, sizes = NORMALIZED, [sizes[-1], height, width]
         _round_input(model.graph)
     return bytes(cut_layer(model, start, end, (batch, *sizes)).SerializeToString())
+
+
+def _size_of(graph: onnx.GraphProto, name: str) -> list[int] | None:
+    """Return ``(h, w)`` of pixels ``(b, h, w, c)`` in a graph; None if it has none of that name."""
+    shapes = (one.type.tensor_type.shape.dim for one in graph.value_info if one.name == name)
+    return next(([one.dim_value for one in shape[1:3]] for shape in shapes), None)
 
 
 def _round_input(graph: onnx.GraphProto) -> None:
@@ -69,24 +79,29 @@ class FileEnds:
             where the input is rounded to integers.
         scores: Name of the scores; None where it gives those.
         is_top: Whether it gives the likeliest classes only.
+        resize: How it scales the image first; None if it does not.
     """
 
     pixels: str | None
     scores: str | None
     is_top: bool
+    resize: Resize | None
 
     @classmethod
-    def of(cls, graph: onnx.GraphProto) -> FileEnds:
+    def of(cls, model: onnx.ModelProto) -> FileEnds:
         """Read it from a file."""
+        graph = model.graph
         made = {node.name: node.output[0] for node in graph.node}
         integers = quantized_name(NORMALIZED)
         pixels = integers if made.get(TRANSPOSE) == integers else None
-        return cls(pixels, scores_name(graph) if PROBABILITIES in made else None, TOP in made)
+        scores = scores_name(graph) if PROBABILITIES in made else None
+        return cls(pixels, scores, TOP in made, read_facts(model).resize)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The values that are needed of a run."""
-        names = (self.pixels, self.scores, ALL_PROBABILITIES if self.is_top else None)
+        scaled = None if self.resize is None else RESIZED
+        names = (scaled, self.pixels, self.scores, ALL_PROBABILITIES if self.is_top else None)
         return tuple(name for name in names if name is not None)
 
     def check(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
@@ -95,14 +110,19 @@ class FileEnds:
         Args:
             values: Input, outputs and exposed values of that run, ``(N, ...)``, by name.
         """
-        return (*self._moved(values), *self._classes(values))
+        return (*self._scaled(values), *self._moved(values), *self._classes(values))
+
+    def _scaled(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
+        if self.resize is None:
+            return ()
+        right = self.resize.applied(values[IMAGE])
+        return (_equal(RESIZED, "MatMul", right, values[RESIZED]),)
 
     def _moved(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
         if self.pixels is None:
             return ()
-        right = np.moveaxis(values[IMAGE], 3, 1).astype(np.int64)
-        accepted = Accepted(right, right, right)
-        return (compare(NORMALIZED, "Transpose", accepted, values[self.pixels]),)
+        right = np.moveaxis(values[IMAGE if self.resize is None else RESIZED], 3, 1)
+        return (_equal(NORMALIZED, "Transpose", right, values[self.pixels]),)
 
     def _classes(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
         """Compare in steps of the limit."""
@@ -123,6 +143,13 @@ class FileEnds:
         right = picks_equal_scores(first, places, indices, limit, CLASS_AXIS, whole=truth)
         beyond = np.abs(shares - first) / limit
         return _agreement(INDICES, "TopK", np.where(right, beyond, np.maximum(beyond, 2)))
+
+
+def _equal(
+    name: str, operator: str, right: NDArray[np.uint8], given: NDArray[Any]
+) -> IntegerAgreement:
+    levels = right.astype(np.int64)
+    return compare(name, operator, Accepted(levels, levels, levels), given)
 
 
 def _agreement(name: str, operator: str, limits: NDArray[Any]) -> IntegerAgreement:

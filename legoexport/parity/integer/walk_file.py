@@ -85,7 +85,7 @@ class FileWalk:
             else DenseWalk(graph.model, graph.unrounded, scales, largest)
         )
 
-        self._ends = FileEnds.of(graph.model.graph)
+        self._ends = FileEnds.of(graph.model)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,34 @@ from legoexport.errors import UsageError
 MODES = {1: "L", 3: "RGB"}
 # Far above any training picture, and below the size at which Pillow warns.
 MOST_PIXELS = 50_000_000
+
+
+def pillow() -> tuple[Any, Any]:
+    """Return Pillow's modules ``Image`` and ``ImageOps``.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        from PIL import Image, ImageOps  # noqa: PLC0415 - only pictures need the extra
+    except ImportError:
+        raise UsageError(
+            "decoding and scaling pictures needs Pillow", next_step="pip install legoexport[train]"
+        ) from None
+    return Image, ImageOps
+
+
+def fitted(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return pictures ``(N, H, W, c)`` as ``(N, *size, c)``, scaled as ``Decoder`` scales them.
+
+    Raises:
+        UsageError: Pillow is not installed.
+    """
+    image, ops = pillow()
+    channels = pixels.shape[3]
+    pictures = pixels if channels > 1 else pixels[..., 0]
+    scaled = [np.asarray(ops.fit(image.fromarray(one), size[::-1])) for one in pictures]
+    return np.stack(scaled).reshape(-1, *size, channels)
 
 
 @dataclass
@@ -36,19 +65,14 @@ class Decoder:
         Raises:
             UsageError: The file is not a picture, or has another size than the others.
         """
+        image, ops = pillow()
         try:
-            from PIL import Image, ImageOps  # noqa: PLC0415 - only pictures need the extra
-        except ImportError:
-            raise UsageError(
-                "decoding pictures needs Pillow", next_step="pip install legoexport[train]"
-            ) from None
-        try:
-            with Image.open(io.BytesIO(content)) as opened:
+            with image.open(io.BytesIO(content)) as opened:
                 self._hold_pixels(name, opened.size)
                 picture = opened.convert(MODES[self.channels])
                 if self.size is not None:
-                    picture = ImageOps.fit(picture, self.size[::-1])
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                    picture = ops.fit(picture, self.size[::-1])
+        except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
             raise UsageError(f"{name} cannot be decoded", received=error) from None
         self._hold_size(name, picture.size)
         array = np.asarray(picture)
