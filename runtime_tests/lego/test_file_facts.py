@@ -61,6 +61,8 @@ def test_a_file_of_others_says_nothing() -> None:
         ("image", IMAGE.to_json().replace("48", "true")),
         ("image", IMAGE.to_json().replace("}", ', "more": 1}')),
         ("normalization", "{}"),
+        ("resize", '{"source": [480, 640]}'),
+        ("resize", "[" * 100_000),
         ("class_names", "cat"),
         ("class_names", '"cat"'),
         ("class_names", "[1]"),
