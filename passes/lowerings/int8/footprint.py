@@ -13,8 +13,9 @@ from legoexport.passes.lowerings.dense import Dense
 from legoexport.passes.lowerings.int8.maps import width
 
 SUM_BYTES = 4
-# Gather, DequantizeLinear and Add for each fragment; the rounding at the end is one of the sums.
-FLOAT_OPERATORS = 3
+# DequantizeLinear and Add for each fragment: Gather moves bytes, whole maps at a time, and the
+# rounding at the end is one of the sums.
+FLOAT_OPERATORS = 2
 
 
 @dataclass(frozen=True)
