@@ -124,10 +124,12 @@ def fit(
 
 
 def chosen(one: Timed, constants: MachineConstants) -> str:
-    """Return what the cost model chooses for a layer."""
+    """Return what the cost model chooses for a layer, among the forms that were timed."""
     wish = Preference(threads=(one.threads,), constants=constants)
     if one.precision == "int8":
-        plan = integer_plan([one.case.integer_site], CPU, wish)
+        timed = tuple(name for name in CPU.int8_lowerings if name in one.rounds)
+        target = replace(CPU, int8_lowerings=timed)
+        plan = integer_plan([one.case.integer_site], target, wish)
     else:
         plan = preferred_plan([one.case.site], CPU, wish)
     return plan.lowerings["layer"]
