@@ -36,15 +36,16 @@ def write_document(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
         parts_picture.draw_layers(_most_telling(layers), figures / "layers.svg")
     if curves:
         curves_picture.draw(curves, figures / "curves.svg")
-    decided = decision.deciding(precision)
+    machines = [precision, *_elsewhere("precision", results)]
+    # One picture decides: that of the first machine that raced networks whose accuracy is known.
+    decided = next(filter(None, map(decision.deciding, machines)), ())
     if decided:
         decision.draw(decided, figures / "precision.svg")
     measured = {level: races("networks", results / level).records for level in LEVELS}
     narrower = {level: records for level, records in measured.items() if records}
     others = _elsewhere("networks", results)
     parts = _sections(networks, peers, layers, curves, narrower, others=others)
-    precisions = _precision(precision, _elsewhere("precision", results), has_picture=bool(decided))
-    sections = [*parts, *precisions]
+    sections = [*parts, *_precision(machines, decided)]
     write_bytes(document, ("\n\n".join(sections) + "\n").encode())
 
 
@@ -98,21 +99,19 @@ def _sections(
         yield from _footnotes(curves, "curves")
 
 
-def _precision(
-    records: Sequence[Race], others: Sequence[Sequence[Race]], *, has_picture: bool
-) -> Iterator[str]:
-    if records:
-        yield from ("## Precision", _text("precision"), *_where(records))
-        yield tables.precision_table(records)
-        if has_picture:
+def _precision(machines: Sequence[Sequence[Race]], decided: Sequence[Race]) -> Iterator[str]:
+    """Give the section of each machine, the first one's first; ``decided`` is in the picture."""
+    for number, records in enumerate(machines):
+        if not records:
+            continue
+        if number == 0:
+            yield "## Precision"
+        yield _text("precision_elsewhere" if number else "precision")
+        yield from (*_where(records), tables.precision_table(records))
+        if any(race in records for race in decided):
             yield _text("decision")
             yield _picture("Accuracy against latency and against file size", "precision")
         yield from _footnotes(records, "precision")
-    for elsewhere in others:
-        yield _text("precision_elsewhere")
-        yield from _where(elsewhere)
-        yield tables.precision_table(elsewhere)
-        yield from _footnotes(elsewhere, "precision")
 
 
 def _most_telling(layers: Sequence[Profile]) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,12 +143,10 @@ def describe(network: Network) -> str:
 
 
 def _network(record: dict[str, str]) -> Network:
-    return Network(
-        record["design"],
-        float(record["accuracy"]),
-        float(record["latency_ms"]),
-        int(record["size_bytes"]),
-    )
+    accuracy, latency_ms = float(record["accuracy"]), float(record["latency_ms"])
+    if not (math.isfinite(accuracy) and math.isfinite(latency_ms)):
+        raise ValueError(f"{record['design']}: {accuracy} and {latency_ms} ms are not finite")
+    return Network(record["design"], accuracy, latency_ms, int(record["size_bytes"]))
 
 
 def _merits(network: Candidate) -> tuple[float, float, float]:

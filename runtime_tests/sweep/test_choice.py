@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from legoexport.cli import main
 from legoexport.commands.sweep_limits import parse_limits
 from legoexport.errors import UsageError
-from legoexport.sweep.choice import Limits, Network, is_unbeaten, recommend
+from legoexport.sweep.choice import Limits, Network, is_unbeaten, read_networks, recommend
 
 TABLE = """design,accuracy,latency_ms,size_bytes
 dense,0.98,0.4,4400000
@@ -123,3 +123,10 @@ def test_the_command_reads_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     record = json.loads(capsys.readouterr().out)
     assert (record["network"]["name"], record["keeps_limits"]) == ("dense", False)
     assert record["misses"] == {"accuracy": pytest.approx(1 / 99)}
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "fast"])
+def test_a_table_without_finite_numbers_is_refused(number: str, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(TABLE.replace("0.1,", f"{number},"))
+    with pytest.raises(UsageError, match="not as the sweep wrote it"):
+        read_networks(tmp_path)
