@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from benchmarks.accuracies import ACCURACIES, Accuracy
+from benchmarks.accuracies import ACCURACIES, PERCENT, Accuracy
 from benchmarks.labels import FILES
 from benchmarks.records import Entry, Race
 from benchmarks.render.style import PRECISION_MARKS, new_figure, save
@@ -74,4 +74,4 @@ def _panel(ax: Axes, places: Mapping[str, float], accuracy: Accuracy, name: str)
     ax.set_xlim(0, MARGIN * max(places[label] for label in known))
     middle = (min(known.values()) + max(known.values())) / 2
     span = max(LEAST_SPAN_POINTS, MARGIN * (max(known.values()) - min(known.values())))
-    ax.set_ylim(middle - span / 2, middle + span / 2)
+    ax.set_ylim(middle - span / 2, min(middle + span / 2, PERCENT))
