@@ -145,7 +145,7 @@ def write(packed: Package, path: Path) -> Path:
 def _smallest(conversion: Conversion, target: Target) -> str:
     """Choose among the lowerings that serve every layer; a dense one always does."""
     sites = [layer.site for layer in conversion.compiled.layers]
-    serving: tuple[str, ...] = target.int8_lowerings  # each serves every layer that has scales
+    serving: tuple[str, ...] = target.int8_lowerings  # one that declines a layer leaves it another
     if conversion.computes is None:
         serving = tuple(
             name
