@@ -116,18 +116,15 @@ def grouped_footprint(site: Site) -> Footprint:
 
 def per_fragment_footprint(site: Site) -> Footprint:
     """Count the fragments' convolutions, of which the last finds the maps of the others."""
-    frozen, (entering, maps) = site.frozen, _ends(site)
-    sums_and_copies = (SUM_BYTES * maps + covered_bytes(site)) // frozen.o
-    alive = max(2 * entering, entering + maps + sums_and_copies, 2 * maps)
-    return _maps_footprint(site, nodes=4 + frozen.o, alive=alive)
+    alive = max(_fragments_alive(site), 2 * _ends(site)[1])
+    return _maps_footprint(site, nodes=4 + site.frozen.o, alive=alive)
 
 
 def gathered_footprint(site: Site) -> Footprint:
     """Count the fragments' convolutions, and two maps of floats that are added to a third."""
-    frozen, (entering, maps) = site.frozen, _ends(site)
+    frozen, (_, maps) = site.frozen, _ends(site)
     weight = frozen.o * width(frozen) * filter_taps(frozen)
     summed = SUM_BYTES * frozen.n * site.output_pixels
-    sums_and_copies = (SUM_BYTES * maps + covered_bytes(site)) // frozen.o
     macs = (weight + frozen.o * frozen.n) * site.output_pixels
     return Footprint(
         macs,
@@ -135,8 +132,15 @@ def gathered_footprint(site: Site) -> Footprint:
         floats=weight + frozen.o * summed,
         nodes=4 + 4 * frozen.o,
         weights=weight + SUM_BYTES * frozen.o * frozen.n,
-        alive=max(2 * entering, entering + maps + sums_and_copies, maps + 3 * summed),
+        alive=max(_fragments_alive(site), maps + 3 * summed),
     )
+
+
+def _fragments_alive(site: Site) -> int:
+    """Bytes while the input is split, or while the last fragment makes its maps."""
+    entering, maps = _ends(site)
+    sums_and_copies = (SUM_BYTES * maps + covered_bytes(site)) // site.frozen.o
+    return max(2 * entering, entering + maps + sums_and_copies)
 
 
 def _maps_footprint(site: Site, nodes: int, alive: int) -> Footprint:

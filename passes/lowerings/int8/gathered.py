@@ -13,6 +13,8 @@ faster than floats, as x86 does without VNNI.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -45,7 +47,7 @@ class Int8Gathered:
         reason = why_no_maps(site)
         if reason is not None:
             return reason
-        largest = int(np.abs(_bias_codes(site)).max())
+        largest = int(np.abs(_summed(site).bias).max())
         if largest > LARGEST_BIAS_CODE:
             return f"its bias is {largest} steps of its sums, and floats hold {LARGEST_BIAS_CODE}"
         return None
@@ -60,24 +62,31 @@ class Int8Gathered:
 
     def build(self, draft: Draft, x: ir.Value, bank: ir.Value, site: Site) -> ir.Value:
         """Add what makes the maps, and for each fragment a term of the sum."""
-        frozen, (codes, scale) = site.frozen, merge_codes(site)
-        map_affine = scales_of(site).map
-        zeros = draft.constant("merge", "zero_points", np.full(frozen.n, map_affine.zero_array))
-        bias, unit = bias_codes(stored_bias(frozen), map_affine.scale, scale)
-        total = draft.constant("merge", "bias", bias.astype(np.float32)[:, None, None])
+        frozen, summed = site.frozen, _summed(site)
+        zero = scales_of(site).map.zero_array
+        zeros = draft.constant("merge", "zero_points", np.full(frozen.n, zero))
+        total = draft.constant("merge", "bias", summed.bias.astype(np.float32)[:, None, None])
         maps, _ = fragment_maps(draft, x, bank, site)
         for i, (one, row) in enumerate(zip(maps, frozen.selection.position, strict=True)):
             place = draft.constant("merge", f"position_{i}", row.astype(np.int32))
             chosen = draft.node("merge", f"chosen_{i}", "Gather", [one, place], {"axis": 1})
-            column = draft.constant("weights", f"merge_codes_{i}", codes[:, i].reshape(-1))
+            column = draft.constant("weights", f"merge_codes_{i}", summed.codes[:, i].reshape(-1))
             code = cast(draft, f"merge_numbers_{i}", column, ir.DataType.FLOAT)
             values = [chosen, code, zeros]
             term = draft.node("merge", f"term_{i}", "DequantizeLinear", values, {"axis": 1})
             total = draft.node("merge", f"sum_{i}", "Add", [term, total])
-        each = draft.constant("merge", "unit", unit[:, None, None])
+        each = draft.constant("merge", "unit", summed.unit[:, None, None])
         return draft.node("merge", "numbers", "Mul", [total, each])
 
 
-def _bias_codes(site: Site) -> NDArray[np.int32]:
-    scale = merge_codes(site)[1]
-    return bias_codes(stored_bias(site.frozen), scales_of(site).map.scale, scale)[0]
+class _Summed(NamedTuple):
+    """What the merge sums: codes ``(n, o, ...)``, the bias in steps of the sums, and a step."""
+
+    codes: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    unit: NDArray[np.float32]
+
+
+def _summed(site: Site) -> _Summed:
+    codes, scale = merge_codes(site)
+    return _Summed(codes, *bias_codes(stored_bias(site.frozen), scales_of(site).map.scale, scale))
