@@ -28,7 +28,7 @@ from legoexport.lego.normalization import GREY_LEVELS
 
 BITS = 22
 CUBIC_A, CUBIC_SUPPORT = -0.5, 2.0
-# What a decoder takes, and far above any picture that an app would give a network.
+# Far above any picture that a network is trained on or given, and below where Pillow warns.
 MOST_PIXELS = 50_000_000
 LEGAL = f"HxW in pixels, such as 480x640, {MOST_PIXELS} pixels at most"
 Size = tuple[int, int]

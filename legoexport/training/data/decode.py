@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
+from legoexport.lego.resampling import MOST_PIXELS
 
 MODES = {1: "L", 3: "RGB"}
-# Far above any training picture, and below the size at which Pillow warns.
-MOST_PIXELS = 50_000_000
 
 
 def pillow() -> tuple[Any, Any]:
