@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from legoexport.commands.quantities import SIZE_UNITS, quantity
 from legoexport.errors import UsageError
 from legoexport.runtimes import find_runtime
 from legoexport.target import Target, find_target
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("onnx", "ort")
 BUILT_IN_NAME = "built-in"
-SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+# Bytes, too, where no unit is given.
+UNITS_OF_ANY_CASE = {"": 1.0} | {
+    "".join(letters): number
+    for unit, number in SIZE_UNITS.items()
+    for letters in product(*((letter, letter.lower()) for letter in unit))
+}
 
 
 def compile_options(
@@ -161,13 +168,8 @@ def size_bytes(text: str) -> int:
     Raises:
         UsageError: ``text`` is not a size.
     """
-    number = text.rstrip("BKMGbkmg")
-    unit = text[len(number) :].upper()
-    try:
-        return int(float(number) * SIZE_UNITS[unit])
-    except (ValueError, KeyError):
-        legal = "a number with B, KB, MB or GB, such as 4MB"
-        raise UsageError("--max-size", received=text, legal=legal) from None
+    legal = "a number above 0 with B, KB, MB or GB, such as 4MB"
+    return int(quantity("--max-size", text, UNITS_OF_ANY_CASE, legal))
 
 
 def is_ort(out: Path, file_format: str | None) -> bool:

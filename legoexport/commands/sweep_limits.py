@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from legoexport.commands.quantities import SIZE_UNITS, quantity
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_text
 from legoexport.sweep.choice import Limits, describe, read_networks, recommend
 
-SIZE_UNITS = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 LATENCY_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 ACCURACY_UNITS = {"": 0.01, "%": 0.01}
 
@@ -62,14 +62,6 @@ def _quantity(
 ) -> float | None:
     if text is None:
         return None
-    number = text.strip().rstrip("%BKMGmsu")
-    unit = text.strip()[len(number) :].strip()
-    try:
-        value = float(number) * units[unit]
-    except (ValueError, KeyError):
-        value = math.nan
-    if not 0 < value < math.inf:
-        named = ", ".join(filter(None, units))
-        legal = f"a number above 0 with {named}, such as {example}"
-        raise UsageError(f"sweep: {name}", received=text, legal=legal)
-    return value
+    named = ", ".join(filter(None, units))
+    legal = f"a number above 0 with {named}, such as {example}"
+    return quantity(f"sweep: {name}", text, units, legal)

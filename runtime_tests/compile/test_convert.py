@@ -158,6 +158,7 @@ def test_a_larger_input_and_a_fixed_batch(folder: Path) -> None:
         (["--out", "x.onnx", "--opset", "3"], "opset"),
         (["--out", "x.onnx", "--target", "toaster"], "toaster"),
         (["--out", "x.onnx", "--max-size", "4XB"], "4XB"),
+        (["--out", "x.onnx", "--max-size", "infMB"], "infMB"),
         (["--out", "x.onnx", "--plan", "digits.pt"], "digits.pt"),
         (["--out", "x.onnx", "--plan", "missing.json"], "missing.json"),
         (["--out", "x.onnx", "--set", "o"], "KEY=VALUE"),

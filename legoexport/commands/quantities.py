@@ -1,0 +1,33 @@
+"""A number with its unit, such as ``4MB``, as options take it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from legoexport.errors import UsageError
+
+SIZE_UNITS = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9}
+
+
+def quantity(option: str, text: str, units: Mapping[str, float], legal: str) -> float:
+    """Return what ``text`` says, in the unit that counts 1.
+
+    Args:
+        option: What the user calls it.
+        text: A number and one of ``units``.
+        units: What each unit counts; an empty one may be left out.
+        legal: What is legal, for the message.
+
+    Raises:
+        UsageError: ``text`` is something else, or the number is not finite and above 0.
+    """
+    number = text.strip().rstrip("".join(units))
+    unit = text.strip()[len(number) :].strip()
+    try:
+        value = float(number) * units[unit]
+    except (ValueError, KeyError):
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise UsageError(option, received=text, legal=legal)
+    return value
