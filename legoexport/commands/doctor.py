@@ -104,15 +104,17 @@ def command(
 
 
 def _version(engine: str, told: str | None) -> Version:
-    import onnxruntime
-
     from legoexport.doctor.cases import NEWEST, ONNXRUNTIME, known_engines, parse_version
 
     if engine not in known_engines():
         raise UsageError.unknown("engine", engine, known_engines())
     if told:
         return parse_version(told)
-    return parse_version(onnxruntime.__version__) if engine == ONNXRUNTIME else NEWEST
+    if engine != ONNXRUNTIME:
+        return NEWEST
+    import onnxruntime
+
+    return parse_version(onnxruntime.__version__)
 
 
 def _print_processor(*, as_json: bool, told: bool) -> None:
