@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from legoexport.errors import UsageError
+from legoexport.host.reading import read_bytes
 from legoexport.host.report import format_bytes
 
 
@@ -125,7 +126,7 @@ def read_networks(folder: Path) -> tuple[Network, ...]:
             next_step="run the sweep without --train-only first, or give another --out",
         )
     try:
-        lines = path.read_text().splitlines()
+        lines = read_bytes(path).decode().splitlines()
         networks = tuple(_network(record) for record in csv.DictReader(lines))
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
