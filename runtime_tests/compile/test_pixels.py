@@ -12,7 +12,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from PIL import Image
 
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_module
@@ -27,27 +26,17 @@ from legoexport.parity.verify import verify
 from legoexport.target import find_target
 from legoexport.training.data.images import ImageData
 from runtime_tests.command_line import legoexport
-from runtime_tests.networks import randomize, small_net
-
-SIZE = (12, 10)
-HOW = Normalization((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
-NETWORK = small_net().eval()
-EXAMPLE = torch.zeros(1, 3, *SIZE)
-# Scores through five layers of float32 sums, of the range of the outputs.
-TOLERANCE = 1e-5
-
-
-def pixels(count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.random.default_rng(1).integers(0, 256, (count, *shape)).astype(np.uint8)
-
-
-def expected(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Scores in float64, from the definition of the normalization."""
-    normalised = (images / 255 - HOW.mean) / HOW.std
-    module = small_net().eval().double()
-    with torch.no_grad():
-        scores = module(torch.from_numpy(np.moveaxis(normalised, 3, 1)))
-    return np.asarray(scores)
+from runtime_tests.compile.pixel_files import (
+    EXAMPLE,
+    HOW,
+    NETWORK,
+    SIZE,
+    TOLERANCE,
+    expected,
+    pixels,
+    predict_alike,
+    write_digits,
+)
 
 
 def run(model: bytes, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -116,15 +105,7 @@ def test_a_tensor_is_taken_unless_an_image_is_asked_for() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pixels")
-    torch.manual_seed(0)
-    network = randomize(build("lego_digits"))
-    training = {"mean": [78.1], "std": [96.3], "class_names": list("abcdefghij")}
-    write_checkpoint(
-        folder / "d.pt", network, arch="lego_digits", hyperparameters={}, training=training
-    )
-    for index, image in enumerate(pixels(6, (9, 9))):
-        (folder / "pictures").mkdir(exist_ok=True)
-        Image.fromarray(image).save(folder / "pictures" / f"{index}.png")
+    write_digits(folder, (9, 9))
     outputs = ("--out", folder / "d.onnx", "--dense-twin", folder / "twin.onnx")
     assert legoexport("convert", folder / "d.pt", "--input", "image", *outputs) == 0
     assert legoexport("convert", folder / "d.pt", "--out", folder / "tensor.onnx") == 0
@@ -148,16 +129,7 @@ def test_verify_takes_pictures_and_a_bundle_holds_pixels(
 
 def test_predict_and_bench_take_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = sorted((folder / "pictures").iterdir())
-    found = []
-    for name in ("d.onnx", "tensor.onnx"):
-        assert legoexport("predict", folder / name, *pictures, "--top", "10", "--json") == 0
-        found.append(json.loads(capsys.readouterr().out)["pictures"])
-    for one, other in zip(*found, strict=True):
-        ours, theirs = (
-            {guess["name"]: guess["probability"] for guess in each["classes"]}
-            for each in (one, other)
-        )
-        assert ours == pytest.approx(theirs, abs=1e-5)  # float32 through a softmax
+    predict_alike([folder / "d.onnx", folder / "tensor.onnx"], pictures, capsys)
     stated = ("--mean", "0.5", "--std", "0.5")
     assert legoexport("predict", folder / "d.onnx", pictures[0], *stated) == 2
     assert "normalises them itself" in capsys.readouterr().err

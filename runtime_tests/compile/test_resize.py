@@ -19,34 +19,35 @@ from legoexport.deliver import prove
 from legoexport.deliver.convert import convert_module
 from legoexport.errors import CheckFailed, UsageError
 from legoexport.lego.file_facts import ImageFacts, read_facts
-from legoexport.lego.normalization import Normalization
 from legoexport.lego.resampling import Resize
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
 from legoexport.parity.verify import verify
 from legoexport.target import TARGETS, find_target
 from runtime_tests.command_line import legoexport
-from runtime_tests.networks import randomize, small_net
+from runtime_tests.compile.pixel_files import (
+    EXAMPLE,
+    HOW,
+    NETWORK,
+    SIZE,
+    TOLERANCE,
+    expected,
+    pixels,
+    predict_alike,
+    write_digits,
+)
 
-SOURCE, SIZE = (31, 40), (12, 10)
-HOW = Normalization((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
-NETWORK = small_net().eval()
-EXAMPLE = torch.zeros(1, 3, *SIZE)
-# Scores through five layers of float32 sums, of the range of the outputs.
-TOLERANCE = 1e-5
+SOURCE = (31, 40)
 
 
-def pictures(count: int, shape: tuple[int, ...] = (*SOURCE, 3)) -> NDArray[np.uint8]:
-    return np.random.default_rng(1).integers(0, 256, (count, *shape)).astype(np.uint8)
+def pictures(count: int) -> NDArray[np.uint8]:
+    return pixels(count, (*SOURCE, 3))
 
 
-def expected(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Scores in float64, from Pillow and the definition of the normalization."""
-    scaled = [np.asarray(ImageOps.fit(Image.fromarray(one), SIZE[::-1])) for one in images]
-    normalised = (np.stack(scaled) / 255 - HOW.mean) / HOW.std
-    with torch.no_grad():
-        scores = small_net().eval().double()(torch.from_numpy(np.moveaxis(normalised, 3, 1)))
-    return np.asarray(scores)
+def scaled(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same as Pillow makes them for the network."""
+    fitted = [np.asarray(ImageOps.fit(Image.fromarray(one), SIZE[::-1])) for one in images]
+    return np.stack(fitted)
 
 
 @pytest.mark.parametrize(("target", "batch"), [("cpu", None), ("nnapi", 2)])
@@ -60,7 +61,7 @@ def test_pictures_of_the_source_give_the_scores_of_the_network(
     assert facts.image == ImageFacts("NHWC", "uint8", *SOURCE, 3, "RGB", "in the file")
     assert facts.resize == Resize(SOURCE, SIZE)
     images = pictures(batch or 4)
-    scores = expected(images)
+    scores = expected(scaled(images))
     (given,) = onnxruntime.InferenceSession(file).run(None, {"image": images})
     assert np.abs(given - scores).max() <= TOLERANCE * np.ptp(scores)
     found = verify(NETWORK, file)
@@ -106,7 +107,7 @@ def test_short_weights_and_the_twin_are_scaled_for_too() -> None:
     assert verify(NETWORK, stored.model_bytes).passed
     assert stored.dense_twin is not None
     images = pictures(2)
-    scores = expected(images)
+    scores = expected(scaled(images))
     (given,) = onnxruntime.InferenceSession(stored.dense_twin).run(None, {"image": images})
     assert np.abs(given - scores).max() <= 1e-2 * np.ptp(scores)  # the weights are fp16
 
@@ -114,15 +115,7 @@ def test_short_weights_and_the_twin_are_scaled_for_too() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resize")
-    torch.manual_seed(0)
-    network = randomize(build("lego_digits"))
-    training = {"mean": [78.1], "std": [96.3], "class_names": list("abcdefghij")}
-    write_checkpoint(
-        folder / "d.pt", network, arch="lego_digits", hyperparameters={}, training=training
-    )
-    (folder / "pictures").mkdir()
-    for index, image in enumerate(pictures(6, (18, 25))):
-        Image.fromarray(image).save(folder / "pictures" / f"{index}.png")
+    write_digits(folder, (18, 25))
     ends = ("--input", "image", "--resize", "18x25")
     assert legoexport("convert", folder / "d.pt", *ends, "--out", folder / "d.onnx") == 0
     assert legoexport("convert", folder / "d.pt", "--out", folder / "tensor.onnx") == 0
@@ -146,17 +139,9 @@ def test_verify_and_a_bundle_take_pictures_of_the_source(
 def test_predict_gives_what_it_gives_for_pictures_scaled_outside(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files, found = sorted((folder / "pictures").iterdir()), []
-    for name in ("d.onnx", "tensor.onnx"):
-        assert legoexport("predict", folder / name, *files, "--top", "10", "--json") == 0
-        found.append(json.loads(capsys.readouterr().out)["pictures"])
-    for one, other in zip(*found, strict=True):
-        ours, theirs = (
-            {guess["name"]: guess["probability"] for guess in each["classes"]}
-            for each in (one, other)
-        )
-        assert ours == pytest.approx(theirs, abs=1e-5)  # float32 through a softmax
-    Image.fromarray(pictures(1, (9, 9))[0]).save(tmp_path / "small.png")
+    files = sorted((folder / "pictures").iterdir())
+    predict_alike([folder / "d.onnx", folder / "tensor.onnx"], files, capsys)
+    Image.fromarray(pixels(1, (9, 9))[0]).save(tmp_path / "small.png")
     assert legoexport("predict", folder / "d.onnx", files[0], tmp_path / "small.png") == 2
     told = capsys.readouterr().err
     assert "another size than the model scales" in told

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import onnx_ir as ir
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from legoexport.lego.frozen import FrozenLego
 from legoexport.parity.integer.check import compare
@@ -26,18 +23,9 @@ from legoexport.passes.one_integer_layer import (
 )
 from legoexport.passes.plan import why_not
 from legoexport.target import CPU, CPU_VNNI
-from runtime_tests.layers import LayerCase, layer_cases, random_frozen
+from runtime_tests.layers import LayerCase, layer_cases, random_frozen, run
 
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def run_integers(site: Site, name: str, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    content = ir.to_proto(lowered_integer_layer(site, name)).SerializeToString()
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    result: NDArray[np.uint8] = session.run(None, {"input": x})[0]
-    return result
 
 
 def expected_of(site: Site, name: str) -> IntegerLego:
@@ -55,7 +43,7 @@ def test_integers_are_those_of_an_independent_implementation(
     site = integer_site(Site("layer", case.frozen, case.x.shape[2:]))
     x = np.random.default_rng(seed).integers(0, 256, case.x.shape).astype(np.uint8)
     expected = expected_of(site, name).expected(x, OUTPUT)
-    found = compare("layer", "lego", expected, run_integers(site, name, x))
+    found = compare("layer", "lego", expected, run(lowered_integer_layer(site, name), x))
     assert found.passed, found
     assert found.largest_step_difference <= 1
 

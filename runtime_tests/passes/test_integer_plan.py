@@ -6,8 +6,6 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import onnx_ir as ir
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +27,7 @@ from legoexport.passes.preference import (
     stored_bytes,
 )
 from legoexport.target import CPU, NNAPI, OBJECTIVES, TARGETS
-from runtime_tests.layers import random_frozen
+from runtime_tests.layers import random_frozen, run
 
 RATES = IntegerRates(50e9, 40e9, 1e-9, 1e-8, 1e-6)
 
@@ -169,17 +167,7 @@ def test_where_nothing_is_split_no_plan_splits() -> None:
 def test_a_layer_alone_gives_the_same_integers_in_both_forms_with_maps() -> None:
     place = site(16, 16, 9)
     x = np.random.default_rng(1).integers(0, 256, (1, 16, 9, 9)).astype(np.uint8)
-    results = {name: run_integers(place, name, x) for name in INT8_LOWERINGS}
+    results = {name: run(lowered_integer_layer(place, name), x) for name in INT8_LOWERINGS}
     assert results["int8_grouped"].dtype == np.uint8
     assert (results["int8_grouped"] == results["int8_per_fragment"]).all()
     assert INPUT.dtype == CPU.activations
-
-
-def run_integers(place: Site, name: str, x: np.ndarray) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    model = lowered_integer_layer(place, name)
-    content = ir.to_proto(model).SerializeToString()
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    result: np.ndarray = session.run(None, {"input": x})[0]
-    return result
