@@ -15,6 +15,7 @@ from legoexport.commands.checkpoint_options import checkpoint_options, load_chec
 from legoexport.commands.output_options import force_option
 from legoexport.commands.picture_options import SOURCES, picture_options
 from legoexport.commands.verify import open_both, real_images, two_files
+from legoexport.commands.verify_cost import images_to_judge
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.atomic import write_bytes
 from legoexport.host.kinds import Kind
@@ -43,7 +44,8 @@ LIBRARIES = ("jinja2", "matplotlib")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help=f"Also check real images, and count the right answers: {SOURCES}.",
+    help="Also check real images, count the right answers, and tell what int8 costs, or weights in"
+    f" fewer bits: {SOURCES}.",
 )
 @picture_options
 @click.option(
@@ -64,7 +66,8 @@ LIBRARIES = ("jinja2", "matplotlib")
     "converted_path",
     type=click.Path(path_type=Path),
     metavar="FILE.json",
-    help="What convert --json printed of MODEL.onnx: adds what int8 costs each layer.",
+    help="What convert --json printed of MODEL.onnx: without --data, what rounding costs"
+    " comes from it.",
 )
 @click.option(
     "--compare",
@@ -159,14 +162,17 @@ def _gather(
 ) -> Facts:
     from legoexport.report.converted import read_converted
     from legoexport.report.gather import Request, gather
+    from legoexport.report.twin import gives_the_same
 
     converted = read_converted(converted_path) if converted_path else None
     with step_progress() as progress:
         checkpoint, opened = open_both(load, input_size, model, options.threads, progress)
         images = real_images(data, checkpoint, opened)
-        commands = _commands(checkpoint.path, model, other, data, options, converted_path)
+        judging = images_to_judge(data, checkpoint, opened)
+        twin = other if judging and other and gives_the_same(other, opened) else None
+        commands = _commands(checkpoint.path, model, other, data, options, converted_path, twin)
         files = (checkpoint, opened, model, other, images)
-        return gather(Request(*files, options, commands, converted), progress)
+        return gather(Request(*files, options, commands, judging, twin, converted), progress)
 
 
 def _commands(
@@ -176,6 +182,7 @@ def _commands(
     data: Path | None,
     options: BenchOptions,
     converted: Path | None = None,
+    twin: Path | None = None,
 ) -> Commands:
     from legoexport.report.facts import Commands
 
@@ -185,8 +192,12 @@ def _commands(
     told = ["--converted", converted] if converted else []
     how = ["--threads", options.threads, "--duration", f"{options.duration_s:g}"]
     pair = [checkpoint, model, *described]
+    report = _typed("report", *pair, *beside, *given, *told, *how, "--out", "report.html")
+    shown = ["--dense-twin", twin] if twin else []
+    cost = _typed("verify", *pair, *given, *shown, "--threads", options.threads)
     return Commands(
-        report=_typed("report", *pair, *beside, *given, *told, *how, "--out", "report.html"),
+        report=report,
+        precision=cost if data else report,
         verify=_typed("verify", *pair, *given, "--threads", options.threads, "--per-layer"),
         inspect=_typed("inspect", model),
         bench=_typed("bench", model, *beside, *how, "--profile"),

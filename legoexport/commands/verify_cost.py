@@ -12,6 +12,7 @@ from legoexport.host.reading import read_bytes
 if TYPE_CHECKING:
     from legoexport.host.progress import Progress
     from legoexport.models.checkpoint import Checkpoint
+    from legoexport.parity.inputs import InputSet
     from legoexport.parity.opened import OpenedModel
     from legoexport.quantize.cost import RoundingCost
 
@@ -49,12 +50,35 @@ def cost_of(
     Raises:
         UsageError: The images or the twin cannot be read, or do not fit.
     """
-    from legoexport.quantize.file_cost import file_cost, is_rounded, judging_images
+    from legoexport.quantize.file_cost import file_cost
     from legoexport.quantize.trained import TWIN
 
-    if not is_rounded(opened):
+    images = images_to_judge(data, checkpoint, opened)
+    if images is None:
         return None
     progress("telling what rounding costs")
-    images = judging_images(data, opened, picture_normalization(checkpoint))
     others = {} if dense_twin is None else {TWIN: read_bytes(dense_twin)}
     return file_cost(checkpoint.module, opened, images, others)
+
+
+def images_to_judge(
+    data: Path | None, checkpoint: Checkpoint, opened: OpenedModel
+) -> InputSet | None:
+    """Return the images of ``--data`` that tell what rounding costs a file.
+
+    Args:
+        data: What was given.
+        checkpoint: The network as it was trained.
+        opened: The file.
+
+    Returns:
+        Those that did not calibrate the file; None without ``--data``, or if nothing is rounded.
+
+    Raises:
+        UsageError: They cannot be read, or do not fit.
+    """
+    from legoexport.quantize.file_cost import is_rounded, judging_images
+
+    if data is None or not is_rounded(opened):
+        return None
+    return judging_images(data, opened, picture_normalization(checkpoint))

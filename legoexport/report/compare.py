@@ -110,8 +110,8 @@ def _pictures(pair: tuple[Converted, Converted]) -> list[Picture]:
     stored = draw_stored({letter: one.stored for letter, one in named.items()}, "stored")
     taken = [draw_partitions(one.partitions, letter, letter) for letter, one in named.items()]
     costs = [
-        draw_precision(one.costs, f"precision{letter}", f"What int8 costs each layer of {letter}")
+        draw_precision(one.cost.layers, f"precision{letter}", f"Precision by layer of {letter}")
         for letter, one in named.items()
-        if one.costs
+        if one.cost is not None
     ]
     return [stored, *taken, *costs]

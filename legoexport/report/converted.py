@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from legoexport.errors import UsageError
 from legoexport.host.reading import read_bytes
 from legoexport.inspect.inventory import StoredBytes
 from legoexport.ort.partitions import Partitions
-from legoexport.quantize.cost import LayerCost
+from legoexport.quantize.cost import LayerCost, RoundingCost
+from legoexport.quantize.scores_cost import FileScores, ScoresCost
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Converted:
         lowerings: Lowering of each Lego layer.
         evenness: Evenness of the use of each layer's bank, from 0 to 1.
         partitions: What the mobile providers would take.
-        costs: What int8 costs each layer; none if it computes in fp32.
+        cost: What rounding costs; None if it computes and stores fp32.
     """
 
     source: str
@@ -67,9 +68,10 @@ class Converted:
     lowerings: Mapping[str, str]
     evenness: Mapping[str, float]
     partitions: tuple[Partitions, ...]
-    costs: tuple[LayerCost, ...]
+    cost: RoundingCost | None
 
 
+Number = TypeVar("Number", int, float)
 NAMES = ("layer", "module", "computes", "lowering")
 SETTINGS = ("checkpoint", "out", "arch", "target", "opset", "precision", "store", "input", "output")
 
@@ -96,7 +98,7 @@ def _converted(source: str, record: Mapping[str, Any]) -> Converted:
     stored.pop("total_bytes")
     error, memory = record["parity"]["relative_error"], record["memory"]
     peaks = memory["peak_bytes"], memory["before_load_bytes"]
-    costs = ((record["int8"] or {}).get("cost") or {}).get("layers", [])
+    cost = (record["int8"] or {}).get("cost") or record["store_cost"]
     return Converted(
         source=source,
         settings={key: str(record[key]) for key in SETTINGS},
@@ -111,7 +113,7 @@ def _converted(source: str, record: Mapping[str, Any]) -> Converted:
         lowerings={str(layer): str(name) for layer, name in record["plan"].items()},
         evenness={str(one["layer"]): float(one["evenness_ratio"]) for one in record["audit"]},
         partitions=tuple(map(_partitions, record["partitions"])),
-        costs=tuple(map(_cost, costs)),
+        cost=None if cost is None else _cost(cost),
     )
 
 
@@ -125,8 +127,27 @@ def _partitions(record: Mapping[str, Any]) -> Partitions:
     )
 
 
-def _cost(record: Mapping[str, Any]) -> LayerCost:
+def _cost(record: Mapping[str, Any]) -> RoundingCost:
+    layers, scores = map(_layer_cost, record["layers"]), map(_scores_cost, record["scores"])
+    return RoundingCost(tuple(layers), tuple(scores))
+
+
+def _scores_cost(record: Mapping[str, Any]) -> ScoresCost:
+    files = tuple(map(_file_scores, record["files"]))
+    count, right = int(record["images_count"]), _known(int, record["right_count"])
+    return ScoresCost(str(record["name"]), count, right, files)
+
+
+def _file_scores(record: Mapping[str, Any]) -> FileScores:
+    counts = (_known(int, record[key]) for key in ("agreeing_count", "right_count"))
+    return FileScores(str(record["file"]), _known(float, record["sqnr_db"]), *counts)
+
+
+def _layer_cost(record: Mapping[str, Any]) -> LayerCost:
     names = {key: str(record[key]) for key in NAMES}
-    numbers = {key: value for key, value in record.items() if key not in NAMES}
-    floats = {key: None if value is None else float(value) for key, value in numbers.items()}
+    floats = {key: _known(float, value) for key, value in record.items() if key not in NAMES}
     return LayerCost(**names, **floats)  # type: ignore[arg-type]
+
+
+def _known(read: Callable[[Any], Number], value: Any) -> Number | None:
+    return None if value is None else read(value)

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from legoexport.compile.freeze import LayerAudit
 from legoexport.inspect.inventory import Inventory
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.scales import Precision
+from legoexport.lego.storage import Store
 from legoexport.measure.timing import Comparison, Timing
 from legoexport.ort.partitions import Partitions
 from legoexport.parity.verification import Verification
-from legoexport.quantize.cost import LayerCost
+from legoexport.quantize.cost import RoundingCost
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Subject:
         other_size_bytes: Its size.
         provenance: What the ONNX file says of itself, by key.
         class_names: Name of each class, where the file has them.
+        precision: What the ONNX file computes in.
+        store: What it holds of banks and dense weights.
     """
 
     checkpoint: str
@@ -42,6 +46,13 @@ class Subject:
     other_size_bytes: int | None
     provenance: Mapping[str, str]
     class_names: tuple[str, ...]
+    precision: Precision
+    store: Store
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether it holds anything in fewer bits than training did."""
+        return (self.precision, self.store) != ("fp32", "fp32")
 
 
 @dataclass(frozen=True)
@@ -51,12 +62,14 @@ class Commands:
     Attributes:
         report: The whole report.
         verify: Errors, of the outputs and layer by layer.
+        precision: What rounding costs.
         inspect: Sizes, parameters and multiply-adds.
         bench: Latency.
     """
 
     report: str
     verify: str
+    precision: str
     inspect: str
     bench: str
 
@@ -110,7 +123,8 @@ class Facts:
         measured: Latency, of both files where there are two.
         rights: Accuracy, where the images have labels.
         machine: What measured, a row each.
-        costs: What int8 costs each layer, where ``convert`` measured it.
+        cost: What int8 costs, or weights in fewer bits; None if nothing is rounded, or nobody
+            measured it.
     """
 
     subject: Subject
@@ -123,7 +137,7 @@ class Facts:
     measured: Timing | Comparison
     rights: Rights | None
     machine: tuple[tuple[str, str], ...]
-    costs: tuple[LayerCost, ...] = ()
+    cost: RoundingCost | None
 
     @property
     def timing(self) -> Timing:

@@ -27,6 +27,9 @@ from legoexport.parity.inputs import InputSet
 from legoexport.parity.opened import OpenedModel
 from legoexport.parity.verification import Verification
 from legoexport.parity.verify import verify_opened
+from legoexport.quantize.cost import RoundingCost
+from legoexport.quantize.file_cost import file_cost
+from legoexport.quantize.trained import TWIN
 from legoexport.report.converted import Converted
 from legoexport.report.facts import Commands, Facts, LayerMasks, Rights, Subject
 
@@ -45,6 +48,9 @@ class Request:
         model: Path of that.
         other: The dense network to compare with, or None.
         data: Real images, or None.
+        judging: Those of them that tell what rounding costs, as the network takes them; None
+            without any, or for a file that rounds nothing.
+        twin: A file to show beside this one there, or None.
         options: How to measure.
         commands: What repeats the numbers.
         converted: What ``convert`` printed of the conversion, or None.
@@ -57,6 +63,8 @@ class Request:
     data: InputSet | None
     options: BenchOptions
     commands: Commands
+    judging: InputSet | None = None
+    twin: Path | None = None
     converted: Converted | None = None
 
 
@@ -86,7 +94,7 @@ def gather(request: Request, progress: Progress = lambda _: None) -> Facts:
         measured=_measured(request, progress),
         rights=_rights(request, verification),
         machine=tuple(machine_rows(describe())),
-        costs=request.converted.costs if request.converted else (),
+        cost=_cost(request, verification, progress),
     )
 
 
@@ -116,6 +124,8 @@ def _subject(request: Request) -> Subject:
         other_size_bytes=None if other is None else file_size_bytes(other),
         provenance={key: entries[key] for key in sorted(entries) if key not in NOT_SHOWN},
         class_names=opened.facts.class_names,
+        precision=opened.facts.precision,
+        store=opened.facts.store,
     )
 
 
@@ -123,6 +133,15 @@ def _measured(request: Request, progress: Progress) -> Timing | Comparison:
     if request.other is None:
         return bench(request.model, request.options, progress)
     return compare(request.model, request.other, request.options, progress)
+
+
+def _cost(request: Request, found: Verification, progress: Progress) -> RoundingCost | None:
+    """Measure what rounding costs a file that is proved, or take what ``convert`` said."""
+    if request.judging is None or not found.passed:
+        return request.converted.cost if request.converted else None
+    progress("telling what rounding costs")
+    others = {} if request.twin is None else {TWIN: read_bytes(request.twin)}
+    return file_cost(request.checkpoint.module, request.opened, request.judging, others)
 
 
 def _rights(request: Request, found: Verification) -> Rights | None:

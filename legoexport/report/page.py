@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from legoexport.host.report import format_ratio
 from legoexport.measure.timing import Comparison
+from legoexport.quantize.view import rounded_to
 from legoexport.report import tables
 from legoexport.report.facts import Facts, LayerMasks
 from legoexport.report.figures.banks import draw_bank, side_pixels
@@ -27,6 +28,7 @@ def render(facts: Facts) -> bytes:
     values = {
         "facts": facts,
         "verdict": verdict(facts),
+        "rounding": rounded_to(facts.subject.precision, facts.subject.store),
         "tables": {name: getattr(tables, name)(facts) for name in TABLES},
         "pictures": _pictures(facts),
         "most_drawn": MOST_DRAWN,
@@ -36,7 +38,7 @@ def render(facts: Facts) -> bytes:
 
 TABLES = (
     *("summary", "totals", "layers", "agreements", "layer_errors", "masks"),
-    *("placement", "provenance", "machine"),
+    *("precision", "layer_precision", "placement", "provenance", "machine"),
 )
 
 
@@ -71,7 +73,7 @@ def verdict(facts: Facts) -> str:
 
 def _proof(facts: Facts) -> str:
     found = facts.verification
-    if facts.subject.provenance.get("precision") != "int8":
+    if facts.subject.precision != "int8":
         error = f"{found.agreement.relative_error:.1e} of the range of its outputs"
         return f"Proved: the file computes what its checkpoint computes, to {error}"
     # The last set holds real images if there are any; random ones leave the calibrated ranges.
@@ -101,6 +103,8 @@ def _pictures(facts: Facts) -> dict[str, list[Picture]]:
     own, other = facts.timing.profile, facts.other_timing
     if own is not None:
         pictures["latency"] = [draw_latency(own, other.profile if other else None, "latency")]
-    if facts.costs:
-        pictures["precision"] = [draw_precision(facts.costs, "precision", "What int8 costs")]
+    if facts.cost is not None:
+        pictures["precision"] = [
+            draw_precision(facts.cost.layers, "precision", "Precision by layer")
+        ]
     return pictures

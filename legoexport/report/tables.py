@@ -10,10 +10,23 @@ from legoexport.inspect import view as inventory_view
 from legoexport.measure.timing import Comparison, Timing
 from legoexport.parity import view as parity_view
 from legoexport.passes.lowerings import INT8_LOWERINGS
+from legoexport.quantize import view as quantize_view
+from legoexport.quantize.cost import LAYER_IMAGES
 from legoexport.report.facts import Facts
 
 NONE = "-"
 MOST_NAMES = 20
+OUTPUTS_NOTE = (
+    "SQNR is the power of the trained network's outputs over that of the change. Same class: the"
+    " largest score is that of the trained network."
+)
+LAYERS_NOTE = (
+    f"On the first images, about {LAYER_IMAGES}, from what enters a layer in the trained network:"
+    " errors of the layers before have no part in it."
+)
+RANGE_NOTE = (
+    "Range is what the integers of its output reach, clipped the share of the output beyond it."
+)
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,21 @@ def layer_errors(facts: Facts) -> Table:
     """Return how close every layer is, as ``verify --per-layer`` prints it."""
     rows = parity_view.layer_rows(facts.verification.layers)
     return Table("Lego layers against PyTorch float64", parity_view.LAYER_COLUMNS, rows)
+
+
+def precision(facts: Facts) -> Table:
+    """Return what rounding costs the outputs, as ``verify --data`` prints it."""
+    subject = facts.subject
+    rows = [] if facts.cost is None else quantize_view.files_rows(facts.cost)
+    title = quantize_view.files_title(subject.precision, subject.store)
+    return Table(title, quantize_view.FILES_COLUMNS, rows, OUTPUTS_NOTE)
+
+
+def layer_precision(facts: Facts) -> Table:
+    """Return what rounding costs each layer, as ``verify --data`` prints it."""
+    costs = () if facts.cost is None else facts.cost.layers
+    note = f"{LAYERS_NOTE} {RANGE_NOTE}" if quantize_view.has_integers(costs) else LAYERS_NOTE
+    return Table(*quantize_view.layers_table(costs), note)
 
 
 def masks(facts: Facts) -> Table:
