@@ -17,7 +17,7 @@ from legoexport.measure.timing import Comparison
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.opened import open_model
-from legoexport.quantize.cost import LayerCost
+from legoexport.quantize.cost import LayerCost, RoundingCost
 from legoexport.report.compare import render_comparison
 from legoexport.report.converted import SETTINGS, Converted, Totals
 from legoexport.report.facts import Commands, Facts
@@ -61,7 +61,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     images = np.random.default_rng(3).standard_normal((IMAGES, *SIZE)).astype(np.float32)
     data = InputSet(HOSTILE, (images,), IMAGES, np.arange(IMAGES) % 10)
     options = BenchOptions(threads=1, duration_s=0.05, profile=True)
-    commands = Commands("report", "verify", "inspect", f"legoexport bench '{HOSTILE}'")
+    commands = Commands("report", "verify", "cost", "inspect", f"legoexport bench '{HOSTILE}'")
     checkpoint = checkpoint_of(module)
     return gather(Request(checkpoint, open_model(path), path, None, data, options, commands))
 
@@ -103,9 +103,9 @@ def compared_page(facts: Facts) -> str:
         lowerings={one.audit.layer: "grouped" for one in facts.layers},
         evenness={one.audit.layer: one.audit.evenness_ratio for one in facts.layers},
         partitions=facts.partitions,
-        costs=(),
+        cost=None,
     )
-    pair = converted, replace(converted, costs=(COST,))
+    pair = converted, replace(converted, cost=RoundingCost((COST,), ()))
     return render_comparison(pair, f"legoexport '{HOSTILE}'").decode()
 
 

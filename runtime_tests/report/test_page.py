@@ -68,8 +68,7 @@ def test_without_a_dense_network_it_is_counted(alone: Facts) -> None:
 
 
 def test_a_file_in_int8_claims_its_integers_and_shows_what_they_cost(facts: Facts) -> None:
-    provenance = {**facts.subject.provenance, "precision": "int8"}
-    int8 = replace(facts, subject=replace(facts.subject, provenance=provenance))
+    int8 = replace(facts, subject=replace(facts.subject, precision="int8"))
     assert verdict(int8).startswith("Proved: every integer is right")
     drawn = draw_precision((COST,), "precision", "title")
     assert drawn.description == "1 of 1 layers compute in int8; the least SQNR is 38.5 dB"
