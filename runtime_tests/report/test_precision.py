@@ -1,4 +1,4 @@
-"""What rounding costs: the report measures it, and shows what ``verify --data`` prints."""
+"""What rounding costs: the report measures it, and shows what ``convert`` printed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = np.random.default_rng(1).standard_normal((9, 1, 8, 8)).astype(np.float32)
     np.savez(path / "i.npz", images=images, labels=np.arange(9))
     files = ("--out", path / "m.onnx", "--dense-twin", path / "twin.onnx")
-    run("convert", path / "c.pt", "--precision", "int8", "--data", path / "i.npz", *files)
+    how = ("--precision", "int8", "--data", path / "i.npz", "--json")
+    (path / "convert.json").write_text(run("convert", path / "c.pt", *how, *files))
     return path
 
 
@@ -52,13 +53,12 @@ def cells(rows: Any) -> set[str]:
     return {str(cell) for row in rows for cell in row}
 
 
-def test_a_report_in_int8_shows_what_verify_prints(folder: Path) -> None:
+def test_a_report_in_int8_shows_what_convert_printed(folder: Path) -> None:
     files = (folder / "c.pt", folder / "m.onnx")
     data, out = ("--data", folder / "i.npz"), folder / "report.html"
     measured = ("--vs", folder / "twin.onnx", "--duration", "0.05", "--threads", "1")
     run("report", *files, *data, *measured, "--out", out)
-    twin = ("--dense-twin", folder / "twin.onnx")
-    found = json.loads(run("verify", *files, *data, *twin, "--json"))["cost"]
+    found = json.loads((folder / "convert.json").read_text())["int8"]["cost"]
     elements = Elements(out.read_text())
     assert "What int8 costs" in elements.text
     assert f"{found['scores'][0]['images_count']}dense twin" in elements.text
