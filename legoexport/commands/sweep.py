@@ -12,12 +12,14 @@ import click
 from legoexport.commands.checkpoint_options import parse_settings
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_table, print_text
+from legoexport.lego.scales import PRECISIONS
 from legoexport.training.recipe import PRESETS, choose
 
 if TYPE_CHECKING:
     from legoexport.sweep.request import SweepRequest
 
 SWITCH = {"on": True, "off": False}
+PRECISION = {precision: precision for precision in PRECISIONS}
 Value = TypeVar("Value")
 
 
@@ -39,9 +41,16 @@ Value = TypeVar("Value")
 )
 @click.option(
     "--widths",
-    default="none",
-    metavar="R[,R]",
+    default="0.5",
+    metavar="none|R[,R]",
     help="Rivals: the dense twin with this part of its channels, such as 0.35,0.5,0.7.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    default="fp32,int8",
+    metavar="fp32,int8",
+    help="What files compute in; int8 is calibrated with training pictures.",
 )
 @click.option(
     "--seeds", default="0", metavar="N[,N]", help="Train every network once with each seed."
@@ -74,6 +83,7 @@ Value = TypeVar("Value")
 )
 @click.option("--bench-seconds", default=5.0, metavar="S", help="Seconds to measure each file.")
 @click.option("--train-only", is_flag=True, help="Leave measuring and drawing to a later call.")
+@click.option("--measure-again", is_flag=True, help="Measure what was measured before, too, such as after noise.")
 @click.option("--recommend", is_flag=True, help="Name the network of a finished --out to ship.")
 @click.option("--max-size", metavar="SIZE", help="With --recommend: largest file, such as 4MB.")
 @click.option("--max-latency", metavar="TIME", help="With --recommend: such as 5ms.")
@@ -84,12 +94,14 @@ def command(
     m_ratios: str,
     coefficients: str,
     widths: str,
+    precisions: str,
     seeds: str,
     preset: str,
     epochs: int | None,
     changes: tuple[str, ...],
     *,
     train_only: bool,
+    measure_again: bool,
     as_json: bool,
     recommend: bool,
     max_size: str | None,
@@ -124,33 +136,42 @@ def command(
         _values("--coefficients", coefficients, SWITCH.__getitem__),
         _values("--seeds", seeds, int),
         () if widths == "none" else _values("--widths", widths, float),
+        _values("--precision", precisions, PRECISION.__getitem__),
     )
     recipe = choose(preset, epochs=epochs, changes=parse_settings(changes))
     request = SweepRequest(grid=grid, recipe=recipe, **options)  # type: ignore[arg-type]
-    _sweep(request, train_only=train_only, as_json=as_json)
+    if train_only and measure_again:
+        raise UsageError("sweep: --train-only measures nothing", next_step="drop --measure-again")
+    _train(request)
+    if not train_only:
+        _measure(request, again=measure_again, as_json=as_json)
 
 
-def _sweep(request: SweepRequest, *, train_only: bool, as_json: bool) -> None:
-    from legoexport.sweep.run import measure_all, train_all
-    from legoexport.sweep.table import COLUMNS, cells_of
+def _train(request: SweepRequest) -> None:
+    from legoexport.sweep.run import train_all
     from legoexport.training.loop import Interrupted
 
-    def tell(step: str) -> None:
-        click.echo(step, err=True)
-
     try:
-        train_all(request, tell)
+        train_all(request, _tell)
     except Interrupted as stopped:
         click.echo("stopped and saved; the same command goes on", err=True)
         raise click.exceptions.Exit(stopped.exit_code) from None
-    if train_only:
-        return
-    swept = measure_all(request, tell)
+
+
+def _measure(request: SweepRequest, *, again: bool, as_json: bool) -> None:
+    from legoexport.sweep.run import measure_all
+    from legoexport.sweep.table import COLUMNS, cells_of
+
+    swept = measure_all(request, _tell, again=again)
     if as_json:
         print_json([asdict(row) for row in swept.table])
         return
     print_table(request.caption, COLUMNS, cells_of(swept.table))
     print_text("wrote " + ", ".join(map(str, swept.files)))
+
+
+def _tell(step: str) -> None:
+    click.echo(step, err=True)
 
 
 def _values(name: str, text: str, parse: Callable[[str], Value]) -> tuple[Value, ...]:

@@ -80,8 +80,8 @@ class Divided:
 
     Attributes:
         calibration: Settle the ranges.
-        judging: Tell what the result is worth; the name says how many were left out of it, because
-            equal ones are in ``calibration``.
+        judging: Tell what the result is worth; the name says how many were left out of it, if any
+            were, because equal ones are in ``calibration``.
     """
 
     calibration: CalibrationImages
@@ -134,6 +134,32 @@ def divide(
     """
     calibration, judging = _apart(open_images(source, input_shape, normalization), _most(limit))
     return without_repeated(calibration, judging.inputs(None), fixed_batch_size)
+
+
+def divide_training(
+    source: str | Path, input_shape: tuple[int, int, int], normalization: Normalization | None
+) -> Divided:
+    """Choose training pictures to calibrate with that equal none of those held out, which all judge.
+
+    Networks that are compared are so judged on the same pictures, whether they are calibrated or
+    not.
+
+    Args:
+        source: Labelled pictures, as ``train`` takes them.
+        input_shape: ``(c, h, w)`` that the network takes.
+        normalization: Of the pictures in training, or None if nobody knows.
+
+    Raises:
+        UsageError: As in ``calibration_images``, or the source does not tell training apart.
+    """
+    images = open_images(source, input_shape, normalization)
+    if images.training is None:
+        raise UsageError(f"{source} does not tell which pictures were trained on")
+    judging = images.judging.inputs(None)
+    held_out = {_digest(image) for image in judging.images}
+    drawn = images.training.at(draw(images.training.count, MOST_IMAGES))
+    is_new = [_digest(image) not in held_out for b in drawn.batches(BATCH_SIZE) for image in b]
+    return Divided(_checked(drawn.at(np.flatnonzero(is_new))), judging)
 
 
 def without_repeated(

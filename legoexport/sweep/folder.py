@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from legoexport.errors import UsageError
 from legoexport.host.atomic import write_bytes
 from legoexport.host.staging import make_folder
-from legoexport.sweep.grid import Cell
+from legoexport.sweep.grid import Cell, Variant
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CellResult:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a converted file costs.
+    """What a converted file costs, and what it is worth if that is not what the training gave.
 
     Attributes:
         parameters_count: Weights and coefficients that are stored.
@@ -44,6 +44,9 @@ class Measurement:
         latency_p50_ms: Median latency of one image.
         threads: Threads of ONNX Runtime.
         runtime: What ran it, with its version.
+        correct_count: Held-out pictures that the file itself classifies correctly; None for one
+            that is proved equal to the network as it was trained.
+        test_count: Held-out pictures that it was given; likewise.
     """
 
     parameters_count: int
@@ -51,6 +54,8 @@ class Measurement:
     latency_p50_ms: float
     threads: int
     runtime: str
+    correct_count: int | None = None
+    test_count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,9 @@ class Folder:
         """Weights of a cell."""
         return self.path / "cells" / f"{cell.name}.pt"
 
-    def model(self, cell: Cell) -> Path:
-        """The converted file of a cell."""
-        return self.path / "cells" / f"{cell.name}.onnx"
+    def model(self, variant: Variant) -> Path:
+        """A converted file."""
+        return self.path / "cells" / f"{variant.name}.onnx"
 
     def hold_budget(self, budget: Mapping[str, object]) -> None:
         """Record what every cell is trained with, or check that it is still the same.
@@ -112,19 +117,19 @@ class Folder:
         """Record that a cell is finished."""
         _write(self._result_path(cell), asdict(result))
 
-    def measurement(self, cell: Cell) -> Measurement | None:
-        """Return what a cell costs, or None if it was not measured."""
-        return _load(self._measurement_path(cell), Measurement)
+    def measurement(self, variant: Variant) -> Measurement | None:
+        """Return what a file costs, or None if it was not measured."""
+        return _load(self._measurement_path(variant), Measurement)
 
-    def write_measurement(self, cell: Cell, measurement: Measurement) -> None:
-        """Record what a cell costs."""
-        _write(self._measurement_path(cell), asdict(measurement))
+    def write_measurement(self, variant: Variant, measurement: Measurement) -> None:
+        """Record what a file costs."""
+        _write(self._measurement_path(variant), asdict(measurement))
 
     def _result_path(self, cell: Cell) -> Path:
         return self.path / "cells" / f"{cell.name}.json"
 
-    def _measurement_path(self, cell: Cell) -> Path:
-        return self.path / "cells" / f"{cell.name}.measured.json"
+    def _measurement_path(self, variant: Variant) -> Path:
+        return self.path / "cells" / f"{variant.name}.measured.json"
 
 
 Record = TypeVar("Record", CellResult, Measurement)

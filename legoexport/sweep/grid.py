@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from legoexport.errors import UsageError
+from legoexport.lego.scales import Precision
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,26 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A trained cell, converted to compute in one precision.
+
+    Attributes:
+        cell: The training.
+        precision: What the file computes in.
+    """
+
+    cell: Cell
+    precision: Precision
+
+    @property
+    def name(self) -> str:
+        """Name of the variant's files."""
+        return named(self.cell.name, self.precision)
+
+
+@dataclass(frozen=True)
 class Grid:
-    """The designs of a sweep, each trained with every seed.
+    """The designs of a sweep, each trained with every seed and converted to every precision.
 
     Attributes:
         o_values: Numbers of fragments.
@@ -80,6 +99,7 @@ class Grid:
         coefficients: With, without, or both.
         seeds: Every design is trained once with each.
         widths: Thin dense networks, as parts of the dense twin's channels; may be empty.
+        precisions: What files compute in; every trained network is converted to each.
 
     Raises:
         UsageError: An axis is empty or names a value twice, or a width is no part.
@@ -90,6 +110,7 @@ class Grid:
     coefficients: tuple[bool, ...]
     seeds: tuple[int, ...]
     widths: tuple[float, ...] = ()
+    precisions: tuple[Precision, ...] = ("fp32",)
 
     def __post_init__(self) -> None:
         """Check every axis."""
@@ -98,6 +119,7 @@ class Grid:
             "m": self.m_ratios,
             "coefficients": self.coefficients,
             "seeds": self.seeds,
+            "precision": self.precisions,
         }
         for name, axis in axes.items():
             if not axis or len(set(axis)) != len(axis):
@@ -128,3 +150,13 @@ class Grid:
     def cells(self) -> tuple[Cell, ...]:
         """Every training, seed by seed, so that a sweep that is cut short leaves whole grids."""
         return tuple(Cell(design, seed) for seed in self.seeds for design in self.designs)
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Every file: those of one training after each other, to be measured alike."""
+        return tuple(Variant(cell, each) for cell in self.cells for each in self.precisions)
+
+
+def named(name: str, precision: Precision) -> str:
+    """Return a name that tells the precision, if it is not the usual one."""
+    return name if precision == "fp32" else f"{name}-{precision}"

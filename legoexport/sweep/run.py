@@ -12,7 +12,7 @@ from legoexport.errors import UsageError
 from legoexport.host.progress import Progress
 from legoexport.models.registry import ARCHITECTURES, build, find_architecture
 from legoexport.sweep.folder import Folder
-from legoexport.sweep.measure_cell import measure_cell
+from legoexport.sweep.measure_variant import measure_variant
 from legoexport.sweep.request import SweepRequest
 from legoexport.sweep.table import Row, rows, write_csv
 from legoexport.sweep.train_cell import arch_of, train_cell
@@ -23,7 +23,7 @@ class Swept:
     """A finished sweep.
 
     Attributes:
-        table: A row for each design, the dense twin first.
+        table: A row for each design and precision, the dense twin first.
         files: What was drawn and written, the CSV file last.
     """
 
@@ -48,19 +48,26 @@ def train_all(request: SweepRequest, tell: Progress = lambda _: None) -> None:
             folder.write_result(cell, train_cell(request, folder, cell))
 
 
-def measure_all(request: SweepRequest, tell: Progress = lambda _: None) -> Swept:
-    """Convert and measure every trained cell, one after the other, and draw the figures.
+def measure_all(
+    request: SweepRequest, tell: Progress = lambda _: None, *, again: bool = False
+) -> Swept:
+    """Convert every trained cell, measure the files one after the other, and draw the figures.
+
+    Args:
+        request: The sweep.
+        tell: Called with the name of each step before it starts.
+        again: Measure what was measured before, too.
 
     Raises:
         CheckFailed: A file cannot be proved equal to its network.
         UsageError: ONNX Runtime does not run a file.
     """
-    folder, cells = Folder(request.out), request.grid.cells
-    for number, cell in enumerate(cells, 1):
-        known = folder.measurement(cell)
-        if known is None or known.threads != request.bench_threads:
-            tell(f"measuring {number} of {len(cells)}: {cell.name}")
-            folder.write_measurement(cell, measure_cell(request, folder, cell))
+    folder, variants = Folder(request.out), request.grid.variants
+    for number, variant in enumerate(variants, 1):
+        known = folder.measurement(variant)
+        if again or known is None or known.threads != request.bench_threads:
+            tell(f"measuring {number} of {len(variants)}: {variant.name}")
+            folder.write_measurement(variant, measure_variant(request, folder, variant))
     return _drawn(request, folder)
 
 
