@@ -12,14 +12,14 @@ import click
 from legoexport.commands.checkpoint_options import parse_settings
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_table, print_text
-from legoexport.lego.scales import PRECISIONS
+from legoexport.lego.scales import PRECISIONS, Precision
 from legoexport.training.recipe import PRESETS, choose
 
 if TYPE_CHECKING:
     from legoexport.sweep.request import SweepRequest
 
 SWITCH = {"on": True, "off": False}
-PRECISION = {precision: precision for precision in PRECISIONS}
+PRECISION: dict[str, Precision] = {precision: precision for precision in PRECISIONS}
 Value = TypeVar("Value")
 
 
@@ -41,8 +41,8 @@ Value = TypeVar("Value")
 )
 @click.option(
     "--widths",
-    default="0.5",
-    metavar="none|R[,R]",
+    default="none",
+    metavar="R[,R]",
     help="Rivals: the dense twin with this part of its channels, such as 0.35,0.5,0.7.",
 )
 @click.option(
@@ -83,7 +83,7 @@ Value = TypeVar("Value")
 )
 @click.option("--bench-seconds", default=5.0, metavar="S", help="Seconds to measure each file.")
 @click.option("--train-only", is_flag=True, help="Leave measuring and drawing to a later call.")
-@click.option("--measure-again", is_flag=True, help="Measure what was measured before, too, such as after noise.")
+@click.option("--measure-again", is_flag=True, help="Measure also what was measured before.")
 @click.option("--recommend", is_flag=True, help="Name the network of a finished --out to ship.")
 @click.option("--max-size", metavar="SIZE", help="With --recommend: largest file, such as 4MB.")
 @click.option("--max-latency", metavar="TIME", help="With --recommend: such as 5ms.")
@@ -138,10 +138,10 @@ def command(
         () if widths == "none" else _values("--widths", widths, float),
         _values("--precision", precisions, PRECISION.__getitem__),
     )
-    recipe = choose(preset, epochs=epochs, changes=parse_settings(changes))
-    request = SweepRequest(grid=grid, recipe=recipe, **options)  # type: ignore[arg-type]
     if train_only and measure_again:
         raise UsageError("sweep: --train-only measures nothing", next_step="drop --measure-again")
+    recipe = choose(preset, epochs=epochs, changes=parse_settings(changes))
+    request = SweepRequest(grid=grid, recipe=recipe, **options)  # type: ignore[arg-type]
     _train(request)
     if not train_only:
         _measure(request, again=measure_again, as_json=as_json)

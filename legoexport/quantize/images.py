@@ -139,10 +139,10 @@ def divide(
 def divide_training(
     source: str | Path, input_shape: tuple[int, int, int], normalization: Normalization | None
 ) -> Divided:
-    """Choose training pictures to calibrate with that equal none of those held out, which all judge.
+    """Choose training pictures to calibrate with; all that are held out judge.
 
-    Networks that are compared are so judged on the same pictures, whether they are calibrated or
-    not.
+    None of the former equals one of the latter. Networks that are compared are so judged on the
+    same pictures, whether they are calibrated or not.
 
     Args:
         source: Labelled pictures, as ``train`` takes them.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,6 +20,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from legoexport.host.atomic import write_bytes
 from legoexport.host.report import format_count
+from legoexport.lego.scales import Precision
+from legoexport.sweep.grid import Design
 from legoexport.sweep.table import Row
 
 FORMATS = ("png", "svg")
@@ -31,6 +34,8 @@ THIN_MARKER = "X"
 TICKS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 DENSE_COLOUR = "#444444"
+FRONT_COLOUR = "#f0c000"
+INT8_SIZE_RATIO = 0.7
 
 
 @dataclass(frozen=True)
@@ -54,15 +59,19 @@ FILE_SIZE = Axis("ONNX file, MB", lambda row: row.size_bytes / 1e6)
 class Style:
     """A colour for each o, a marker for each m, hollow and dashed without coefficients.
 
+    What computes in int8 is small and has a dotted line.
+
     Attributes:
         lines: o and coefficients of each line.
         m_ratios: ``m_ratio`` of the points, ascending.
         has_thin: Whether there are thin dense networks.
+        precisions: What files compute in.
     """
 
     lines: tuple[tuple[int, bool], ...]
     m_ratios: tuple[float, ...]
     has_thin: bool
+    precisions: tuple[Precision, ...]
 
     @classmethod
     def of(cls, table: Sequence[Row]) -> Style:
@@ -74,6 +83,7 @@ class Style:
             tuple(sorted(lines, key=lambda each: (each[0], not each[1]))),
             tuple(sorted(m_ratios)),
             any(design.width != 1 for design in designs),
+            tuple(dict.fromkeys(row.precision for row in table)),
         )
 
     def colour(self, row: Row) -> str:
@@ -109,7 +119,15 @@ class Style:
             Line2D([], [], color=DENSE_COLOUR, linestyle="none", marker=marker, label=label)
             for label, marker in markers.items()
         ]
-        return [*lines, *points]
+        front = Line2D([], [], color=FRONT_COLOUR, linewidth=5, alpha=0.5, label="front")
+        return [*lines, *points, *self._precision_keys(), front]
+
+    def _precision_keys(self) -> list[Line2D]:
+        if len(self.precisions) == 1:
+            return []
+        size = mpl.rcParams["lines.markersize"] * INT8_SIZE_RATIO
+        style = {"linestyle": ":", "marker": MARKERS[1], "markersize": size}
+        return [Line2D([], [], color=DENSE_COLOUR, label="in int8", **style)]
 
 
 def latency_axis(threads: int) -> Axis:
@@ -119,8 +137,12 @@ def latency_axis(threads: int) -> Axis:
 
 
 def draw_parameters(folder: Path, table: Sequence[Row], caption: str) -> tuple[Path, ...]:
-    """Draw the paper's figure: accuracy against parameters, with and without coefficients."""
-    return _draw(folder / "parameters", table, (PARAMETERS,), caption)
+    """Draw the paper's figure: accuracy against parameters, with and without coefficients.
+
+    What files compute in changes no parameter, so that one precision is drawn.
+    """
+    first = [row for row in table if row.precision == table[0].precision]
+    return _draw(folder / "parameters", first, (PARAMETERS,), caption)
 
 
 def draw_deployment(
@@ -149,23 +171,17 @@ def _draw(stem: Path, table: Sequence[Row], axes: Sequence[Axis], caption: str) 
 
 
 def _panel(panel: Axes, table: Sequence[Row], axis: Axis, style: Style) -> None:
-    for o, coefficients in style.lines:
-        line = [r for r in table if (r.design.o, r.design.coefficients) == (o, coefficients)]
-        panel.plot(
-            [axis.value(row) for row in line],
-            [100 * row.accuracy for row in line],
-            color=style.colour(line[0]),
-            linestyle="-" if coefficients else "--",
-        )
-    dense = sorted((r for r in table if r.design.is_dense), key=lambda row: row.design.width)
-    panel.plot(
-        [axis.value(row) for row in dense],
-        [100 * row.accuracy for row in dense],
-        color=DENSE_COLOUR,
-    )
+    _front(panel, table, axis)
+    for precision in style.precisions:
+        rows = [row for row in table if row.precision == precision]
+        for o, coefficients in style.lines:
+            line = [r for r in rows if (r.design.o, r.design.coefficients) == (o, coefficients)]
+            _line(panel, line, axis, style)
+        dense = [row for row in rows if row.design.is_dense]
+        _line(panel, sorted(dense, key=lambda row: row.design.width), axis, style)
     for row in table:
         _point(panel, row, axis, style)
-        if row.design.is_dense and row.design.width == 1:
+        if row.design == Design() and row.precision == style.precisions[0]:
             panel.axhline(100 * row.accuracy, color=DENSE_COLOUR, linewidth=0.6, linestyle=":")
     panel.set_xscale("log")
     panel.margins(x=0.08)
@@ -177,9 +193,28 @@ def _panel(panel: Axes, table: Sequence[Row], axis: Axis, style: Style) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
+def _front(panel: Axes, table: Sequence[Row], axis: Axis) -> None:
+    """Draw the best accuracy up to each place: what lies below is beaten in these two."""
+    ascending = sorted(table, key=lambda row: (axis.value(row), -row.accuracy))
+    best = accumulate((100 * row.accuracy for row in ascending), max)
+    values = [axis.value(row) for row in ascending]
+    panel.step(values, [*best], where="post", color=FRONT_COLOUR, linewidth=5, alpha=0.5, zorder=0)
+
+
+def _line(panel: Axes, line: Sequence[Row], axis: Axis, style: Style) -> None:
+    dashes = "--" if line[0].design.coefficients is False else "-"
+    panel.plot(
+        [axis.value(row) for row in line],
+        [100 * row.accuracy for row in line],
+        color=style.colour(line[0]),
+        linestyle=":" if line[0].precision == "int8" else dashes,
+    )
+
+
 def _point(panel: Axes, row: Row, axis: Axis, style: Style) -> None:
     spread = None if row.accuracy_std is None else [100 * row.accuracy_std]
     colour, is_hollow = style.colour(row), row.design.coefficients is False
+    is_small = row.precision == "int8" and len(style.precisions) > 1
     _, caps, bars = panel.errorbar(
         [axis.value(row)],
         [100 * row.accuracy],
@@ -188,6 +223,7 @@ def _point(panel: Axes, row: Row, axis: Axis, style: Style) -> None:
         linestyle="none",
         marker=style.marker(row),
         markerfacecolor="white" if is_hollow else colour,
+        markersize=mpl.rcParams["lines.markersize"] * (INT8_SIZE_RATIO if is_small else 1),
         capsize=2.5,
         elinewidth=0.8,
     )

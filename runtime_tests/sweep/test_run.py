@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 from legoexport.cli import main
@@ -15,7 +17,7 @@ from legoexport.errors import CheckFailed, UsageError
 from legoexport.models.checkpoint import read_checkpoint
 from legoexport.sweep import run
 from legoexport.sweep.folder import CellResult, Folder, Measurement
-from legoexport.sweep.grid import Cell, Grid
+from legoexport.sweep.grid import Cell, Grid, Variant
 from legoexport.sweep.request import SweepRequest
 from legoexport.training.loop import Interrupted
 from legoexport.training.recipe import Recipe
@@ -43,11 +45,11 @@ class Workshop:
         self.trained.append(cell.name)
         return CellResult(90, 100, 1.0)
 
-    def measure(self, request: SweepRequest, folder: Folder, cell: Cell) -> Measurement:
+    def measure(self, request: SweepRequest, folder: Folder, variant: Variant) -> Measurement:
         del folder
-        if cell.name == self.failing:
+        if variant.name == self.failing:
             raise CheckFailed("it does not run")
-        self.measured.append(cell.name)
+        self.measured.append(variant.name)
         return Measurement(1000, 4000, 0.5, request.bench_threads, "onnxruntime")
 
 
@@ -55,7 +57,7 @@ class Workshop:
 def workshop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
     workshop = Workshop()
     monkeypatch.setattr(run, "train_cell", workshop.train)
-    monkeypatch.setattr(run, "measure_cell", workshop.measure)
+    monkeypatch.setattr(run, "measure_variant", workshop.measure)
     return workshop
 
 
@@ -90,6 +92,26 @@ def test_another_number_of_threads_is_measured_again(workshop: Workshop, tmp_pat
     run.measure_all(request(tmp_path))
     run.measure_all(request(tmp_path, bench_threads=2))
     assert len(workshop.measured) == 2 * len(GRID.cells)
+
+
+def test_what_was_measured_in_a_noise_is_measured_again(workshop: Workshop, tmp_path: Path) -> None:
+    run.train_all(request(tmp_path))
+    run.measure_all(request(tmp_path))
+    run.measure_all(request(tmp_path), again=True)
+    assert workshop.measured == [cell.name for cell in GRID.cells] * 2
+
+
+def test_integers_are_measured_beside_floats(workshop: Workshop, tmp_path: Path) -> None:
+    both = replace(GRID, precisions=("fp32", "int8"))
+    run.train_all(request(tmp_path))
+    run.measure_all(request(tmp_path))
+    table = run.measure_all(request(tmp_path, grid=both)).table
+    assert workshop.trained == [cell.name for cell in GRID.cells]
+    assert len(workshop.measured) == 2 * len(GRID.cells), "those in float were measured before"
+    assert [row.name for row in table] == [
+        *(design.name for design in GRID.designs),
+        *(f"{design.name}-int8" for design in GRID.designs),
+    ]
 
 
 def test_another_recipe_needs_another_folder(workshop: Workshop, tmp_path: Path) -> None:
@@ -138,7 +160,7 @@ def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert sweep(*arguments, *budget, *files, "--json") == 0
     output = capsys.readouterr()
     assert "training" not in output.err
-    dense, thin, lego = json.loads(output.out)
+    dense, thin, lego, *integers = json.loads(output.out)
     cells = tmp_path / "cells"
     names = ("dense-seed0", "dense-w0.35-seed0", "o4-m0.125-plain-seed0")
     for row, name in zip((dense, thin, lego), names, strict=True):
@@ -153,9 +175,27 @@ def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert row["parameters_count"] == counted
     assert lego["parameters_count"] < dense["parameters_count"] / 10
     assert 0.1 < thin["parameters_count"] / dense["parameters_count"] < 0.15
+    check_integers(integers, cells, names, pictures)
     assert {"table.csv", "parameters.svg", "deployment.png"} <= {
         path.name for path in tmp_path.iterdir()
     }
+
+
+def check_integers(
+    rows: list[dict[str, Any]], cells: Path, names: tuple[str, ...], pictures: Path
+) -> None:
+    """The files in int8 are judged as files, on exactly the pictures that were held out."""
+    with np.load(pictures) as held_out:
+        images, labels = held_out["test_images"].astype(np.float32), held_out["test_labels"]
+    for row, name in zip(rows, names, strict=True):
+        content = (cells / f"{name}-int8.onnx").read_bytes()
+        session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+        ops = {node.op_type for node in onnx.load_model_from_string(content).graph.node}
+        assert "QuantizeLinear" in ops
+        scores = [session.run(None, {session.get_inputs()[0].name: one[None]})[0] for one in images]
+        right = (np.concatenate(scores).argmax(axis=1) == labels).mean()
+        assert (row["precision"], row["accuracy"]) == ("int8", right)
+        assert row["size_bytes"] < (cells / f"{name}.onnx").stat().st_size / 2
 
 
 @pytest.mark.parametrize(
@@ -166,6 +206,8 @@ def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         (["--coefficients", "yes"], "--coefficients"),
         (["--seeds", "1,1"], "--seeds"),
         (["--widths", "2"], "--widths"),
+        (["--precision", "fp64"], "--precision"),
+        (["--train-only", "--measure-again"], "--train-only measures nothing"),
         (["--arch", "lego_mobilenet", "--widths", "0.5"], "unknown hyper-parameter of mobilenet"),
         (["--preset", "digits", "--recipe", "speed=9"], "speed"),
         (["--o", "3"], "o must divide"),
