@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from legoexport.errors import UsageError
 from legoexport.sweep.figures import draw_deployment, draw_parameters
 from legoexport.sweep.folder import CellResult, Folder, Measurement
-from legoexport.sweep.grid import Grid
+from legoexport.sweep.grid import Grid, Variant
 from legoexport.sweep.table import Row, cells_of, rows, write_csv
 
 GRID = Grid((2, 4), (0.25, 0.5), (True, False), (0, 1, 7), (0.5,))
@@ -29,7 +31,7 @@ def folder(tmp_path: Path) -> Folder:
         correct = int(rng.integers(80, 100))
         folder.write_result(cell, CellResult(correct, 100, 1.5))
         cost = Measurement(1000 + correct, 5000, float(rng.uniform(0.1, 0.9)), 1, "onnxruntime")
-        folder.write_measurement(cell, cost)
+        folder.write_measurement(Variant(cell, "fp32"), cost)
     return folder
 
 
@@ -39,7 +41,7 @@ def test_rows_are_those_of_numpy(folder: Folder) -> None:
     for row in table:
         cells = [cell for cell in GRID.cells if cell.design == row.design]
         results = [folder.result(cell) for cell in cells]
-        costs = [folder.measurement(cell) for cell in cells]
+        costs = [folder.measurement(Variant(cell, "fp32")) for cell in cells]
         accuracies = [each.correct_count / 100 for each in results]
         latencies = [each.latency_p50_ms for each in costs]
         assert row.accuracy == pytest.approx(np.mean(accuracies))
@@ -99,6 +101,23 @@ def test_figures_say_their_budget_and_name_every_line(folder: Folder) -> None:
         assert "dense, fewer channels" in text
         assert "100 held-out pictures" in text
     assert "ms, 2 threads" in drawn[3].read_text()
+
+
+def test_figures_tell_integers_apart_and_draw_the_front(folder: Folder) -> None:
+    both = replace(GRID, precisions=("fp32", "int8"))
+    for variant in both.variants[1::2]:
+        cost = Measurement(1000, 1250, 0.2, 1, "onnxruntime", correct_count=70, test_count=100)
+        folder.write_measurement(variant, cost)
+    table = rows(folder, both)
+    integers = [row.accuracy for row in table if row.precision == "int8"]
+    assert integers == pytest.approx([0.7] * len(GRID.designs)), "of the file, not of the training"
+    assert cells_of(table)[len(GRID.designs)][:3] == ["dense-int8", "70.00%", "+0.00 points"]
+    _, parameters = draw_parameters(folder.path, table, "caption")
+    _, deployment = draw_deployment(folder.path, table, "caption", 1)
+    assert "in int8" not in parameters.read_text(), "parameters are the same in both"
+    assert {"in int8", "front"} <= {
+        one.strip() for one in re.findall(r">([^<>]+)</text>", deployment.read_text())
+    }
 
 
 def test_the_same_table_gives_the_same_files(folder: Folder, tmp_path: Path) -> None:
