@@ -34,7 +34,7 @@ test: setup  ## Run the quick tests; the others have targets of their own
 test-runtimes: setup  ## Run the tests on the kernels of phones and browsers; they need Node.js
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m runtimes $(SPREAD) auto
 
-test-heavy: setup  ## Run the tests of whole networks at full size, and the examples of the documentation
+test-heavy: setup  ## Run the tests of whole networks and long commands, and the examples of the documentation
 	$(BIN)/python -m pytest -m heavy $(SPREAD) 2
 
 lint: setup  ## Check style, format, types and workflows; the last needs Node.js

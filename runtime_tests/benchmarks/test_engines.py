@@ -69,6 +69,7 @@ def test_torch_is_installed_before_what_needs_it() -> None:
         assert not calls or engine.requirements[0][0] == "torch==2.13.0", engine.name
 
 
+@pytest.mark.heavy
 def test_an_environment_that_does_not_install_says_why(tmp_path: Path) -> None:
     engine = Engine("none", "none", (("--no-index", "--find-links", str(tmp_path), "none==1"),))
     with pytest.raises(CheckFailed, match="none==1"):

@@ -42,6 +42,7 @@ def outputs(content: bytes) -> np.ndarray:
     return scores
 
 
+@pytest.mark.heavy
 def test_five_files_of_one_network() -> None:
     torch.manual_seed(0)
     files = five_files(SmallNet().eval(), SHAPE, (1, 2))

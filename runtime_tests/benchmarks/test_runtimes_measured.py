@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import pytest
 
 from benchmarks.matrix.measure import Backbone, BuiltFile, build_files, load, take
 from legoexport.errors import CheckFailed
@@ -46,6 +47,7 @@ def backbone() -> tuple[Backbone, tuple[BuiltFile, ...]]:
     return loaded, tuple(build_files(loaded, ["grouped", "dense"]))
 
 
+@pytest.mark.heavy
 def test_every_lowering_is_a_file_or_idle() -> None:
     loaded, _ = backbone()
     made = [built.file.lowering for built in build_files(loaded, list(LOWERINGS))]

@@ -41,6 +41,7 @@ def test_cells_that_are_needed_come_before_those_that_need_them(road: teacher_ro
         known.add(cell.name)
 
 
+@pytest.mark.heavy
 def test_what_is_done_is_not_done_again(
     road: teacher_road.Road, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def cells(rows: Any) -> set[str]:
     return {str(cell) for row in rows for cell in row}
 
 
+@pytest.mark.heavy
 def test_a_report_in_int8_shows_what_convert_printed(folder: Path) -> None:
     files = (folder / "c.pt", folder / "m.onnx")
     data, out = ("--data", folder / "i.npz"), folder / "report.html"

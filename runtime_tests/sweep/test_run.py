@@ -150,6 +150,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.heavy
 def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--o", 4, "--m", 0.125, "--coefficients", "off", "--widths", 0.35)
     files = ("--data", pictures, "--out", tmp_path)
