@@ -21,6 +21,7 @@ COMMANDS = {
     "sweep": "Train a grid of LegoNets, convert, measure and draw them.",
     "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
     "targets": "List what convert can compile for, and what each target means.",
+    "compact": "Make a file small again that a simplifier folded.",
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
     "predict": "Classify pictures with an ONNX file.",
     "bench": "Measure the latency of an ONNX file, alone or beside another.",
