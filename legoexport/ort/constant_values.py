@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
-from legoexport.ort.session import FATAL_ONLY, PROVIDER
+from legoexport.ort.session import FATAL_ONLY, open_session
 
 
 def constant_values(model: onnx.ModelProto) -> Mapping[str, NDArray[Any]]:
@@ -19,6 +19,9 @@ def constant_values(model: onnx.ModelProto) -> Mapping[str, NDArray[Any]]:
 
     Args:
         model: A model in topological order.
+
+    Raises:
+        UsageError: ONNX Runtime does not load the nodes that compute them.
     """
     known = {tensor.name for tensor in model.graph.initializer}
     nodes = []
@@ -35,6 +38,5 @@ def constant_values(model: onnx.ModelProto) -> Mapping[str, NDArray[Any]]:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = FATAL_ONLY
-    content = alone.SerializeToString()
-    session = onnxruntime.InferenceSession(content, options, providers=[PROVIDER])
+    session = open_session(alone.SerializeToString(), options)
     return dict(zip(names, map(np.asarray, session.run(None, {})), strict=True))

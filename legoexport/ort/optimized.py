@@ -10,8 +10,7 @@ from types import MappingProxyType
 import onnx
 import onnxruntime
 
-from legoexport.errors import UsageError
-from legoexport.ort.session import FATAL_ONLY, PROVIDER
+from legoexport.ort.session import FATAL_ONLY, open_session
 from legoexport.signals import temporary_folder
 
 LAYOUT_ENDING = re.compile(r"_token_\d+$")
@@ -54,9 +53,6 @@ def optimized_nodes(
     with temporary_folder("legoexport-optimized-") as folder:
         path = folder / "optimized.onnx"
         options.optimized_model_filepath = str(path)
-        try:
-            onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])
-        except Exception as error:
-            raise UsageError("onnxruntime does not load the model", received=error) from None
+        open_session(model_bytes, options)
         graph = onnx.load(path).graph
     return tuple(OptimizedNode(node.name, node.op_type) for node in graph.node)

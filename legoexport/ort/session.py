@@ -100,10 +100,7 @@ class RuntimeModel:
             level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.graph_optimization_level = level
         options.log_severity_level = FATAL_ONLY
-        try:
-            self._session = onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])
-        except Exception as error:
-            raise UsageError("onnxruntime does not load the model", received=error) from None
+        self._session = open_session(model_bytes, options)
         self.inputs, self.fixed_batch_size = _read_inputs(self._session)
         outputs = self._session.get_outputs()
         self.output_names = tuple(output.name for output in outputs)
@@ -170,6 +167,22 @@ class RuntimeModel:
             return list(self._session.run(None, dict(zip(names, batch, strict=True))))
         except Exception as error:
             raise CheckFailed("onnxruntime fails while it runs the model", received=error) from None
+
+
+def open_session(model_bytes: bytes, options: Any) -> Any:
+    """Load a model for the CPU provider.
+
+    Args:
+        model_bytes: The ONNX file.
+        options: ``onnxruntime.SessionOptions``.
+
+    Raises:
+        UsageError: ONNX Runtime does not load it.
+    """
+    try:
+        return onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])
+    except Exception as error:
+        raise UsageError("onnxruntime does not load the model", received=error) from None
 
 
 def parse_model(model_bytes: bytes, source: str) -> onnx.ModelProto:
