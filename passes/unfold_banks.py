@@ -19,27 +19,30 @@ from numpy.typing import NDArray
 class UnfoldBanks(ir.passes.InPlacePass):
     """Replace each initializer that equals a value of ``source``, to the bit, by its expression.
 
-    Declines an initializer that equals none, and one that is smaller than what it is computed from.
+    Declines an initializer that equals none, one that is smaller than what it is computed from, and
+    one that equals another which is computed already: an expression has one name.
 
     Attributes:
-        source: The model before it was folded.
-        values: What it computes from its initializers alone, by name.
+        values: What ``source``, the model before it was folded, computes from its initializers
+            alone, by name.
         unfolded: Names of the initializers that were replaced.
     """
 
     def __init__(self, source: ir.Model, values: Mapping[str, NDArray[Any]]) -> None:
         super().__init__()
-        self.source, self.values = source.graph, values
+        self.values = values
         self.unfolded: list[str] = []
         self._computed = {str(value.name): value for value in _values(source.graph)}
         self._by_content = {_content(array): name for name, array in values.items()}
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite in place; report whether anything was replaced."""
-        graft = _Graft(self.source, model.graph)
+        graft = _Graft(model.graph)
         for folded in graft.stored():
             name, origin = str(folded.name), self._origin(folded)
-            if origin is not None and graft.bytes_of(origin) < _bytes(folded):
+            if origin is None or origin in graft.named:
+                continue
+            if graft.bytes_of(origin) < _bytes(folded):
                 graft.replace(folded, origin)
                 self.unfolded.append(name)
         return ir.passes.PassResult(model, modified=bool(self.unfolded))
@@ -57,8 +60,9 @@ class UnfoldBanks(ir.passes.InPlacePass):
 class _Graft:
     """Copies expressions of one graph into another, before their first reader, each value once."""
 
-    def __init__(self, source: ir.Graph, target: ir.Graph) -> None:
-        self.source, self.target = source, target
+    def __init__(self, target: ir.Graph) -> None:
+        self.target = target
+        self.named: set[ir.Value] = set()
         self.copies: dict[ir.Value, ir.Value] = {}
         self.nodes: list[ir.Node] = []
         self.taken = {value.name for value in _values(target)}
@@ -91,6 +95,7 @@ class _Graft:
         folded.replace_all_uses_with(copy)
         self.target.initializers.pop(name)
         copy.name = name
+        self.named.add(origin)
         self.target.insert_before(reader, self.nodes)
         self.nodes = []
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
 from legoexport.errors import CheckFailed, UsageError
 from legoexport.ort.constant_values import constant_values
 from legoexport.ort.session import RuntimeModel, parse_model
+from legoexport.parity.inputs import draw_inputs
 from legoexport.passes.unfold_banks import UnfoldBanks
 
-IMAGES_COUNT = 3
-SEED = 0
 THREADS = 1
 
 
@@ -91,20 +89,8 @@ def _check(folded: onnx.ModelProto, small: onnx.ModelProto, unfolded: list[str])
             raise CheckFailed(f"weight {name} is not computed to the bit")
     onnx.checker.check_model(small, full_check=True)
     models = [RuntimeModel(one.SerializeToString(), THREADS) for one in (folded, small)]
-    arrays = _arrays(models[0])
-    batch_size = models[0].fixed_batch_size or IMAGES_COUNT
-    first, second = (one.run_all(arrays, batch_size) for one in models)
-    wrong = [name for name in first if first[name].tobytes() != second[name].tobytes()]
-    if wrong:
-        raise CheckFailed(f"output {', '.join(wrong)} is not the same to the bit")
-
-
-def _arrays(model: RuntimeModel) -> list[np.ndarray]:
-    rng = np.random.default_rng(SEED)
-    count = model.fixed_batch_size or IMAGES_COUNT
-    arrays = []
-    for one in model.inputs:
-        shape = (count, *one.shape)
-        values = rng.integers(0, 256, shape) if one.dtype == "uint8" else rng.normal(size=shape)
-        arrays.append(values.astype(one.dtype))
-    return arrays
+    for drawn in draw_inputs(models[0].inputs, models[0].fixed_batch_size, {}):
+        first, second = (one.run_all(drawn.arrays, drawn.batch_size) for one in models)
+        wrong = [name for name in first if first[name].tobytes() != second[name].tobytes()]
+        if wrong:
+            raise CheckFailed(f"output {', '.join(wrong)} is not the same to the bit")

@@ -102,6 +102,25 @@ def test_one_changed_weight_stays_as_it_is() -> None:
     assert changed in kept
 
 
+def test_of_two_equal_weights_one_is_computed_and_one_stays() -> None:
+    source = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 18]> one (float[1,4] x) => (float[1,4] y)
+        <float[1,2] bank = {1, 2}>
+        { weight = Concat <axis = 1> (bank, bank)  a = Add (x, weight)  y = Mul (a, weight) }"""
+    )
+    target = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 18]> one (float[1,4] x) => (float[1,4] y)
+        <float[1,4] first = {1, 2, 1, 2}, float[1,4] second = {1, 2, 1, 2}>
+        { a = Add (x, first)  y = Mul (a, second) }"""
+    )
+    unfold = UnfoldBanks(ir.from_proto(source), constant_values(source))
+    model = ir.from_proto(target)
+    assert unfold(model).modified
+    assert unfold.unfolded == ["first"]
+    assert "second" in model.graph.initializers
+    onnx.checker.check_model(ir.to_proto(model), full_check=True)
+
+
 def test_another_network_is_refused() -> None:
     with pytest.raises(CheckFailed, match="nothing of the file is folded"):
         compact(folded(), converted(seed=1))
