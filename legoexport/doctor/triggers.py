@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import onnx
 
+from legoexport.doctor.folded_banks import folded_nodes
 from legoexport.doctor.model import WEIGHT_INPUT, Convolution, FoldedModel, same
 
 Trigger = Callable[[FoldedModel], Sequence[str]]
@@ -154,6 +155,11 @@ def fused_operators(model: FoldedModel) -> list[str]:
     return [node.name for node in model.graph.node if node.domain not in STANDARD_DOMAINS]
 
 
+def folded_banks(model: FoldedModel) -> list[str]:
+    """Nodes of Lego layers that read what another tool has made of the bank."""
+    return folded_nodes(model.stamped)
+
+
 def open_batch(model: FoldedModel) -> list[str]:
     """Inputs, where the batch is open."""
     return [value.name for value in model.graph.input] if model.has_open_batch else []
@@ -222,6 +228,7 @@ TRIGGERS: Mapping[str, Trigger] = {
         convolutions_by_computed_weights,
         products_that_share_a_matrix,
         fused_operators,
+        folded_banks,
         open_batch,
         any_model,
     )

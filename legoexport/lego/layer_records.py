@@ -67,11 +67,23 @@ def read_layers(model: onnx.ModelProto) -> tuple[LayerRecord, ...] | None:
     Raises:
         UsageError: The metadata is damaged, or names values that the graph does not have.
     """
+    records = stated_layers(model)
+    if records is not None:
+        _check_values(records, model.graph)
+    return records
+
+
+def stated_layers(model: onnx.ModelProto) -> tuple[LayerRecord, ...] | None:
+    """Read the layers as ``read_layers`` does, whether the graph still has their values or not.
+
+    Raises:
+        UsageError: The metadata is damaged.
+    """
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if LAYERS_KEY not in metadata:
         return None
     try:
-        records = _records(json.loads(metadata[LAYERS_KEY]))
+        return _records(json.loads(metadata[LAYERS_KEY]))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(
             f"the {LAYERS_KEY} metadata of the ONNX file is damaged",
@@ -79,8 +91,6 @@ def read_layers(model: onnx.ModelProto) -> tuple[LayerRecord, ...] | None:
             legal=f"a list of objects with {', '.join((*NAMES, *COUNTS, *PAIRS, *USES))}",
             next_step="convert the checkpoint again",
         ) from None
-    _check_values(records, model.graph)
-    return records
 
 
 def _entry(record: LayerRecord) -> dict[str, object]:
