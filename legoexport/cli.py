@@ -21,7 +21,6 @@ COMMANDS = {
     "sweep": "Train a grid of LegoNets, convert, measure and draw them.",
     "convert": "Convert a checkpoint to standard ONNX and prove it equal.",
     "targets": "List what convert can compile for, and what each target means.",
-    "compact": "Make a file small again that a simplifier folded.",
     "verify": "Compare an ONNX file with its checkpoint, or with a parity bundle.",
     "predict": "Classify pictures with an ONNX file.",
     "bench": "Measure the latency of an ONNX file, alone or beside another.",
@@ -29,6 +28,7 @@ COMMANDS = {
     "calibrate": "Measure this machine for the cost model of convert.",
     "web": "Build or serve a page that runs, proves and measures an ONNX file in a browser.",
     "doctor": "Look for known trouble with an ONNX file on a target, before it happens.",
+    "compact": "Bring a file that another tool has folded back to its size.",
     "inspect": "Show the Lego layers of a checkpoint or ONNX file, and their totals.",
 }
 # What a command was called before, and what its new name says better.

@@ -29,6 +29,15 @@ def known_array(value: ir.Value | None) -> NDArray[Any]:
     return array
 
 
+def is_same(value: ir.Value | None, other: ir.Value | None) -> bool:
+    """Return whether both hold constants that are equal to the bit."""
+    array, counterpart = constant_array(value), constant_array(other)
+    if array is None or counterpart is None:
+        return False
+    is_alike = array.dtype == counterpart.dtype and array.shape == counterpart.shape
+    return is_alike and array.tobytes() == counterpart.tobytes()
+
+
 def input_of(node: ir.Node, position: int) -> ir.Value:
     """Return input ``position`` of ``node``.
 

@@ -1,17 +1,20 @@
-"""``legoexport compact``: take back what a simplifier folded."""
+"""``legoexport compact``: what another tool has folded, back to the size of the converted file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from legoexport.commands.output_options import force_option
 from legoexport.host.kinds import Kind
 from legoexport.host.outputs import Output, check_outputs
-from legoexport.host.reading import read_bytes
-from legoexport.host.report import format_bytes, print_json, print_text
+from legoexport.host.report import format_bytes, print_json, print_text, step_progress
 from legoexport.host.standard_output import writer_of
+
+if TYPE_CHECKING:
+    from legoexport.deliver.compact import Compacted
 
 
 @click.command("compact")
@@ -21,38 +24,49 @@ from legoexport.host.standard_output import writer_of
     required=True,
     type=click.Path(path_type=Path),
     metavar="MODEL.onnx",
-    help="The file that convert wrote and the tool was given.",
+    help="The converted file that the tool was given.",
 )
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="File to write; - for stdout."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The ONNX file to write; - is standard output.",
 )
 @force_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(folded: Path, like: Path, out: Path, *, force: bool, as_json: bool) -> None:
-    """Make FOLDED small again: store its banks once, and compute its weights from them.
+    """Bring FOLDED, which a tool made of a converted file, back to that file's size.
 
-    onnxsim, onnxslim and the like store every weight that convert leaves to be computed when the
-    file is loaded, and so double it. Everything else that they did stays. The file is written only
-    if its weights and outputs equal those of FOLDED, to the bit.
+    Simplifiers and offline optimizers fold constants: they store each expanded weight in the place
+    of the bank that it is computed from. Weights that the converted file computes to the bit are
+    computed again; all else stays as the tool left it. The file is written only if its outputs
+    equal those of FOLDED to the bit.
+
+    The exit code is 1 if a check fails, and 2 if FOLDED was not made of MODEL.onnx or if nothing
+    in it is folded.
     """
     outputs = [Output("--out", out, Kind.ONNX, streams=True)]
     check_outputs(outputs, {"FOLDED": folded, "--like": like}, force=force)
-    write = click.get_current_context().with_resource(writer_of(out))
-
     from legoexport.deliver.compact import compact
+    from legoexport.deliver.folded_pair import FoldedPair, Given
 
-    made = compact(read_bytes(folded), read_bytes(like))
-    write(made.model_bytes)
-    if as_json:
-        print_json(
-            {
-                "folded_size_bytes": made.folded_size_bytes,
-                "size_bytes": len(made.model_bytes),
-                "unfolded": list(made.unfolded),
-                "out": str(out),
-            }
-        )
-        return
-    sizes = (format_bytes(made.folded_size_bytes), format_bytes(len(made.model_bytes)))
-    print_text(f"{len(made.unfolded)} weights are computed again, each equal to the bit")
-    print_text(f"wrote {out}: {sizes[1]} instead of {sizes[0]}, outputs equal to the bit")
+    with step_progress() as progress:
+        progress("reading the files")
+        done = compact(FoldedPair(Given.read(folded), Given.read(like)), progress)
+    with writer_of(out) as write:
+        write(done.model_bytes)
+        if as_json:
+            print_json({"model": str(out), **done.to_json()})
+        else:
+            _print(done, out)
+
+
+def _print(done: Compacted, out: Path) -> None:
+    print_text(f"rebuilt  {len(done.rebuilt)} weights, each equal to the bit to the folded one")
+    for name, why in done.left.items():
+        print_text(f"left     {name}, folded as it is: {why}")
+    if done.restored:
+        print_text(f"metadata {len(done.restored)} entries restored: {', '.join(done.restored)}")
+    print_text(f"proved   outputs equal to the bit on {done.inputs_count} inputs")
+    before, after = map(format_bytes, (done.folded_size_bytes, done.size_bytes))
+    print_text(f"wrote    {out}: {after}, {before} folded")

@@ -1,148 +1,139 @@
-"""A file that a simplifier folded gets its banks back, and nothing else changes."""
+"""Compact: what a tool has folded comes back to the bit, or is refused with the reason."""
 
 from __future__ import annotations
 
-from functools import cache
+import json
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx_ir as ir
+import onnxruntime
 import onnxsim
 import pytest
-import torch
-from click.testing import CliRunner
+from onnx import numpy_helper
 
-from legoexport.cli import group
-from legoexport.compile.stages import CompileOptions
-from legoexport.deliver.compact import compact
-from legoexport.deliver.convert import convert_module
-from legoexport.errors import CheckFailed, UsageError
 from legoexport.ort.constant_values import constant_values
-from legoexport.parity.verify import verify
-from legoexport.passes.unfold_banks import UnfoldBanks
-from runtime_tests.networks import SmallNet, randomize
+from legoexport.parity.compare_models import compare_models
+from runtime_tests.compile.folded_files import compacted, converted_layer
+from runtime_tests.folding import fold, merged, renamed
+from runtime_tests.runtimes.int8_files import converted
 
-EXAMPLE = torch.zeros(1, 3, 8, 8)
-
-
-def trained(seed: int = 0) -> torch.nn.Module:
-    torch.manual_seed(seed)
-    return randomize(SmallNet(), seed)
+X = np.random.default_rng(0).standard_normal((2, 16, 6, 5)).astype(np.float32)
 
 
-@cache
-def converted(seed: int = 0, opset: int | None = None) -> bytes:
-    options = CompileOptions() if opset is None else CompileOptions(opset=opset)
-    return convert_module(trained(seed), EXAMPLE, options).model_bytes
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    return converted_layer()
 
 
-@cache
-def folded() -> bytes:
-    """What onnxsim makes of it: weights that were computed at load are stored."""
-    simplified, passed = onnxsim.simplify(onnx.load_model_from_string(converted()))
-    assert passed
-    return simplified.SerializeToString()
+@pytest.fixture(scope="module")
+def int8() -> onnx.ModelProto:
+    return onnx.load_from_string(converted("cpu").model_bytes)
 
 
-def ops(model_bytes: bytes) -> list[str]:
-    return [node.op_type for node in onnx.load_model_from_string(model_bytes).graph.node]
-
-
-def stored_bytes(model_bytes: bytes) -> int:
-    tensors = onnx.load_model_from_string(model_bytes).graph.initializer
-    return sum(onnx.numpy_helper.to_array(one).nbytes for one in tensors)
-
-
-def test_banks_are_stored_once_again_and_the_file_verifies() -> None:
-    made = compact(folded(), converted())
-    assert ops(folded()).count("Gather") < ops(converted()).count("Gather")
-    assert ops(made.model_bytes) == ops(converted())
-    assert stored_bytes(made.model_bytes) == stored_bytes(converted()) < stored_bytes(folded())
-    found = verify(trained(), made.model_bytes)
-    assert found.passed
-    assert found.exact.reason is None
-    assert found.exact.differences == ()
-
-
-def test_every_weight_is_what_numpy_gathers() -> None:
-    """Each weight equals the stored one, by an evaluator that is not ONNX Runtime."""
-    made = compact(folded(), converted())
-    small = onnx.load_model_from_string(made.model_bytes)
-    stored = {one.name: onnx.numpy_helper.to_array(one) for one in small.graph.initializer}
-    before = onnx.load_model_from_string(folded()).graph.initializer
-    weights = {one.name: onnx.numpy_helper.to_array(one) for one in before}
-    assert made.unfolded
-    for name in made.unfolded:
-        assert name not in stored
-        cut = onnx.utils.Extractor(small).extract_model([], [name])
-        (value,) = onnx.reference.ReferenceEvaluator(cut).run(None, {})
-        np.testing.assert_array_equal(value, weights[name])
-
-
-def test_a_second_time_there_is_nothing_to_do() -> None:
-    small = compact(folded(), converted()).model_bytes
-    with pytest.raises(CheckFailed, match="nothing of the file is folded"):
-        compact(small, converted())
-    source = onnx.load_model_from_string(converted())
-    unfold = UnfoldBanks(ir.from_proto(source), constant_values(source))
-    assert not unfold(ir.from_proto(onnx.load_model_from_string(small))).modified
-
-
-def test_one_changed_weight_stays_as_it_is() -> None:
-    model = onnx.load_model_from_string(folded())
-    changed = compact(folded(), converted()).unfolded[0]
-    tensor = next(one for one in model.graph.initializer if one.name == changed)
-    array = onnx.numpy_helper.to_array(tensor).copy()
-    array.flat[0] = np.nextafter(array.flat[0], np.float32(np.inf))
-    tensor.CopyFrom(onnx.numpy_helper.from_array(array, changed))
-    made = compact(model.SerializeToString(), converted())
-    assert changed not in made.unfolded
-    kept = {one.name for one in onnx.load_model_from_string(made.model_bytes).graph.initializer}
-    assert changed in kept
-
-
-def test_of_two_equal_weights_one_is_computed_and_one_stays() -> None:
-    source = onnx.parser.parse_model(
-        """<ir_version: 10, opset_import: ["": 18]> one (float[1,4] x) => (float[1,4] y)
-        <float[1,2] bank = {1, 2}>
-        { weight = Concat <axis = 1> (bank, bank)  a = Add (x, weight)  y = Mul (a, weight) }"""
+def scores(model: onnx.ModelProto, x: np.ndarray = X) -> np.ndarray:
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    target = onnx.parser.parse_model(
-        """<ir_version: 10, opset_import: ["": 18]> one (float[1,4] x) => (float[1,4] y)
-        <float[1,4] first = {1, 2, 1, 2}, float[1,4] second = {1, 2, 1, 2}>
-        { a = Add (x, first)  y = Mul (a, second) }"""
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: x})[0])
+
+
+def first_weight(model: onnx.ModelProto) -> str:
+    """The largest initializer, which a lowering made of the bank."""
+    return max(model.graph.initializer, key=lambda one: len(one.raw_data)).name
+
+
+def test_the_file_comes_back_to_the_bit(model: onnx.ModelProto, tmp_path: Path) -> None:
+    folded = fold(model)
+    done = compacted(tmp_path, folded, model, "--json")
+    told, small = json.loads(done.stdout), onnx.load(tmp_path / "small.onnx")
+    assert compare_models(model, small) == ()
+    stored = {one.name for one in folded.graph.initializer}
+    assert set(told["rebuilt"]) == stored & constant_values(model).keys()
+    assert (told["left"], told["metadata_restored"]) == ({}, [])
+    assert told["size_bytes"] == (tmp_path / "small.onnx").stat().st_size
+    assert told["size_bytes"] < 0.7 * told["folded_size_bytes"]
+    assert told["folded_size_bytes"] == (tmp_path / "folded.onnx").stat().st_size
+    np.testing.assert_array_equal(scores(small), scores(folded))
+
+
+def test_so_does_one_in_int8_though_a_tool_has_merged_its_scales(
+    int8: onnx.ModelProto, tmp_path: Path
+) -> None:
+    folded = merged(fold(int8))
+    done = compacted(tmp_path, folded, int8)
+    small = onnx.load(tmp_path / "small.onnx")
+    assert compare_models(int8, small) == ()
+    assert len(folded.graph.initializer) < len(int8.graph.initializer)
+    assert "outputs equal to the bit on " in done.stdout
+    assert "wrote    small.onnx: " in done.stdout
+
+
+def test_what_the_tool_changed_stays(model: onnx.ModelProto, tmp_path: Path) -> None:
+    folded = fold(model, drop_metadata=True)
+    weight = first_weight(folded)
+    folded = renamed(folded, weight, "onnx::Conv_17")
+    for value in (*folded.graph.input, *folded.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    done = compacted(tmp_path, folded, model, "--json")
+    told, small = json.loads(done.stdout), onnx.load(tmp_path / "small.onnx")
+    assert "onnx::Conv_17" in told["rebuilt"]
+    assert weight in {name for node in small.graph.node for name in node.output}
+    assert small.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 2
+    assert sorted(told["metadata_restored"]) == [one.key for one in model.metadata_props]
+    assert {one.key: one.value for one in small.metadata_props} == {
+        one.key: one.value for one in model.metadata_props
+    }
+    np.testing.assert_array_equal(scores(small), scores(folded))
+
+
+def test_a_weight_that_is_stored_twice_comes_back_once(
+    model: onnx.ModelProto, tmp_path: Path
+) -> None:
+    folded = fold(model)
+    weight = first_weight(folded)
+    twin = next(one for one in folded.graph.initializer if one.name == weight)
+    folded.graph.initializer.append(twin)
+    folded.graph.initializer[-1].name = "twin"
+    told = json.loads(compacted(tmp_path, folded, model, "--json").stdout)
+    assert {weight, "twin"} <= set(told["rebuilt"])
+    assert compare_models(model, onnx.load(tmp_path / "small.onnx")) == ()
+
+
+def test_a_weight_of_other_numbers_stays_folded(model: onnx.ModelProto, tmp_path: Path) -> None:
+    folded, names = fold(model), constant_values(model).keys()
+    least = min(
+        (one for one in folded.graph.initializer if one.name in names),
+        key=lambda one: len(one.raw_data),
     )
-    unfold = UnfoldBanks(ir.from_proto(source), constant_values(source))
-    model = ir.from_proto(target)
-    assert unfold(model).modified
-    assert unfold.unfolded == ["first"]
-    assert "second" in model.graph.initializers
-    onnx.checker.check_model(ir.to_proto(model), full_check=True)
+    array = numpy_helper.to_array(least)
+    least.CopyFrom(numpy_helper.from_array(np.nextafter(array, array + 1), least.name))
+    done = compacted(tmp_path, folded, model)
+    assert f"left     {least.name}, folded as it is: other numbers" in done.stdout
+    np.testing.assert_array_equal(scores(onnx.load(tmp_path / "small.onnx")), scores(folded))
 
 
-def test_another_network_is_refused() -> None:
-    with pytest.raises(CheckFailed, match="nothing of the file is folded"):
-        compact(folded(), converted(seed=1))
-
-
-def test_another_opset_is_refused() -> None:
-    version = onnx.load_model_from_string(folded()).opset_import[0].version
-    with pytest.raises(UsageError, match="of different opsets"):
-        compact(folded(), converted(opset=version + 1))
-
-
-def test_the_command_writes_it_and_replaces_no_input(tmp_path: Path) -> None:
-    paths = tmp_path / "folded.onnx", tmp_path / "model.onnx"
-    for path, content in zip(paths, (folded(), converted()), strict=True):
-        path.write_bytes(content)
-    words = ["compact", str(paths[0]), "--like", str(paths[1]), "--out"]
-    result = CliRunner().invoke(group, [*words, str(tmp_path / "small.onnx")])
-    assert result.exit_code == 0, result.output
-    assert "equal to the bit" in result.output
-    assert (tmp_path / "small.onnx").read_bytes() == compact(folded(), converted()).model_bytes
-    for path in paths:
-        refused = CliRunner().invoke(group, [*words, str(path)])
-        assert isinstance(refused.exception, UsageError)
-        assert "would overwrite" in str(refused.exception)
-    assert (paths[0].read_bytes(), paths[1].read_bytes()) == (folded(), converted())
+@pytest.mark.heavy
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_what_simplifiers_of_the_field_make(
+    model: onnx.ModelProto, int8: onnx.ModelProto, tmp_path: Path, precision: str
+) -> None:
+    like = model if precision == "fp32" else int8
+    simplified, is_right = onnxsim.simplify(like)
+    assert is_right
+    assert compacted(tmp_path, simplified, like).returncode == 0
+    assert compare_models(like, onnx.load(tmp_path / "small.onnx")) == ()
+    for level in ("BASIC", "EXTENDED"):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = getattr(
+            onnxruntime.GraphOptimizationLevel, f"ORT_ENABLE_{level}"
+        )
+        options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+        onnxruntime.InferenceSession(
+            like.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        done = compacted(tmp_path, onnx.load(tmp_path / "optimized.onnx"), like, "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert told["size_bytes"] < told["folded_size_bytes"]
+        assert told["left"] == {}
