@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from legoexport.commands.checkpoint_options import parse_settings
+from legoexport.commands.sweep_workers import CLUSTERS, RETRIES_COUNT, Workers, parse_workers
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_table, print_text
 from legoexport.lego.scales import PRECISIONS, Precision
@@ -82,6 +83,34 @@ Value = TypeVar("Value")
     help="Threads of ONNX Runtime for measuring.",
 )
 @click.option("--bench-seconds", default=5.0, metavar="S", help="Seconds to measure each file.")
+@click.option(
+    "--workers",
+    "workers_count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train N networks at a time, each in a worker of its own; needs the extra [cluster].",
+)
+@click.option(
+    "--cluster",
+    type=click.Choice(CLUSTERS),
+    show_default=CLUSTERS[0],
+    help="With --workers: processes of this machine, or jobs of SLURM.",
+)
+@click.option(
+    "--slurm",
+    "slurm_options",
+    multiple=True,
+    metavar="KEY[=VALUE]",
+    help="With --cluster slurm: an option of sbatch, such as partition=gpu; may be repeated.",
+)
+@click.option(
+    "--retries",
+    "retries_count",
+    type=click.IntRange(min=0),
+    metavar="N",
+    show_default=str(RETRIES_COUNT),
+    help="With --workers: send a network again whose worker died, N times.",
+)
 @click.option("--train-only", is_flag=True, help="Leave measuring and drawing to a later call.")
 @click.option("--measure-again", is_flag=True, help="Measure also what was measured before.")
 @click.option("--recommend", is_flag=True, help="Name the network of a finished --out to ship.")
@@ -100,6 +129,10 @@ def command(
     epochs: int | None,
     changes: tuple[str, ...],
     *,
+    workers_count: int | None,
+    cluster: str | None,
+    slurm_options: tuple[str, ...],
+    retries_count: int | None,
     train_only: bool,
     measure_again: bool,
     as_json: bool,
@@ -113,6 +146,9 @@ def command(
 
     If it is stopped, the same command continues. Calls with --train-only and different --seeds may
     train into one folder side by side. Measure in a later call, while nothing else runs.
+
+    With --workers, trainings are sent to processes of this machine or to SLURM. --out must then be
+    a folder that all machines see. Measuring stays here.
 
     With --recommend nothing is trained: the most accurate network within the limits is named, or
     the one that comes closest.
@@ -130,6 +166,7 @@ def command(
         raise UsageError("sweep: only --recommend takes limits", next_step="add --recommend")
     if options["source"] is None:
         raise UsageError("sweep: --data names the pictures", next_step="give --data, as for train")
+    workers = parse_workers(workers_count, cluster, slurm_options, retries_count)
     grid = Grid(
         _values("--o", o_values, int),
         _values("--m", m_ratios, float),
@@ -142,17 +179,20 @@ def command(
         raise UsageError("sweep: --train-only measures nothing", next_step="drop --measure-again")
     recipe = choose(preset, epochs=epochs, changes=parse_settings(changes))
     request = SweepRequest(grid=grid, recipe=recipe, **options)  # type: ignore[arg-type]
-    _train(request)
+    _train(request, workers)
     if not train_only:
         _measure(request, again=measure_again, as_json=as_json)
 
 
-def _train(request: SweepRequest) -> None:
+def _train(request: SweepRequest, workers: Workers | None) -> None:
     from legoexport.sweep.run import train_all
     from legoexport.training.loop import Interrupted
 
     try:
-        train_all(request, _tell)
+        if workers:
+            workers.train(request, _tell)
+        else:
+            train_all(request, _tell)
     except Interrupted as stopped:
         click.echo("stopped and saved; the same command goes on", err=True)
         raise click.exceptions.Exit(stopped.exit_code) from None

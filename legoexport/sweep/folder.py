@@ -76,6 +76,10 @@ class Folder:
         """A converted file."""
         return self.path / "cells" / f"{variant.name}.onnx"
 
+    def lock(self, cell: Cell) -> Path:
+        """What a process holds while it trains a cell."""
+        return self.path / "cells" / f".{cell.name}.lock"
+
     def hold_budget(self, budget: Mapping[str, object]) -> None:
         """Record what every cell is trained with, or check that it is still the same.
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import torch
 
 from legoexport.errors import UsageError
+from legoexport.host.lock import alone
 from legoexport.host.progress import Progress
 from legoexport.models.registry import ARCHITECTURES, build, find_architecture
 from legoexport.sweep.folder import Folder
+from legoexport.sweep.grid import Cell
 from legoexport.sweep.measure_variant import measure_variant
 from legoexport.sweep.request import SweepRequest
 from legoexport.sweep.table import Row, rows, write_csv
@@ -39,12 +41,35 @@ def train_all(request: SweepRequest, tell: Progress = lambda _: None) -> None:
         CheckFailed: A training diverged.
         Interrupted: The user stopped it; the same request continues.
     """
-    _check(request)
-    folder, cells = Folder(request.out), request.grid.cells
-    folder.hold_budget(request.budget)
+    folder, cells = begin(request), request.grid.cells
     for number, cell in enumerate(cells, 1):
         if folder.result(cell) is None:
             tell(f"training {number} of {len(cells)}: {cell.name}")
+            finish_cell(request, folder, cell)
+
+
+def begin(request: SweepRequest) -> Folder:
+    """Check a request, and return its folder, which is from then on one of its budget.
+
+    Raises:
+        UsageError: The folder holds cells of another budget, or the request does not fit together.
+    """
+    _check(request)
+    folder = Folder(request.out)
+    folder.hold_budget(request.budget)
+    return folder
+
+
+def finish_cell(request: SweepRequest, folder: Folder, cell: Cell) -> None:
+    """Train a cell, unless another process has; one that is at it is waited for.
+
+    Raises:
+        UsageError: The network and the pictures do not fit together, or files cannot be locked.
+        CheckFailed: The training diverged.
+        Interrupted: The user stopped it; another call goes on.
+    """
+    with alone(folder.lock(cell), "give an --out whose file system knows flock"):
+        if folder.result(cell) is None:
             folder.write_result(cell, train_cell(request, folder, cell))
 
 

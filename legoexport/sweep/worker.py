@@ -1,0 +1,54 @@
+"""What a worker of a sweep does: one training, in a process or on a machine of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from legoexport.errors import LegoExportError
+from legoexport.host.atomic import write_bytes
+from legoexport.signals import end_cleanly
+from legoexport.sweep.folder import Folder
+from legoexport.sweep.grid import Cell
+from legoexport.sweep.request import SweepRequest
+from legoexport.sweep.run import finish_cell
+from legoexport.training.loop import Interrupted
+
+
+def work(request: SweepRequest, cell: Cell, accelerator: str | None = None) -> None:
+    """Train a cell and leave what comes of it in the folder that all share.
+
+    An error that says what is wrong is left there as a note, because another try would end alike.
+    Whatever else ends a worker leaves neither a result nor a note.
+
+    Args:
+        request: The sweep.
+        cell: The training.
+        accelerator: The only one that CUDA may use; None leaves that to the surroundings.
+    """
+    _stop_when_told()
+    if accelerator is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = accelerator
+    try:
+        finish_cell(request, Folder(request.out), cell)
+    except Interrupted:
+        return  # its state is saved, for the worker that goes on
+    except LegoExportError as error:
+        write_bytes(note_path(request, cell), str(error).encode())
+
+
+def jobs_folder(request: SweepRequest) -> Path:
+    """Return the folder for what is not part of the record: logs and notes."""
+    return request.out / "jobs"
+
+
+def note_path(request: SweepRequest, cell: Cell) -> Path:
+    """Return where a worker says why its cell cannot be trained."""
+    return jobs_folder(request) / f"{cell.name}.error.txt"
+
+
+def _stop_when_told() -> None:
+    """Save and stop at SIGTERM, and at what SLURM sends before the time of a job is over."""
+    end_cleanly()
+    signal.signal(signal.SIGUSR2, lambda *_: signal.raise_signal(signal.SIGTERM))
