@@ -6,11 +6,14 @@ Submitit hands results back as pickles. They are not read: the folder of the swe
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -104,11 +107,14 @@ class _SlurmJob:
 
 class _Local:
     def __init__(self, request: SweepRequest) -> None:
-        import submitit  # noqa: PLC0415 - needs the extra [cluster]
-
         self.request, self.accelerators = request, _accelerators()
-        self.executor = submitit.LocalExecutor(jobs_folder(request))
-        self.executor.update_parameters(timeout_min=NO_LIMIT_MINUTES)
+
+    @cached_property
+    def executor(self) -> submitit.Executor:
+        """Made at the first cell, in a folder that is known to be a sweep's by then."""
+        executor: submitit.Executor = _submitit().LocalExecutor(jobs_folder(self.request))
+        executor.update_parameters(timeout_min=NO_LIMIT_MINUTES)
+        return executor
 
     def submit(self, cell: Cell, place: int) -> _LocalJob:
         """Start a worker on one of the accelerators, or on the processors."""
@@ -120,23 +126,31 @@ class _Local:
 
 class _Slurm:
     def __init__(self, request: SweepRequest, options: Mapping[str, str | bool]) -> None:
-        import submitit  # noqa: PLC0415 - needs the extra [cluster]
+        self.request, self.options = request, options
 
-        self.request = request
-        with _explained():
-            self.executor = submitit.SlurmExecutor(jobs_folder(request))
+    @cached_property
+    def executor(self) -> submitit.Executor:
+        """Made at the first cell, as for local workers."""
+        executor: submitit.Executor = _submitit().SlurmExecutor(jobs_folder(self.request))
         # No time means that of the partition; submitit's own would be five minutes. Whatever ends
         # a job, the sweep sends it again, so SLURM must not do so too.
-        extra: dict[str, Any] = {"no-requeue": True, **options}
-        self.executor.update_parameters(
-            job_name="legoexport", time=None, additional_parameters=extra
-        )
+        extra: dict[str, Any] = {"no-requeue": True, **self.options}
+        executor.update_parameters(job_name="legoexport", time=None, additional_parameters=extra)
+        return executor
 
     def submit(self, cell: Cell, place: int) -> _SlurmJob:
         """Queue a worker."""
         del place
         with _explained():
             return _SlurmJob(self.executor.submit(work, self.request, cell))
+
+
+def _submitit() -> ModuleType:
+    """Import submitit, and keep its messages off stdout, which belongs to the table."""
+    import submitit  # noqa: PLC0415 - needs the extra [cluster]
+
+    logging.getLogger("submitit").handlers.clear()
+    return submitit
 
 
 def _is_over(job: submitit.Job[None]) -> bool:
