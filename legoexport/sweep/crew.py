@@ -15,7 +15,7 @@ from legoexport.sweep.folder import Folder
 from legoexport.sweep.grid import Cell
 from legoexport.sweep.request import SweepRequest
 from legoexport.sweep.run import begin
-from legoexport.sweep.worker import note_path
+from legoexport.sweep.worker import error_path, stop_path
 from legoexport.training.interrupt import Interrupt
 from legoexport.training.loop import Interrupted
 
@@ -55,7 +55,7 @@ class Attempt:
     Attributes:
         cell: The training.
         number: Where it stands in the sweep, from 1.
-        deaths_count: Workers that ended before it was finished.
+        deaths_count: Workers that died before it was finished.
     """
 
     cell: Cell
@@ -79,7 +79,8 @@ def train_with_workers(
         request: The sweep.
         engine: What runs the workers.
         workers_count: Cells that are trained at the same time.
-        retries_count: How often a cell is sent again whose worker died.
+        retries_count: How often a cell is sent again whose worker died. One whose worker stopped
+            and saved is always sent again, as it gets further each time.
         tell: Called with a line for each cell that is sent, is finished, or fails.
 
     Raises:
@@ -157,28 +158,36 @@ class _Crew:
             )
 
     def _send(self, attempt: Attempt, place: int) -> None:
-        note_path(self.request, attempt.cell).unlink(missing_ok=True)
+        for note in (error_path, stop_path):
+            note(self.request, attempt.cell).unlink(missing_ok=True)
         job = self.engine.submit(attempt.cell, place)
         self.at_work[place] = attempt, job
         name = f"{attempt.cell.name}, {job.name}"
         self.tell(f"training {attempt.number} of {len(self.cells)}: {name}")
 
     def _take_in(self, attempt: Attempt, job: Job) -> None:
-        name, note = attempt.cell.name, note_path(self.request, attempt.cell)
-        result = self.folder.result(attempt.cell)
+        cell = attempt.cell
+        result, error = self.folder.result(cell), error_path(self.request, cell)
         if result is not None:
-            self.tell(f"trained {name}: {result.accuracy:.2%} of held-out pictures")
-        elif note.exists():
-            self._fail(name, note.read_text())
-        elif attempt.deaths_count < self.retries_count:
-            again = replace(attempt, deaths_count=attempt.deaths_count + 1)
-            self.waiting.appendleft(again)
-            left = f"retry {again.deaths_count} of {self.retries_count}"
-            self.tell(f"the worker of {name} ended before it was done, {job.name}; {left}")
+            self.tell(f"trained {cell.name}: {result.accuracy:.2%} of held-out pictures")
+        elif error.exists():
+            self._fail(cell, error.read_text())
+        elif stop_path(self.request, cell).exists():
+            self.waiting.appendleft(attempt)
+            self.tell(f"{job.name} stopped and saved {cell.name}, which goes on")
         else:
-            died = f"{attempt.deaths_count + 1} workers ended before it was done, last {job.name}"
-            self._fail(name, f"{died}; their logs are in {note.parent}")
+            self._count_death(attempt, job)
 
-    def _fail(self, name: str, why: str) -> None:
-        self.failed.append(name)
-        self.tell(f"failed {name}: {why}")
+    def _count_death(self, attempt: Attempt, job: Job) -> None:
+        cell, count = attempt.cell, attempt.deaths_count + 1
+        if count > self.retries_count:
+            folder = error_path(self.request, cell).parent
+            self._fail(cell, f"{count} workers died, last {job.name}; their logs are in {folder}")
+            return
+        self.waiting.appendleft(replace(attempt, deaths_count=count))
+        retry = f"retry {count} of {self.retries_count}"
+        self.tell(f"{job.name} died before {cell.name} was done; {retry}")
+
+    def _fail(self, cell: Cell, why: str) -> None:
+        self.failed.append(cell.name)
+        self.tell(f"failed {cell.name}: {why}")

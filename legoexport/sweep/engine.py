@@ -188,6 +188,5 @@ def _explained() -> Iterator[None]:
         raise UsageError(
             "SLURM takes no job",
             received=error,
-            legal="what sbatch takes, on a machine that has it",
-            next_step="change --slurm, or leave out --cluster slurm for workers on this machine",
+            next_step="change --slurm, or leave out --cluster slurm for workers of this machine",
         ) from None

@@ -20,6 +20,7 @@ def work(request: SweepRequest, cell: Cell, accelerator: str | None = None) -> N
     """Train a cell and leave what comes of it in the folder that all share.
 
     An error that says what is wrong is left there as a note, because another try would end alike.
+    So is that the training was stopped, as before the time of a job is over: it has got further.
     Whatever else ends a worker leaves neither a result nor a note.
 
     Args:
@@ -33,9 +34,9 @@ def work(request: SweepRequest, cell: Cell, accelerator: str | None = None) -> N
     try:
         finish_cell(request, Folder(request.out), cell)
     except Interrupted:
-        return  # its state is saved, for the worker that goes on
+        write_bytes(stop_path(request, cell), b"")
     except LegoExportError as error:
-        write_bytes(note_path(request, cell), str(error).encode())
+        write_bytes(error_path(request, cell), str(error).encode())
 
 
 def jobs_folder(request: SweepRequest) -> Path:
@@ -43,9 +44,14 @@ def jobs_folder(request: SweepRequest) -> Path:
     return request.out / "jobs"
 
 
-def note_path(request: SweepRequest, cell: Cell) -> Path:
+def error_path(request: SweepRequest, cell: Cell) -> Path:
     """Return where a worker says why its cell cannot be trained."""
     return jobs_folder(request) / f"{cell.name}.error.txt"
+
+
+def stop_path(request: SweepRequest, cell: Cell) -> Path:
+    """Return the file by which a worker says that it was stopped, and has saved its state."""
+    return jobs_folder(request) / f"{cell.name}.stopped"
 
 
 def _stop_when_told() -> None:
