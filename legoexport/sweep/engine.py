@@ -95,10 +95,8 @@ class _SlurmJob:
         self.is_cancelled = False
 
     def is_over(self) -> bool:
-        # SLURM sees to it that a cancelled job ends. Submitit takes a preempted one for one that
-        # comes back, which we have told SLURM not to do.
-        is_ending = self.is_cancelled or self.job.state.startswith("PREEMPTED")
-        return is_ending or _is_over(self.job)
+        # SLURM sees to it that a cancelled job ends, in its own time.
+        return self.is_cancelled or _is_over(self.job)
 
     def stop(self) -> None:
         self.job.cancel(check=False)
@@ -154,8 +152,9 @@ def _submitit() -> ModuleType:
 
 
 def _is_over(job: submitit.Job[None]) -> bool:
-    over = job.done()
-    if over:  # what was handed over and back; logs stay
+    # Submitit takes a preempted job for one that comes back, which we have told SLURM not to do.
+    over = job.done() or job.state.startswith("PREEMPTED")
+    if over:  # what was handed over and back goes, and logs stay
         job.paths.submitted_pickle.unlink(missing_ok=True)
         job.paths.result_pickle.unlink(missing_ok=True)
     return over

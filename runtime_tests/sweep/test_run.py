@@ -134,22 +134,6 @@ def sweep(*arguments: object) -> object:
     return 0
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pictures") / "pictures.npz"
-    rng = np.random.default_rng(0)
-    labels = np.arange(60) % 10
-    images = rng.standard_normal((60, 1, 8, 8)).astype(np.float32) + labels[:, None, None, None]
-    np.savez(
-        path,
-        train_images=images,
-        train_labels=labels,
-        test_images=images[:20],
-        test_labels=labels[:20],
-    )
-    return path
-
-
 @pytest.mark.heavy
 def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--o", 4, "--m", 0.125, "--coefficients", "off", "--widths", 0.35)

@@ -1,0 +1,127 @@
+"""Workers of SLURM, by programs that stand in for its own; and what a call for workers needs."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import submitit
+
+from legoexport.cli import main
+from legoexport.errors import UsageError
+from legoexport.sweep.engine import slurm_engine
+from legoexport.sweep.grid import Grid
+from legoexport.sweep.request import SweepRequest
+from legoexport.training.recipe import Recipe
+
+GRID = Grid((2,), (0.5,), (True,), (0,))
+PROGRAMS = {
+    "srun": "",
+    "sbatch": 'cp "$1" "$(dirname "$0")/batch"; echo "Submitted batch job 7"',
+    "sacct": 'echo "JobID|State|NodeList"; echo "7|$(cat "$(dirname "$0")/state")|node1"',
+    "scancel": 'echo "$1" > "$(dirname "$0")/cancelled"',
+}
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of SLURM's programs, first on the path."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, script in PROGRAMS.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    submitit.SlurmJob.watcher.clear()  # all tests have a job 7
+    return folder
+
+
+def request(out: Path) -> SweepRequest:
+    return SweepRequest("lego_digits", "digits", out, GRID, Recipe())
+
+
+@pytest.mark.parametrize(
+    ("state", "is_over"),
+    [
+        ("PENDING", False),
+        ("RUNNING", False),
+        ("COMPLETED", True),
+        ("FAILED", True),
+        ("NODE_FAIL", True),
+        ("OUT_OF_MEMORY", True),
+        ("TIMEOUT", True),
+        ("CANCELLED by 0", True),
+        ("PREEMPTED", True),
+    ],
+)
+def test_what_slurm_says_of_a_job(state: str, is_over: bool, slurm: Path, tmp_path: Path) -> None:
+    (slurm / "state").write_text(state)
+    options: dict[str, str | bool] = {"partition": "gpu", "gpus": "1", "exclusive": True}
+    job = slurm_engine(request(tmp_path / "out"), options).submit(GRID.cells[0], 0)
+    batch = (slurm / "batch").read_text().splitlines()
+    assert {
+        *("#SBATCH --partition=gpu", "#SBATCH --gpus=1", "#SBATCH --exclusive"),
+        "#SBATCH --no-requeue",
+    } <= set(batch)
+    assert not [line for line in batch if line.startswith("#SBATCH --time")]
+    assert job.name == "job 7"
+    assert job.is_over() == is_over
+    job.stop()
+    assert (slurm / "cancelled").read_text() == "7\n"
+    assert job.is_over()
+    pickles = list((tmp_path / "out" / "jobs").glob("*.pkl"))
+    assert len(pickles) == (not is_over)
+
+
+def test_what_slurm_refuses_is_told(slurm: Path, tmp_path: Path) -> None:
+    (slurm / "sbatch").write_text("#!/bin/sh\necho invalid partition >&2; exit 1\n")
+    engine = slurm_engine(request(tmp_path), {})
+    with pytest.raises(UsageError, match="takes no job\n  received: invalid partition"):
+        engine.submit(GRID.cells[0], 0)
+
+
+def test_a_machine_without_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine = slurm_engine(request(tmp_path), {})
+    with pytest.raises(UsageError, match=r"takes no job\n  received: .*srun"):
+        engine.submit(GRID.cells[0], 0)
+
+
+def test_without_submitit_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "submitit" else found(name)
+    )
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", "--data", "digits", "--out", str(out), "--workers", "2"])
+    assert ended.value.code == 2
+    assert "pip install 'legoexport[cluster]'" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--cluster slurm", "--cluster is of workers"),
+        ("--slurm partition=gpu", "--slurm is of workers"),
+        ("--retries 0", "--retries is of workers"),
+        ("--workers 2 --slurm partition=gpu", "add --cluster slurm"),
+        ("--workers 2 --cluster slurm --slurm --gpus=1", "without its dashes"),
+        ("--workers 2 --cluster slurm --slurm gpus=", "without its dashes"),
+        ("--workers 0", "--workers"),
+        ("--workers 2 --cluster pbs", "--cluster"),
+    ],
+)
+def test_a_mistake_is_explained(
+    arguments: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", "--data", "digits", "--out", str(out), *arguments.split()])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
