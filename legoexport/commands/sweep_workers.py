@@ -11,11 +11,12 @@ from legoexport.errors import UsageError
 from legoexport.host.progress import Progress
 
 if TYPE_CHECKING:
+    from legoexport.sweep.engine import Engine
     from legoexport.sweep.request import SweepRequest
 
 CLUSTERS = ("local", "slurm")
 RETRIES_COUNT = 3
-SBATCH_OPTION = re.compile(r"(?P<key>[a-z][a-z-]*)(?:=(?P<value>\S.*))?")
+SBATCH_OPTION = re.compile(r"(?P<key>[a-z][a-z0-9-]*)(?:=(?P<value>\S.*))?")
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,29 @@ class Workers:
         """Train every network of a sweep.
 
         Raises:
-            UsageError: Submitit is not installed, SLURM takes no job, or the request is refused.
+            UsageError: Submitit or SLURM is not at hand, SLURM takes no job, or the request is
+                refused.
             CheckFailed: Some networks failed.
             Interrupted: The user stopped it.
         """
         from legoexport.sweep.crew import train_with_workers
-        from legoexport.sweep.engine import local_engine, slurm_engine
+        from legoexport.sweep.engine import check_installed
+        from legoexport.sweep.run import begin
+        from legoexport.sweep.slurm import check_slurm
+
+        check_installed()
+        if self.is_slurm:
+            check_slurm()
+        begin(request)
+        train_with_workers(request, self._engine(request), self.count, self.retries_count, tell)
+
+    def _engine(self, request: SweepRequest) -> Engine:
+        from legoexport.sweep.local import LocalEngine
+        from legoexport.sweep.slurm import SlurmEngine
 
         if self.is_slurm:
-            engine = slurm_engine(request, self.slurm)
-        else:
-            engine = local_engine(request, self.count)
-        train_with_workers(request, engine, self.count, self.retries_count, tell)
+            return SlurmEngine(request, self.slurm)
+        return LocalEngine(request, self.count)
 
 
 def parse_workers(

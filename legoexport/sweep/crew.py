@@ -3,64 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections import Counter, deque
 
 from legoexport.errors import CheckFailed
 from legoexport.host.progress import Progress
+from legoexport.sweep.engine import Engine, Job
 from legoexport.sweep.folder import Folder
 from legoexport.sweep.grid import Cell
 from legoexport.sweep.request import SweepRequest
-from legoexport.sweep.run import begin
 from legoexport.sweep.worker import error_path, stop_path
 from legoexport.training.interrupt import Interrupt
 from legoexport.training.loop import Interrupted
 
 POLL_SECONDS = 1.0
-
-
-class Job(Protocol):
-    """A cell that was sent to a worker."""
-
-    @property
-    def name(self) -> str:
-        """What the engine calls it."""
-
-    def is_over(self) -> bool:
-        """Whether nothing more is to be expected of it, however it ended."""
-
-    def stop(self) -> None:
-        """Have the worker save its state and end."""
-
-
-class Engine(Protocol):
-    """What runs workers."""
-
-    def submit(self, cell: Cell, place: int) -> Job:
-        """Send a cell to a worker.
-
-        Args:
-            cell: The training.
-            place: Which of the workers at work at the same time it is, from 0.
-        """
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A cell to train.
-
-    Attributes:
-        cell: The training.
-        number: Where it stands in the sweep, from 1.
-        deaths_count: Workers that died before it was finished.
-    """
-
-    cell: Cell
-    number: int
-    deaths_count: int = 0
 
 
 def train_with_workers(
@@ -76,7 +31,7 @@ def train_with_workers(
     the others from being trained.
 
     Args:
-        request: The sweep.
+        request: The sweep; its folder is there.
         engine: What runs the workers.
         workers_count: Cells that are trained at the same time.
         retries_count: How often a cell is sent again whose worker died. One whose worker stopped
@@ -84,18 +39,20 @@ def train_with_workers(
         tell: Called with a line for each cell that is sent, is finished, or fails.
 
     Raises:
-        UsageError: The folder or the request is refused, or the engine takes no cell.
+        UsageError: The engine takes no cell.
         CheckFailed: Some cells failed; all others are trained.
         Interrupted: The user stopped it; the workers have been told to save and stop.
     """
-    folder = begin(request)
+    crew = _Crew(request, engine, retries_count, tell)
     with Interrupt() as interrupt:
-        crew = _Crew(request, folder, engine, retries_count, tell)
-        with crew.stopped_on_error():
+        try:
             while crew.has_work:
+                crew.advance(workers_count)
                 if interrupt.was_asked():
                     raise Interrupted(interrupt.exit_code)
-                crew.advance(workers_count)
+        except BaseException:
+            crew.stop()
+            raise
     crew.hold_complete()
 
 
@@ -103,19 +60,14 @@ class _Crew:
     """Cells that wait, cells at work by the place of their worker, and cells that failed."""
 
     def __init__(
-        self,
-        request: SweepRequest,
-        folder: Folder,
-        engine: Engine,
-        retries_count: int,
-        tell: Progress,
+        self, request: SweepRequest, engine: Engine, retries_count: int, tell: Progress
     ) -> None:
-        self.request, self.folder, self.engine, self.tell = request, folder, engine, tell
+        self.request, self.engine, self.tell = request, engine, tell
         self.retries_count = retries_count
-        self.cells = request.grid.cells
-        numbered = enumerate(self.cells, 1)
-        self.waiting = deque(Attempt(c, n) for n, c in numbered if folder.result(c) is None)
-        self.at_work: dict[int, tuple[Attempt, Job]] = {}
+        self.folder, self.cells = Folder(request.out), request.grid.cells
+        self.waiting = deque(cell for cell in self.cells if self.folder.result(cell) is None)
+        self.at_work: dict[int, tuple[Cell, Job]] = {}
+        self.deaths: Counter[Cell] = Counter()
         self.failed: list[str] = []
 
     @property
@@ -123,29 +75,23 @@ class _Crew:
         """Whether anything is left to wait for."""
         return bool(self.waiting or self.at_work)
 
-    @contextmanager
-    def stopped_on_error(self) -> Iterator[None]:
-        """Leave no worker behind if the block is left by an error, a wish to stop included."""
-        try:
-            yield
-        except BaseException:
-            jobs = [job for _, job in self.at_work.values()]
-            for job in jobs:
-                job.stop()
-            while not all(job.is_over() for job in jobs):
-                time.sleep(POLL_SECONDS)
-            raise
-
     def advance(self, workers_count: int) -> None:
-        """Take in what has ended, send what there is room for, and wait a moment."""
-        for place, (attempt, job) in [*self.at_work.items()]:
-            if job.is_over():
-                del self.at_work[place]
-                self._take_in(attempt, job)
+        """Send what there is room for, wait a moment, and take in what has ended."""
         for place in range(workers_count):
             if self.waiting and place not in self.at_work:
                 self._send(self.waiting.popleft(), place)
-        if self.at_work:
+        time.sleep(POLL_SECONDS)
+        for place, (cell, job) in [*self.at_work.items()]:
+            if job.is_over():
+                del self.at_work[place]
+                self._take_in(cell, job)
+
+    def stop(self) -> None:
+        """Leave no worker behind."""
+        jobs = [job for _, job in self.at_work.values()]
+        for job in jobs:
+            job.stop()
+        while not all(job.is_over() for job in jobs):
             time.sleep(POLL_SECONDS)
 
     def hold_complete(self) -> None:
@@ -157,34 +103,33 @@ class _Crew:
                 next_step="mend what is said above; the same command trains what is missing",
             )
 
-    def _send(self, attempt: Attempt, place: int) -> None:
+    def _send(self, cell: Cell, place: int) -> None:
         for note in (error_path, stop_path):
-            note(self.request, attempt.cell).unlink(missing_ok=True)
-        job = self.engine.submit(attempt.cell, place)
-        self.at_work[place] = attempt, job
-        name = f"{attempt.cell.name}, {job.name}"
-        self.tell(f"training {attempt.number} of {len(self.cells)}: {name}")
+            note(self.request, cell).unlink(missing_ok=True)
+        job = self.engine.submit(cell, place)
+        self.at_work[place] = cell, job
+        number = self.cells.index(cell) + 1
+        self.tell(f"training {number} of {len(self.cells)}: {cell.name}, {job.name}")
 
-    def _take_in(self, attempt: Attempt, job: Job) -> None:
-        cell = attempt.cell
+    def _take_in(self, cell: Cell, job: Job) -> None:
         result, error = self.folder.result(cell), error_path(self.request, cell)
         if result is not None:
             self.tell(f"trained {cell.name}: {result.accuracy:.2%} of held-out pictures")
         elif error.exists():
-            self._fail(cell, error.read_text())
+            self._fail(cell, error.read_bytes().decode())
         elif stop_path(self.request, cell).exists():
-            self.waiting.appendleft(attempt)
+            self.waiting.appendleft(cell)
             self.tell(f"{job.name} stopped and saved {cell.name}, which goes on")
         else:
-            self._count_death(attempt, job)
+            self._count_death(cell, job)
 
-    def _count_death(self, attempt: Attempt, job: Job) -> None:
-        cell, count = attempt.cell, attempt.deaths_count + 1
+    def _count_death(self, cell: Cell, job: Job) -> None:
+        self.deaths[cell] += 1
+        count = self.deaths[cell]
         if count > self.retries_count:
-            folder = error_path(self.request, cell).parent
-            self._fail(cell, f"{count} workers died, last {job.name}; their logs are in {folder}")
+            self._fail(cell, f"{count} workers died; the log of the last is {job.log}")
             return
-        self.waiting.appendleft(replace(attempt, deaths_count=count))
+        self.waiting.appendleft(cell)
         retry = f"retry {count} of {self.retries_count}"
         self.tell(f"{job.name} died before {cell.name} was done; {retry}")
 

@@ -1,4 +1,4 @@
-"""Runs the workers of a sweep by submitit: as processes of this machine, or as jobs of SLURM.
+"""What a sweep needs of an engine that runs its workers, and what both engines of submitit share.
 
 Submitit hands results back as pickles. They are not read: the folder of the sweep is the record.
 """
@@ -7,29 +7,51 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING, Protocol
 
 from legoexport.errors import UsageError
-from legoexport.host.machine import usable_processors
-from legoexport.sweep.crew import Engine
 from legoexport.sweep.grid import Cell
-from legoexport.sweep.request import SweepRequest
-from legoexport.sweep.worker import jobs_folder, work
 
 if TYPE_CHECKING:
     import submitit
 
-# A training ends by itself, so no process of this machine is given a time: submitit wants one.
-NO_LIMIT_MINUTES = 366 * 24 * 60
+
+class Job(Protocol):
+    """A cell that was sent to a worker."""
+
+    @property
+    def name(self) -> str:
+        """What the engine calls it."""
+
+    @property
+    def log(self) -> Path:
+        """What the worker writes to stderr."""
+
+    def is_over(self) -> bool:
+        """Whether nothing more is to be expected of it, however it ended."""
+
+    def stop(self) -> None:
+        """Have the worker save its state and end."""
+
+
+class Engine(Protocol):
+    """What runs workers."""
+
+    def submit(self, cell: Cell, place: int) -> Job:
+        """Send a cell to a worker.
+
+        Args:
+            cell: The training.
+            place: Which of the workers at work at the same time it is, from 0.
+
+        Raises:
+            UsageError: The engine does not take it.
+        """
 
 
 def check_installed() -> None:
@@ -42,108 +64,7 @@ def check_installed() -> None:
         raise UsageError("workers need submitit", next_step="pip install 'legoexport[cluster]'")
 
 
-def local_engine(request: SweepRequest, workers_count: int) -> Engine:
-    """Return what runs workers on this machine; they share its processors and accelerators.
-
-    Raises:
-        UsageError: Submitit is not installed.
-    """
-    check_installed()
-    share = max(1, len(usable_processors()) // workers_count)
-    return _Local(replace(request, threads=request.threads or share))
-
-
-def slurm_engine(request: SweepRequest, options: Mapping[str, str | bool]) -> Engine:
-    """Return what sends workers to SLURM.
-
-    Args:
-        request: The sweep; its folder is one that all machines see.
-        options: Long options of ``sbatch``; True for those without a value.
-
-    Raises:
-        UsageError: Submitit is not installed.
-    """
-    check_installed()
-    return _Slurm(request, options)
-
-
-@dataclass(frozen=True)
-class _LocalJob:
-    """A process that watches over a worker, known by its number."""
-
-    job: submitit.Job[None]
-
-    @property
-    def name(self) -> str:
-        return f"process {self.job.job_id}"
-
-    def is_over(self) -> bool:
-        return _is_over(self.job)
-
-    def stop(self) -> None:
-        # Not job.cancel(): it leaves a worker one second. SIGTERM is passed on and waited for.
-        if not self.job.done():
-            os.kill(int(self.job.job_id), signal.SIGTERM)
-
-
-class _SlurmJob:
-    """A job of SLURM."""
-
-    def __init__(self, job: submitit.Job[None]) -> None:
-        self.job = job
-        self.name = f"job {job.job_id}"
-        self.is_cancelled = False
-
-    def is_over(self) -> bool:
-        # SLURM sees to it that a cancelled job ends, in its own time.
-        return self.is_cancelled or _is_over(self.job)
-
-    def stop(self) -> None:
-        self.job.cancel(check=False)
-        self.is_cancelled = True
-
-
-class _Local:
-    def __init__(self, request: SweepRequest) -> None:
-        self.request, self.accelerators = request, _accelerators()
-
-    @cached_property
-    def executor(self) -> submitit.Executor:
-        """Made at the first cell, in a folder that is known to be a sweep's by then."""
-        executor: submitit.Executor = _submitit().LocalExecutor(jobs_folder(self.request))
-        executor.update_parameters(timeout_min=NO_LIMIT_MINUTES)
-        return executor
-
-    def submit(self, cell: Cell, place: int) -> _LocalJob:
-        """Start a worker on one of the accelerators, or on the processors."""
-        accelerators = self.accelerators
-        one = accelerators[place % len(accelerators)] if accelerators else None
-        with _deaf_children():
-            return _LocalJob(self.executor.submit(work, self.request, cell, one))
-
-
-class _Slurm:
-    def __init__(self, request: SweepRequest, options: Mapping[str, str | bool]) -> None:
-        self.request, self.options = request, options
-
-    @cached_property
-    def executor(self) -> submitit.Executor:
-        """Made at the first cell, as for local workers."""
-        executor: submitit.Executor = _submitit().SlurmExecutor(jobs_folder(self.request))
-        # No time means that of the partition; submitit's own would be five minutes. Whatever ends
-        # a job, the sweep sends it again, so SLURM must not do so too.
-        extra: dict[str, Any] = {"no-requeue": True, **self.options}
-        executor.update_parameters(job_name="legoexport", time=None, additional_parameters=extra)
-        return executor
-
-    def submit(self, cell: Cell, place: int) -> _SlurmJob:
-        """Queue a worker."""
-        del place
-        with _explained():
-            return _SlurmJob(self.executor.submit(work, self.request, cell))
-
-
-def _submitit() -> ModuleType:
+def import_submitit() -> ModuleType:
     """Import submitit, and keep its messages off stdout, which belongs to the table."""
     import submitit  # noqa: PLC0415 - needs the extra [cluster]
 
@@ -151,41 +72,21 @@ def _submitit() -> ModuleType:
     return submitit
 
 
-def _is_over(job: submitit.Job[None]) -> bool:
+def is_over(job: submitit.Job[None]) -> bool:
+    """Return whether a job has ended, and clear away what was handed over; its logs stay."""
     # Submitit takes a preempted job for one that comes back, which we have told SLURM not to do.
     over = job.done() or job.state.startswith("PREEMPTED")
-    if over:  # what was handed over and back goes, and logs stay
+    if over:
         job.paths.submitted_pickle.unlink(missing_ok=True)
         job.paths.result_pickle.unlink(missing_ok=True)
     return over
 
 
-def _accelerators() -> tuple[str, ...]:
-    """Return the numbers of all that CUDA shows to this process."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return tuple(named.split(",")) if named else ()
-    return tuple(map(str, range(torch.cuda.device_count())))
-
-
 @contextmanager
-def _deaf_children() -> Iterator[None]:
+def deaf_children() -> Iterator[None]:
     """Start processes that Ctrl-C on the terminal does not reach: the sweep tells them to stop."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Say what SLURM said, where it takes no job."""
-    try:
-        yield
-    except (RuntimeError, OSError) as error:
-        raise UsageError(
-            "SLURM takes no job",
-            received=error,
-            next_step="change --slurm, or leave out --cluster slurm for workers of this machine",
-        ) from None

@@ -9,11 +9,9 @@ from pathlib import Path
 import torch
 
 from legoexport.errors import UsageError
-from legoexport.host.lock import alone
 from legoexport.host.progress import Progress
 from legoexport.models.registry import ARCHITECTURES, build, find_architecture
 from legoexport.sweep.folder import Folder
-from legoexport.sweep.grid import Cell
 from legoexport.sweep.measure_variant import measure_variant
 from legoexport.sweep.request import SweepRequest
 from legoexport.sweep.table import Row, rows, write_csv
@@ -45,7 +43,7 @@ def train_all(request: SweepRequest, tell: Progress = lambda _: None) -> None:
     for number, cell in enumerate(cells, 1):
         if folder.result(cell) is None:
             tell(f"training {number} of {len(cells)}: {cell.name}")
-            finish_cell(request, folder, cell)
+            folder.write_result(cell, train_cell(request, folder, cell))
 
 
 def begin(request: SweepRequest) -> Folder:
@@ -58,19 +56,6 @@ def begin(request: SweepRequest) -> Folder:
     folder = Folder(request.out)
     folder.hold_budget(request.budget)
     return folder
-
-
-def finish_cell(request: SweepRequest, folder: Folder, cell: Cell) -> None:
-    """Train a cell, unless another process has; one that is at it is waited for.
-
-    Raises:
-        UsageError: The network and the pictures do not fit together, or files cannot be locked.
-        CheckFailed: The training diverged.
-        Interrupted: The user stopped it; another call goes on.
-    """
-    with alone(folder.lock(cell), "give an --out whose file system knows flock"):
-        if folder.result(cell) is None:
-            folder.write_result(cell, train_cell(request, folder, cell))
 
 
 def measure_all(

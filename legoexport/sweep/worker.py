@@ -8,15 +8,16 @@ from pathlib import Path
 
 from legoexport.errors import LegoExportError
 from legoexport.host.atomic import write_bytes
+from legoexport.host.lock import alone
 from legoexport.signals import end_cleanly
 from legoexport.sweep.folder import Folder
 from legoexport.sweep.grid import Cell
 from legoexport.sweep.request import SweepRequest
-from legoexport.sweep.run import finish_cell
+from legoexport.sweep.train_cell import train_cell
 from legoexport.training.loop import Interrupted
 
 
-def work(request: SweepRequest, cell: Cell, accelerator: str | None = None) -> None:
+def work(request: SweepRequest, cell: Cell, accelerators: str | None = None) -> None:
     """Train a cell and leave what comes of it in the folder that all share.
 
     An error that says what is wrong is left there as a note, because another try would end alike.
@@ -26,13 +27,13 @@ def work(request: SweepRequest, cell: Cell, accelerator: str | None = None) -> N
     Args:
         request: The sweep.
         cell: The training.
-        accelerator: The only one that CUDA may use; None leaves that to the surroundings.
+        accelerators: Those that CUDA may use; None leaves that to the surroundings.
     """
     _stop_when_told()
-    if accelerator is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = accelerator
+    if accelerators is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = accelerators
     try:
-        finish_cell(request, Folder(request.out), cell)
+        _finish(request, Folder(request.out), cell)
     except Interrupted:
         write_bytes(stop_path(request, cell), b"")
     except LegoExportError as error:
@@ -52,6 +53,13 @@ def error_path(request: SweepRequest, cell: Cell) -> Path:
 def stop_path(request: SweepRequest, cell: Cell) -> Path:
     """Return the file by which a worker says that it was stopped, and has saved its state."""
     return jobs_folder(request) / f"{cell.name}.stopped"
+
+
+def _finish(request: SweepRequest, folder: Folder, cell: Cell) -> None:
+    """Train a cell, unless another worker has: a sweep that is killed leaves its workers at it."""
+    with alone(folder.lock(cell), "give an --out whose file system knows flock"):
+        if folder.result(cell) is None:
+            folder.write_result(cell, train_cell(request, folder, cell))
 
 
 def _stop_when_told() -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import signal
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legoexport.errors import CheckFailed, UsageError
-from legoexport.host.lock import alone
-from legoexport.sweep import crew, run
+from legoexport.sweep import crew
 from legoexport.sweep.crew import train_with_workers
 from legoexport.sweep.folder import CellResult, Folder
 from legoexport.sweep.grid import Cell, Grid
 from legoexport.sweep.request import SweepRequest
-from legoexport.sweep.worker import error_path, jobs_folder, stop_path, work
+from legoexport.sweep.worker import error_path, jobs_folder, stop_path
 from legoexport.training.loop import Interrupted
 from legoexport.training.recipe import Recipe
 
@@ -36,18 +32,11 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "POLL_SECONDS", 0.0)
 
 
-@pytest.fixture
-def signals() -> Iterator[None]:
-    """Put back what a worker catches."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def request(out: Path) -> SweepRequest:
-    return SweepRequest("lego_digits", "digits", out, GRID, Recipe())
+    """A sweep whose folder is there."""
+    asked = SweepRequest("lego_digits", "digits", out, GRID, Recipe())
+    Folder(out).hold_budget(asked.budget)
+    return asked
 
 
 class Job:
@@ -56,6 +45,7 @@ class Job:
     def __init__(self, engine: Engine, cell: Cell, place: int) -> None:
         self.engine, self.cell, self.place = engine, cell, place
         self.name = f"job {len(engine.sent)}"
+        self.log = Path(f"{len(engine.sent)}.err")
         self.asked_count, self.is_stopped = 0, False
 
     def is_over(self) -> bool:
@@ -117,11 +107,8 @@ def test_workers_end_in_every_way(all_ends: list[list[str]], workers_count: int)
     lost = {name for name, each in ends.items() if not expected(each)[0]}
     with tempfile.TemporaryDirectory() as name:
         asked = request(Path(name))
-        Folder(asked.out).hold_budget(asked.budget)
         engine = Engine(asked, ends)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(crew, "begin", lambda _: Folder(asked.out))  # tested in test_run.py
-            assert named_by(asked, engine, workers_count) == lost
+        assert named_by(asked, engine, workers_count) == lost
         for cell in GRID.cells:
             trained, workers = expected(ends[cell.name])
             assert (Folder(asked.out).result(cell) == DONE) == trained
@@ -143,38 +130,46 @@ def named_by(asked: SweepRequest, engine: Engine, workers_count: int) -> set[str
 
 def test_there_is_a_line_for_each_cell(tmp_path: Path) -> None:
     names = [cell.name for cell in GRID.cells]
-    engine = Engine(request(tmp_path), {names[0]: ["dies", "stops"], names[1]: ["fails"]})
-    Folder(tmp_path).hold_budget(request(tmp_path).budget)
-    for cell in GRID.cells[2:]:
+    ends = {names[0]: ["dies", "stops"], names[1]: ["fails"], names[2]: ["dies"] * 3}
+    engine = Engine(request(tmp_path), ends)
+    for cell in GRID.cells[3:]:
         Folder(tmp_path).write_result(cell, DONE)
     said: list[str] = []
-    with pytest.raises(CheckFailed, match=f"received: {names[1]}"):
+    with pytest.raises(CheckFailed, match=f"received: {names[1]}, {names[2]}\n"):
         train_with_workers(request(tmp_path), engine, 1, RETRIES, said.append)
     assert said == [
-        "training 1 of 6: dense-seed0, job 1",
-        "job 1 died before dense-seed0 was done; retry 1 of 2",
-        "training 1 of 6: dense-seed0, job 2",
-        "job 2 stopped and saved dense-seed0, which goes on",
-        "training 1 of 6: dense-seed0, job 3",
-        "trained dense-seed0: 90.00% of held-out pictures",
+        f"training 1 of 6: {names[0]}, job 1",
+        f"job 1 died before {names[0]} was done; retry 1 of 2",
+        f"training 1 of 6: {names[0]}, job 2",
+        f"job 2 stopped and saved {names[0]}, which goes on",
+        f"training 1 of 6: {names[0]}, job 3",
+        f"trained {names[0]}: 90.00% of held-out pictures",
         f"training 2 of 6: {names[1]}, job 4",
         f"failed {names[1]}: bad pictures",
+        f"training 3 of 6: {names[2]}, job 5",
+        f"job 5 died before {names[2]} was done; retry 1 of 2",
+        f"training 3 of 6: {names[2]}, job 6",
+        f"job 6 died before {names[2]} was done; retry 2 of 2",
+        f"training 3 of 6: {names[2]}, job 7",
+        f"failed {names[2]}: 3 workers died; the log of the last is 7.err",
     ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_wish_to_stop_reaches_every_worker(
-    number: signal.Signals, tmp_path: Path, signals: None
-) -> None:
+def test_a_wish_to_stop_reaches_every_worker(number: signal.Signals, tmp_path: Path) -> None:
     class Told(Engine):
         def submit(self, cell: Cell, place: int) -> Job:
             signal.raise_signal(number)
             return super().submit(cell, place)
 
-    signal.signal(signal.SIGTERM, lambda *_: None)  # where nobody catches it, it kills at once
     engine = Told(request(tmp_path), {})
-    with pytest.raises(Interrupted) as stopped:
-        train_with_workers(request(tmp_path), engine, 2, RETRIES)
+    # Where nobody catches SIGTERM, it kills at once.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with pytest.raises(Interrupted) as stopped:
+            train_with_workers(request(tmp_path), engine, 2, RETRIES)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert stopped.value.exit_code == 128 + number
     assert [job.is_stopped for job in engine.jobs] == [True, True]
     assert all(job.asked_count >= 2 for job in engine.jobs), "waited for"
@@ -193,54 +188,12 @@ def test_workers_are_stopped_where_no_more_can_be_sent(tmp_path: Path) -> None:
     assert [job.is_stopped for job in engine.jobs] == [True]
 
 
-@pytest.mark.parametrize(
-    ("raised", "left"),
-    [
-        (CheckFailed("the training diverged"), {"error.txt"}),
-        (UsageError("bad pictures"), {"error.txt"}),
-        (Interrupted(143), {"stopped"}),
-        (MemoryError(), None),
-        (None, set()),
-    ],
-    ids=repr,
-)
-def test_what_a_worker_leaves(
-    raised: Exception | None,
-    left: set[str] | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    signals: None,
-) -> None:
-    def train(*_: object) -> CellResult:
-        if raised:
-            raise raised
-        return DONE
+def test_a_wish_to_stop_as_the_last_cell_ends_is_heard(tmp_path: Path) -> None:
+    class Late(Engine):
+        def end(self, cell: Cell) -> None:
+            signal.raise_signal(signal.SIGINT)
+            super().end(cell)
 
-    monkeypatch.setattr(run, "train_cell", train)
-    asked, cell = request(tmp_path), GRID.cells[0]
-    Folder(tmp_path).hold_budget(asked.budget)
-    jobs_folder(asked).mkdir()
-    with pytest.raises(MemoryError) if left is None else nullcontext():
-        work(asked, cell)
-    assert {path.name for path in jobs_folder(asked).iterdir()} == {
-        f"{cell.name}.{suffix}" for suffix in left or ()
-    }
-    assert (Folder(tmp_path).result(cell) == DONE) == (raised is None)
-    assert not Folder(tmp_path).lock(cell).exists()
-
-
-def test_a_cell_is_trained_by_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, folder, cell = request(tmp_path), Folder(tmp_path), GRID.cells[0]
-    trained: list[Cell] = []
-    monkeypatch.setattr(run, "train_cell", lambda *_: trained.append(cell))
-    folder.hold_budget(asked.budget)
-    second = threading.Thread(target=run.finish_cell, args=(asked, folder, cell))
-    with alone(folder.lock(cell), "wait"):
-        second.start()
-        second.join(0.2)
-        assert second.is_alive()
-        assert trained == []
-        folder.write_result(cell, DONE)
-    second.join()
-    assert trained == []
-    assert folder.result(cell) == DONE
+    with pytest.raises(Interrupted):
+        train_with_workers(request(tmp_path), Late(request(tmp_path), {}), 9, RETRIES)
+    assert all(Folder(tmp_path).result(cell) == DONE for cell in GRID.cells)

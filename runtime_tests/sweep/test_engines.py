@@ -1,19 +1,21 @@
-"""Workers of SLURM, by programs that stand in for its own; and what a call for workers needs."""
+"""Jobs of SLURM, by programs that stand in for its own; and what a call for workers needs."""
 
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import submitit
 
-from legoexport.cli import main
 from legoexport.errors import UsageError
-from legoexport.sweep.engine import slurm_engine
 from legoexport.sweep.grid import Grid
+from legoexport.sweep.local import LocalEngine
 from legoexport.sweep.request import SweepRequest
+from legoexport.sweep.slurm import SlurmEngine
 from legoexport.training.recipe import Recipe
+from runtime_tests.command_line import legoexport
 
 GRID = Grid((2,), (0.5,), (True,), (0,))
 PROGRAMS = {
@@ -58,7 +60,7 @@ def request(out: Path) -> SweepRequest:
 def test_what_slurm_says_of_a_job(state: str, is_over: bool, slurm: Path, tmp_path: Path) -> None:
     (slurm / "state").write_text(state)
     options: dict[str, str | bool] = {"partition": "gpu", "gpus": "1", "exclusive": True}
-    job = slurm_engine(request(tmp_path / "out"), options).submit(GRID.cells[0], 0)
+    job = SlurmEngine(request(tmp_path / "out"), options).submit(GRID.cells[0], 0)
     batch = (slurm / "batch").read_text().splitlines()
     assert {
         *("#SBATCH --partition=gpu", "#SBATCH --gpus=1", "#SBATCH --exclusive"),
@@ -76,16 +78,49 @@ def test_what_slurm_says_of_a_job(state: str, is_over: bool, slurm: Path, tmp_pa
 
 def test_what_slurm_refuses_is_told(slurm: Path, tmp_path: Path) -> None:
     (slurm / "sbatch").write_text("#!/bin/sh\necho invalid partition >&2; exit 1\n")
-    engine = slurm_engine(request(tmp_path), {})
+    engine = SlurmEngine(request(tmp_path), {})
     with pytest.raises(UsageError, match="takes no job\n  received: invalid partition"):
         engine.submit(GRID.cells[0], 0)
 
 
-def test_a_machine_without_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_slurm_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    engine = slurm_engine(request(tmp_path), {})
-    with pytest.raises(UsageError, match=r"takes no job\n  received: .*srun"):
-        engine.submit(GRID.cells[0], 0)
+    out = tmp_path / "out"
+    arguments = ("--workers", "2", "--cluster", "slurm")
+    assert legoexport("sweep", "--data", "digits", "--out", out, *arguments) == 2
+    assert "received: no sbatch, srun, sacct, scancel on the PATH" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("shown", "device", "places"),
+    [
+        ("3,5", None, ["3", "5", "3"]),
+        ("GPU-a,GPU-b", "cuda", ["GPU-a", "GPU-b", "GPU-a"]),
+        ("3,5", "cuda:1", ["3,5", "3,5", "3,5"]),
+        ("", None, ["", "", ""]),
+    ],
+)
+def test_workers_share_the_accelerators(
+    shown: str,
+    device: str | None,
+    places: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    engine = LocalEngine(replace(request(tmp_path), device=device), 3)
+    assert [engine.shown_to(place) for place in range(3)] == places
+
+
+@pytest.mark.parametrize(("asked", "workers_count", "threads"), [(3, 2, 3), (None, 10**6, 1)])
+def test_workers_share_the_processors(
+    asked: int | None, workers_count: int, threads: int, tmp_path: Path
+) -> None:
+    engine = LocalEngine(replace(request(tmp_path), threads=asked), workers_count)
+    assert engine.request.threads == threads
 
 
 def test_without_submitit_the_extra_is_named(
@@ -96,9 +131,7 @@ def test_without_submitit_the_extra_is_named(
         importlib.util, "find_spec", lambda name: None if name == "submitit" else found(name)
     )
     out = tmp_path / "out"
-    with pytest.raises(SystemExit) as ended:
-        main(["sweep", "--data", "digits", "--out", str(out), "--workers", "2"])
-    assert ended.value.code == 2
+    assert legoexport("sweep", "--data", "digits", "--out", out, "--workers", 2) == 2
     assert "pip install 'legoexport[cluster]'" in capsys.readouterr().err
     assert not out.exists()
 
@@ -120,8 +153,6 @@ def test_a_mistake_is_explained(
     arguments: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    with pytest.raises(SystemExit) as ended:
-        main(["sweep", "--data", "digits", "--out", str(out), *arguments.split()])
-    assert ended.value.code == 2
+    assert legoexport("sweep", "--data", "digits", "--out", out, *arguments.split()) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()

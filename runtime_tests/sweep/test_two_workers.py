@@ -1,0 +1,116 @@
+"""Two workers on this machine, one killed: the sweep ends as one in a single process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from legoexport.sweep.folder import Folder
+from legoexport.sweep.grid import Grid
+
+pytestmark = pytest.mark.heavy
+GRID = Grid((4,), (0.125,), (False,), (0,))
+NAMES = [cell.name for cell in GRID.cells]
+LONGEST_S = 240
+STOPPED = "stopped and saved; the same command goes on\n"
+
+
+def command(pictures: Path, out: Path, *more: str) -> list[str]:
+    grid = ["--o", "4", "--m", "0.125", "--coefficients", "off", "--train-only"]
+    budget = ["--data", str(pictures), "--epochs", "10", "--threads", "1"]
+    return [sys.executable, "-m", "legoexport", "sweep", *grid, *budget, "--out", str(out), *more]
+
+
+class Sweep:
+    """A sweep with two workers under way, in a session of its own as on a terminal."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: Path, log: Path) -> None:
+        self.process, self.folder, self.log = process, Folder(out), log
+
+    def worker(self, number: int) -> psutil.Process:
+        """The process that trains a cell, once it is at it."""
+        line = re.compile(rf"training {number + 1} of 2: {NAMES[number]}, process (\d+)")
+        self.wait_for(lambda: line.search(self.log.read_text()) is not None)
+        self.wait_for(self.folder.lock(GRID.cells[number]).exists)
+        watcher = psutil.Process(int(line.findall(self.log.read_text())[-1]))
+        assert watcher.ppid() == self.process.pid
+        (worker,) = watcher.children()
+        return worker
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + LONGEST_S
+        while not condition():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    def ended(self) -> tuple[int, str]:
+        code = self.process.wait(LONGEST_S)
+        return code, self.log.read_text()
+
+
+@contextmanager
+def started(pictures: Path, out: Path) -> Iterator[Sweep]:
+    log = out.with_name("log.txt")
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command(pictures, out, "--workers", "2"), stderr=file, start_new_session=True
+        )
+    try:
+        yield Sweep(process, out, log)
+    finally:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
+
+
+def test_workers_that_are_stopped_and_killed_change_nothing(pictures: Path, tmp_path: Path) -> None:
+    plain, out = tmp_path / "plain", tmp_path / "workers"
+    subprocess.run(command(pictures, plain), check=True, capture_output=True)
+
+    with started(pictures, out) as sweep:  # Ctrl-C reaches all processes of a terminal
+        workers = [sweep.worker(number) for number in range(2)]
+        os.killpg(sweep.process.pid, signal.SIGINT)
+        code, said = sweep.ended()
+    assert code == 130, said
+    assert said.endswith(STOPPED)
+    assert not any(worker.is_running() for worker in workers)
+    assert [Folder(out).result(cell) for cell in GRID.cells] == [None, None]
+
+    with started(pictures, out) as sweep:
+        sweep.worker(0).kill()
+        code, said = sweep.ended()
+    assert code == 0, said
+    assert f"died before {NAMES[0]} was done; retry 1 of 3" in said
+    assert said.count(f"training 1 of 2: {NAMES[0]}") == 2
+    assert said.count(f"training 2 of 2: {NAMES[1]}") == 1
+    assert cells(out) == cells(plain)
+    for name in NAMES:
+        ours, theirs = (torch.load(each / "cells" / f"{name}.pt") for each in (out, plain))
+        for key, tensor in theirs["state_dict"].items():
+            assert torch.equal(ours["state_dict"][key], tensor), (name, key)
+    assert not list((out / "jobs").glob("*.pkl"))
+
+
+def cells(out: Path) -> dict[str, object]:
+    """The files of the cells, and what those of JSON hold besides what a clock says."""
+    found: dict[str, object] = {path.name: None for path in (out / "cells").iterdir()}
+    for path in (out / "cells").glob("*.json"):
+        record = json.loads(path.read_text())
+        del record["training_seconds"]
+        found[path.name] = record
+    return found
