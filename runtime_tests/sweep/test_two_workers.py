@@ -19,6 +19,7 @@ import torch
 
 from legoexport.sweep.folder import Folder
 from legoexport.sweep.grid import Grid
+from runtime_tests.command_line import legoexport
 
 pytestmark = pytest.mark.heavy
 GRID = Grid((4,), (0.125,), (False,), (0,))
@@ -27,10 +28,10 @@ LONGEST_S = 240
 STOPPED = "stopped and saved; the same command goes on\n"
 
 
-def command(pictures: Path, out: Path, *more: str) -> list[str]:
+def arguments(pictures: Path, out: Path) -> list[str]:
     grid = ["--o", "4", "--m", "0.125", "--coefficients", "off", "--train-only"]
     budget = ["--data", str(pictures), "--epochs", "10", "--threads", "1"]
-    return [sys.executable, "-m", "legoexport", "sweep", *grid, *budget, "--out", str(out), *more]
+    return ["sweep", *grid, *budget, "--out", str(out)]
 
 
 class Sweep:
@@ -65,9 +66,8 @@ class Sweep:
 def started(pictures: Path, out: Path) -> Iterator[Sweep]:
     log = out.with_name("log.txt")
     with log.open("w") as file:
-        process = subprocess.Popen(
-            command(pictures, out, "--workers", "2"), stderr=file, start_new_session=True
-        )
+        command = [sys.executable, "-m", "legoexport", *arguments(pictures, out), "--workers", "2"]
+        process = subprocess.Popen(command, stderr=file, start_new_session=True)
     try:
         yield Sweep(process, out, log)
     finally:
@@ -80,7 +80,7 @@ def started(pictures: Path, out: Path) -> Iterator[Sweep]:
 
 def test_workers_that_are_stopped_and_killed_change_nothing(pictures: Path, tmp_path: Path) -> None:
     plain, out = tmp_path / "plain", tmp_path / "workers"
-    subprocess.run(command(pictures, plain), check=True, capture_output=True)
+    assert legoexport(*arguments(pictures, plain)) == 0
 
     with started(pictures, out) as sweep:  # Ctrl-C reaches all processes of a terminal
         workers = [sweep.worker(number) for number in range(2)]
