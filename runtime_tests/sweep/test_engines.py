@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import submitit
@@ -121,6 +123,20 @@ def test_workers_share_the_processors(
 ) -> None:
     engine = LocalEngine(replace(request(tmp_path), threads=asked), workers_count)
     assert engine.request.threads == threads
+
+
+def test_a_terminal_does_not_reach_workers(tmp_path: Path) -> None:
+    """Submitit would leave them one second to save."""
+    masks: list[set[signal.Signals]] = []
+    engine = LocalEngine(request(tmp_path), 2)
+    engine.executor = SimpleNamespace(submit=lambda *_: masks.append(blocked()))
+    engine.submit(GRID.cells[0], 0)
+    assert signal.SIGINT in masks[0]
+    assert signal.SIGINT not in blocked()
+
+
+def blocked() -> set[signal.Signals]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())  # type: ignore[return-value]
 
 
 def test_without_submitit_the_extra_is_named(
