@@ -127,7 +127,7 @@ class _Crew:
         self.deaths[cell] += 1
         count = self.deaths[cell]
         if count > self.retries_count:
-            self._fail(cell, f"{count} workers died; the log of the last is {job.log}")
+            self._fail(cell, f"its worker died, attempt {count} of {count}; its log is {job.log}")
             return
         self.waiting.appendleft(cell)
         retry = f"retry {count} of {self.retries_count}"

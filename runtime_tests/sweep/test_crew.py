@@ -151,7 +151,7 @@ def test_there_is_a_line_for_each_cell(tmp_path: Path) -> None:
         f"training 3 of 6: {names[2]}, job 6",
         f"job 6 died before {names[2]} was done; retry 2 of 2",
         f"training 3 of 6: {names[2]}, job 7",
-        f"failed {names[2]}: 3 workers died; the log of the last is 7.err",
+        f"failed {names[2]}: its worker died, attempt 3 of 3; its log is 7.err",
     ]
 
 
