@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from legoexport.training import masks
 from legoexport.training.average import Average
-from legoexport.training.batches import Batches, Draws
+from legoexport.training.batches import Batch, Batches, Draws
 from legoexport.training.data.images import ImageData
 from legoexport.training.evaluate import count_correct
 from legoexport.training.objective import loss_sum
+from legoexport.training.passes import RecordedPass
 from legoexport.training.precision import EXACT, Precision
 from legoexport.training.ranks import ALONE, Ranks
 from legoexport.training.recipe import Recipe
@@ -98,6 +99,8 @@ class Session:
         self.training_seconds = 0.0
         self._draws: Draws | None = None
         self._network: nn.Module | None = None
+        self._recorded: RecordedPass | None = None
+        self._recorded_with: list[bool] = []
 
     @property
     def best_module(self) -> nn.Module:
@@ -129,6 +132,7 @@ class Session:
         self._draws = self.batches.draw(epoch)
         self._network = self._parallel()
         self._network.train()
+        self._choose_pass()
 
     def _parallel(self) -> nn.Module:
         """Wrap the network for its ranks, which note what is learned: anew when masks freeze."""
@@ -147,21 +151,35 @@ class Session:
         self._learn()
         self.training_seconds += time.monotonic() - start
 
+    def _choose_pass(self) -> None:
+        """Record the passes of one process on CUDA: anew when masks freeze."""
+        if self.setting.device.type != "cuda" or self.setting.ranks.count > 1:
+            return
+        learned = [each.requires_grad for each in self.module.parameters()]
+        if learned != self._recorded_with:
+            self._recorded = RecordedPass(self._compute, self.setting.recipe.batch_size)
+            self._recorded_with = learned
+
     def _learn(self) -> None:
-        assert self._network is not None  # noqa: S101 - enter_epoch made them
-        assert self._draws is not None  # noqa: S101
-        setting, recipe = self.setting, self.setting.recipe
+        assert self._draws is not None  # noqa: S101 - enter_epoch made them
         batch = self.batches.at(self.position.step, self._draws)
-        images = setting.precision.laid_out(batch.images)
-        scores = setting.precision.scores(self._network, images)
-        taught = setting.teacher.scores(images) if setting.teacher else None
-        loss = loss_sum(scores, batch.labels, recipe, taught)
-        self.optimizer.zero_grad()
+        batch = replace(batch, images=self.setting.precision.laid_out(batch.images))
+        loss = self._recorded(batch) if self._recorded else self._compute(batch, keeps=False)
+        self._move()
+        self.loss_sum += loss
+
+    def _compute(self, batch: Batch, *, keeps: bool) -> Tensor:
+        """Leave the gradients of the batch's mean loss, and return the sum of its losses."""
+        assert self._network is not None  # noqa: S101 - enter_epoch made it
+        setting = self.setting
+        self.optimizer.zero_grad(set_to_none=not keeps)
+        scores = setting.precision.scores(self._network, batch.images)
+        taught = setting.teacher.scores(batch.images) if setting.teacher else None
+        loss = loss_sum(scores, batch.labels, setting.recipe, taught)
         # Ranks average their gradients: this makes it the mean over the whole batch.
         mean = loss * (setting.ranks.count / batch.whole_count)
         mean.backward()  # type: ignore[no-untyped-call]
-        self._move()
-        self.loss_sum += loss.detach()
+        return loss.detach()
 
     def _move(self) -> None:
         recipe, position = self.setting.recipe, self.position
