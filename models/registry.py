@@ -13,6 +13,7 @@ from legoexport.models.blocks import LegoRecipe
 from legoexport.models.digits_net import LegoDigitsNet
 from legoexport.models.mobilenet import LegoMobileNet
 from legoexport.models.resnet import LegoResNet50
+from legoexport.models.resnet20 import LegoResNet20
 from legoexport.models.vgg import LegoVGG16
 
 Hyperparameters = Mapping[str, object]
@@ -51,16 +52,16 @@ class Architecture:
         return {**(LEGO_DEFAULTS if self.is_lego else {}), **self.defaults}
 
 
-def _vgg16(
-    recipe: LegoRecipe | None, *, classes: int, input_size: int, form: str, width: float
-) -> nn.Module:
-    del input_size
-    return LegoVGG16(recipe, classes=classes, form=form, width=width)
+def _of_any_size(network: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """Return how to build a network that is the same for every image size."""
 
+    def build_network(
+        recipe: LegoRecipe | None, *, input_size: int, **hyperparameters: object
+    ) -> nn.Module:
+        del input_size
+        return network(recipe, **hyperparameters)
 
-def _digits(recipe: LegoRecipe | None, *, classes: int, input_size: int, width: float) -> nn.Module:
-    del input_size
-    return LegoDigitsNet(recipe, classes=classes, width=width)
+    return build_network
 
 
 def _both(
@@ -89,10 +90,19 @@ _REGISTERED = (
         "lego_vgg16",
         "vgg16",
         "VGG16 with batch norm",
-        _vgg16,
+        _of_any_size(LegoVGG16),
         channels=3,
         least_input_size=32,
         defaults={"classes": 10, "input_size": 32, "form": "paper", "width": 1.0},
+    ),
+    *_both(
+        "lego_resnet20",
+        "resnet20",
+        "ResNet-20 for 32x32 images",
+        _of_any_size(LegoResNet20),
+        channels=3,
+        least_input_size=1,
+        defaults={"classes": 10, "input_size": 32, "width": 1.0},
     ),
     *_both(
         "lego_resnet50",
@@ -116,7 +126,7 @@ _REGISTERED = (
         "lego_digits",
         "digits",
         "Small network for 8x8 digits",
-        _digits,
+        _of_any_size(LegoDigitsNet),
         channels=1,
         least_input_size=2,
         defaults={"classes": 10, "input_size": SMALL_IMAGE, "width": 1.0},
