@@ -25,6 +25,7 @@ BACKBONES: dict[str, tuple[str, dict[str, object]]] = {
     "vgg16": ("lego_vgg16", {"form": "paper"}),
     "vgg16 published": ("lego_vgg16", {"form": "published"}),
     "vgg16 o=4": ("lego_vgg16", {"o": 4, "m_ratio": 0.25}),
+    "resnet20": ("lego_resnet20", {}),
     "resnet50": ("lego_resnet50", {}),
     "mobilenet": ("lego_mobilenet", {}),
 }

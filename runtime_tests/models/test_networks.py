@@ -12,6 +12,8 @@ from legoexport.models.registry import ARCHITECTURES, build, input_shape
 
 MILLION = 1e6
 TABLES = ("coefficients", "mask_logits")
+# Dense shortcuts in a LegoNet.
+SHORTCUTS_COUNT = {"lego_resnet20": 2}
 
 
 def on_meta(arch: str, **hyperparameters: object) -> nn.Module:
@@ -58,12 +60,35 @@ def test_imagenet_networks_have_the_parameters_of_the_paper(
 
 @pytest.mark.parametrize(
     ("arch", "weights"),
-    [("vgg16", 14_724_106), ("resnet50", 25_557_032), ("mobilenet_v1", 4_231_976)],
+    [
+        ("vgg16", 14_724_106),
+        ("resnet20", 272_474),
+        ("resnet50", 25_557_032),
+        ("mobilenet_v1", 4_231_976),
+    ],
 )
 def test_dense_networks_are_those_everybody_knows(arch: str, weights: int) -> None:
     module = on_meta(arch)
     assert count_weights(module) == weights
     assert not any(isinstance(layer, LegoConv2d) for layer in module.modules())
+
+
+def test_resnet20_has_the_published_weights_and_two_shortcuts() -> None:
+    """Option A, which has no weights in its shortcuts, has 0.27 M (He et al. 2016, table 6)."""
+    module = on_meta("resnet20")
+    shortcuts = sum(count_weights(module.get_submodule(f"layer{n}.0.downsample")) for n in (2, 3))
+    assert shortcuts == (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64)
+    assert count_weights(module) - shortcuts == 269_722
+
+
+@pytest.mark.parametrize("width", [0.35, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("m_ratio", [0.125, 0.25, 0.5])
+@pytest.mark.parametrize("o", [2, 4, 8])
+def test_the_smallest_layers_of_resnet20_can_be_cut(o: int, m_ratio: float, width: float) -> None:
+    module = on_meta("lego_resnet20", o=o, m_ratio=m_ratio, width=width).eval()
+    assert module(torch.zeros(2, 3, 32, 32, device="meta")).shape == (2, 10)
+    layers = [each for each in module.modules() if isinstance(each, LegoConv2d)]
+    assert all((each.o, each.m) == (o, each.out_channels * m_ratio) for each in layers)
 
 
 @pytest.mark.parametrize("arch", [name for name, each in ARCHITECTURES.items() if each.is_lego])
@@ -80,11 +105,14 @@ def test_first_convolution_and_classifier_stay_dense(arch: str) -> None:
     convs = [each for each in lego.modules() if isinstance(each, nn.Conv2d | LegoConv2d)]
     assert isinstance(convs[0], nn.Conv2d)
     dense = [each for each in convs[1:] if isinstance(each, nn.Conv2d)]
-    assert all(each.groups == each.in_channels for each in dense), "depthwise layers only"
+    shortcuts = SHORTCUTS_COUNT.get(arch, 0)
+    depthwise = [each for each in dense if each.groups == each.in_channels]
+    assert len(dense) == len(depthwise) + shortcuts
     assert (
         len(convs) - 1 - len(dense)
         == {
             "lego_vgg16": 12,
+            "lego_resnet20": 18,
             "lego_resnet50": 52,
             "lego_mobilenet": 13,
             "lego_digits": 4,
@@ -127,7 +155,8 @@ def test_every_network_maps_both_sizes_to_scores(arch: str, input_size: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("arch", "stem_size"), [("lego_resnet50", 32), ("lego_mobilenet", 32), ("lego_vgg16", 32)]
+    ("arch", "stem_size"),
+    [("lego_resnet50", 32), ("lego_resnet20", 32), ("lego_mobilenet", 32), ("lego_vgg16", 32)],
 )
 def test_small_images_keep_their_size_in_the_stem(arch: str, stem_size: int) -> None:
     module = on_meta(arch, input_size=32).eval()

@@ -18,10 +18,10 @@ from legoexport.models.registry import (
 )
 
 
-def test_every_architecture_of_the_paper_is_there_with_its_twin() -> None:
+def test_every_architecture_is_there_with_its_twin() -> None:
     assert set(ARCHITECTURES) == {
-        *("lego_vgg16", "lego_resnet50", "lego_mobilenet", "lego_digits"),
-        *("vgg16", "resnet50", "mobilenet_v1", "digits"),
+        *("lego_vgg16", "lego_resnet20", "lego_resnet50", "lego_mobilenet", "lego_digits"),
+        *("vgg16", "resnet20", "resnet50", "mobilenet_v1", "digits"),
     }
     for name, architecture in ARCHITECTURES.items():
         assert architecture.name == name

@@ -56,6 +56,22 @@ def resnet50(state: State, x: Tensor) -> Tensor:
     return scores(state, "fc", x)
 
 
+def resnet20(state: State, x: Tensor) -> Tensor:
+    x = norm(state, "bn1", conv(state, "conv1", x, padding=1)).relu()
+    for stage in (1, 2, 3):
+        for block in range(3):
+            name = f"layer{stage}.{block}"
+            halves = stage > 1 and block == 0
+            y = conv(state, f"{name}.conv1", x, stride=2 if halves else 1, padding=1)
+            y = norm(state, f"{name}.bn1", y).relu()
+            y = norm(state, f"{name}.bn2", conv(state, f"{name}.conv2", y, padding=1))
+            if halves:
+                x = conv(state, f"{name}.downsample.0", x, stride=2)
+                x = norm(state, f"{name}.downsample.1", x)
+            x = (x + y).relu()
+    return scores(state, "fc", x)
+
+
 def mobilenet(state: State, x: Tensor) -> Tensor:
     stem_stride = 2 if x.shape[-1] >= LARGE else 1
     x = conv(state, "features.0", x, stride=stem_stride, padding=1)
@@ -93,6 +109,7 @@ CASES: dict[str, tuple[str, dict[str, object], Callable[[State, Tensor], Tensor]
         {"input_size": 32, "form": "published"},
         plain((3, 3, 3, 3, 3), last_pool=True),
     ),
+    "resnet20": ("lego_resnet20", {"input_size": 32}, resnet20),
     "resnet50": ("lego_resnet50", {"input_size": 32}, resnet50),
     "resnet50 large": ("lego_resnet50", {"input_size": LARGE}, resnet50),
     "mobilenet": ("lego_mobilenet", {"input_size": 32}, mobilenet),
