@@ -111,7 +111,7 @@ _REGISTERED = (
         LegoResNet50,
         channels=3,
         least_input_size=1,
-        defaults={"classes": 1000, "input_size": 224},
+        defaults={"classes": 1000, "input_size": 224, "width": 1.0},
     ),
     *_both(
         "lego_mobilenet",
@@ -120,7 +120,7 @@ _REGISTERED = (
         LegoMobileNet,
         channels=3,
         least_input_size=1,
-        defaults={"classes": 1000, "input_size": 224},
+        defaults={"classes": 1000, "input_size": 224, "width": 1.0},
     ),
     *_both(
         "lego_digits",

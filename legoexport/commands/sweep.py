@@ -42,9 +42,9 @@ Value = TypeVar("Value")
 )
 @click.option(
     "--widths",
-    default="none",
+    default="0.5",
     metavar="R[,R]",
-    help="Rivals: the dense twin with this part of its channels, such as 0.35,0.5,0.7.",
+    help="Rivals: the dense twin with this part of its channels, such as 0.35,0.5,0.7; or none.",
 )
 @click.option(
     "--precision",

@@ -112,12 +112,45 @@ def test_width_multiplies_the_channels(
     assert scores.shape == (2, 10)
 
 
-@pytest.mark.parametrize("arch", ["vgg16", "lego_vgg16"])
-def test_a_thin_vgg16_has_the_square_of_the_weights(arch: str) -> None:
-    counts = []
-    for width in (0.5, 1.0):
-        with torch.device("meta"):
-            named = build(arch, width=width).named_parameters()
-        counts.append(sum(value.numel() for name, value in named if "mask" not in name))
+def weights_count(arch: str, **hyperparameters: object) -> int:
+    with torch.device("meta"):
+        named = build(arch, **hyperparameters).named_parameters()
+    return sum(value.numel() for name, value in named if "mask" not in name)
+
+
+@pytest.mark.parametrize("arch", ["vgg16", "lego_vgg16", "resnet50"])
+def test_a_thin_network_has_the_square_of_the_weights(arch: str) -> None:
+    thin, full = (weights_count(arch, classes=10, width=width) for width in (0.5, 1.0))
     # A quarter, but for the first layer, the norms and the classifier, which shrink by half.
-    assert counts[0] / counts[1] == pytest.approx(0.25, abs=0.005)
+    assert thin / full == pytest.approx(0.25, abs=0.005)
+
+
+@pytest.mark.parametrize(("width", "millions"), [(0.75, 2.6), (0.5, 1.3), (0.25, 0.5)])
+def test_thin_mobilenets_have_the_published_weights(width: float, millions: float) -> None:
+    """Howard et al. 2017, table 6."""
+    assert round(weights_count("mobilenet_v1", width=width) / 1e6, 1) == millions
+
+
+@pytest.mark.parametrize(
+    ("arch", "stem", "stages"),
+    [("resnet20", 8, (8, 8, 24)), ("resnet50", 24, (96, 192, 352, 704))],
+)
+def test_a_thin_resnet_rounds_every_stage(arch: str, stem: int, stages: tuple[int, ...]) -> None:
+    """16, 32, 64 by 0.35 are 5.6, 11.2, 22.4; 64 to 512 are 22.4, 44.8, 89.6, 179.2, times 4."""
+    with torch.device("meta"):
+        module = build(arch, width=0.35).eval()
+        assert module(torch.zeros(2, 3, 32, 32)).shape[0] == 2
+    kept = dict(module.named_modules())
+    outputs = [kept[f"layer{n}.0.conv1"].in_channels for n in range(1, len(stages) + 1)]
+    assert outputs == [stem, *stages[:-1]]
+    assert kept["fc"].in_features == stages[-1]
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_network_can_be_thinner(arch: str) -> None:
+    cut: dict[str, object] = {"o": 8, "m_ratio": 0.125} if ARCHITECTURES[arch].is_lego else {}
+    with torch.device("meta"):
+        module = build(arch, classes=3, width=0.35, **cut).eval()
+        scores = module(torch.zeros(2, *input_shape(arch, {})))
+    assert scores.shape == (2, 3)
+    assert weights_count(arch, width=0.35, **cut) < weights_count(arch, **cut) / 2

@@ -193,7 +193,6 @@ def check_integers(
         (["--widths", "2"], "--widths"),
         (["--precision", "fp64"], "--precision"),
         (["--train-only", "--measure-again"], "--train-only measures nothing"),
-        (["--arch", "lego_mobilenet", "--widths", "0.5"], "unknown hyper-parameter of mobilenet"),
         (["--preset", "digits", "--recipe", "speed=9"], "speed"),
         (["--o", "3"], "o must divide"),
         (["--bench-seconds", "0"], "duration must be positive"),
