@@ -81,12 +81,10 @@ def test_resnet20_has_the_published_weights_and_two_shortcuts() -> None:
     assert count_weights(module) - shortcuts == 269_722
 
 
-@pytest.mark.parametrize("width", [0.35, 0.5, 0.7, 1.0])
 @pytest.mark.parametrize("m_ratio", [0.125, 0.25, 0.5])
 @pytest.mark.parametrize("o", [2, 4, 8])
-def test_the_smallest_layers_of_resnet20_can_be_cut(o: int, m_ratio: float, width: float) -> None:
-    module = on_meta("lego_resnet20", o=o, m_ratio=m_ratio, width=width).eval()
-    assert module(torch.zeros(2, 3, 32, 32, device="meta")).shape == (2, 10)
+def test_the_smallest_layers_of_resnet20_can_be_cut(o: int, m_ratio: float) -> None:
+    module = on_meta("lego_resnet20", o=o, m_ratio=m_ratio)
     layers = [each for each in module.modules() if isinstance(each, LegoConv2d)]
     assert all((each.o, each.m) == (o, each.out_channels * m_ratio) for each in layers)
 

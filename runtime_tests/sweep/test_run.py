@@ -134,6 +134,17 @@ def sweep(*arguments: object) -> object:
     return 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "dense"), [([], ["dense", "dense-w0.5"]), (["--widths", "none"], ["dense"])]
+)
+def test_a_rival_of_half_the_channels_is_trained_unless_refused(
+    arguments: list[str], dense: list[str], workshop: Workshop, pictures: Path, tmp_path: Path
+) -> None:
+    assert sweep("--data", pictures, "--out", tmp_path, "--train-only", *arguments) == 0
+    assert workshop.trained[: len(dense)] == [f"{name}-seed0" for name in dense]
+    assert len(workshop.trained) == len(dense) + 12
+
+
 @pytest.mark.heavy
 def test_a_real_sweep(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--o", 4, "--m", 0.125, "--coefficients", "off", "--widths", 0.35)
