@@ -22,6 +22,10 @@ GREY_OR_COLOUR = (1, 3)
 NO_INTEGER_KERNELS = "session.disable_quant_qdq"
 # U8U8 in the place of U8S8, which overflows on x86 without VNNI; S8S8, which x86 fuses on request.
 EXACT_KERNELS = {"uint8": "session.x64quantprecision", "int8": "session.qdqisint8allowed"}
+# Fragments that use the same few filters get one weight from it, which exact kernels of uint8
+# refuse ("Attempt to replace the existing tensor", ONNX Runtime 1.32).
+DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
+MERGES_WEIGHTS = "CommonSubexpressionElimination"
 
 
 # ONNX Runtime's names of the types that numpy has too.
@@ -96,6 +100,7 @@ class RuntimeModel:
             options.add_session_config_entry(NO_INTEGER_KERNELS, "1")
         if exact_integers:
             options.add_session_config_entry(EXACT_KERNELS[exact_integers], "1")
+            options.add_session_config_entry(DISABLED_OPTIMIZERS, MERGES_WEIGHTS)
         if not optimize:
             level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.graph_optimization_level = level

@@ -21,6 +21,7 @@ from legoexport.deliver.convert import Conversion, convert_module
 from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import write_checkpoint
+from legoexport.models.lego_conv import LegoConv2d
 from legoexport.models.registry import build
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph
@@ -72,6 +73,21 @@ def test_each_lowering_is_rebuilt_to_the_bit_and_proved(lowering: str) -> None:
     assert found.exact.reason is None
     assert found.exact.differences == ()
     assert len(found.layers) == 3
+
+
+def test_fragments_that_use_the_same_filters_are_proved() -> None:
+    """ONNX Runtime then merges their weights, which its exact kernels do not take."""
+    torch.manual_seed(0)
+    layer = LegoConv2d(16, 16, 3, o=2, m=2, padding=1, bias=False)
+    network = randomize(nn.Sequential(nn.Conv2d(3, 16, 1), nn.ReLU(), layer))
+    arm64 = replace(TARGETS["arm64"], lowerings=("int8_per_fragment",))
+    options = CompileOptions(arm64, precision="int8")
+    conversion = convert_module(network, EXAMPLE, options, calibrate=CALIBRATE)
+    assert set(conversion.compiled.plan.lowerings.values()) == {"int8_per_fragment"}
+    (frozen,) = (one.frozen for one in conversion.compiled.layers)
+    assert all(set(row) == {0, 1} for row in frozen.index), "both fragments use both filters"
+    assert conversion.integers is not None
+    assert all(one.passed for one in conversion.integers.layers)
 
 
 def test_the_same_images_give_the_same_bytes() -> None:
