@@ -32,9 +32,9 @@ STOPPED = "stopped and saved; the same command goes on\n"
 
 
 def arguments(pictures: Path, out: Path) -> list[str]:
-    grid = ["--o", "4", "--m", "0.125", "--coefficients", "off", "--train-only"]
+    grid = ["--o", "4", "--m", "0.125", "--coefficients", "off", "--widths", "none"]
     budget = ["--data", str(pictures), "--epochs", EPOCHS, "--threads", "1"]
-    return ["sweep", *grid, *budget, "--out", str(out)]
+    return ["sweep", *grid, *budget, "--train-only", "--out", str(out)]
 
 
 class Sweep:
