@@ -112,6 +112,7 @@ Value = TypeVar("Value")
     help="With --workers: send a network again whose worker died, N times.",
 )
 @click.option("--train-only", is_flag=True, help="Leave measuring and drawing to a later call.")
+@click.option("--measure-only", is_flag=True, help="Train nothing; measure what is trained.")
 @click.option("--measure-again", is_flag=True, help="Measure also what was measured before.")
 @click.option("--recommend", is_flag=True, help="Name the network of a finished --out to ship.")
 @click.option("--max-size", metavar="SIZE", help="With --recommend: largest file, such as 4MB.")
@@ -134,6 +135,7 @@ def command(
     slurm_options: tuple[str, ...],
     retries_count: int | None,
     train_only: bool,
+    measure_only: bool,
     measure_again: bool,
     as_json: bool,
     recommend: bool,
@@ -175,16 +177,28 @@ def command(
         () if widths == "none" else _values("--widths", widths, float),
         _values("--precision", precisions, PRECISION.__getitem__),
     )
-    if train_only and measure_again:
-        raise UsageError("sweep: --train-only measures nothing", next_step="drop --measure-again")
+    if train_only and (measure_again or measure_only):
+        other = "--measure-again" if measure_again else "--measure-only"
+        raise UsageError("sweep: --train-only measures nothing", next_step=f"drop {other}")
+    if measure_only and workers:
+        raise UsageError("sweep: --measure-only trains nothing", next_step="drop --workers")
     recipe = choose(preset, epochs=epochs, changes=parse_settings(changes))
     request = SweepRequest(grid=grid, recipe=recipe, **options)  # type: ignore[arg-type]
-    _train(request, workers)
+    request = _trained_part(request) if measure_only else _train(request, workers)
     if not train_only:
         _measure(request, again=measure_again, as_json=as_json)
 
 
-def _train(request: SweepRequest, workers: Workers | None) -> None:
+def _trained_part(request: SweepRequest) -> SweepRequest:
+    from legoexport.sweep.run import trained_part
+
+    part = trained_part(request)
+    for design in sorted(part.grid.left_out, key=lambda design: design.name):
+        _tell(f"{design.name} is left out: it is not trained with every seed")
+    return part
+
+
+def _train(request: SweepRequest, workers: Workers | None) -> SweepRequest:
     from legoexport.sweep.run import train_all
     from legoexport.training.loop import Interrupted
 
@@ -196,6 +210,7 @@ def _train(request: SweepRequest, workers: Workers | None) -> None:
     except Interrupted as stopped:
         click.echo("stopped and saved; the same command goes on", err=True)
         raise click.exceptions.Exit(stopped.exit_code) from None
+    return request
 
 
 def _measure(request: SweepRequest, *, again: bool, as_json: bool) -> None:

@@ -100,6 +100,7 @@ class Grid:
         seeds: Every design is trained once with each.
         widths: Thin dense networks, as parts of the dense twin's channels; may be empty.
         precisions: What files compute in; every trained network is converted to each.
+        left_out: Designs that the axes name and that are not wanted.
 
     Raises:
         UsageError: An axis is empty or names a value twice, or a width is no part.
@@ -111,6 +112,7 @@ class Grid:
     seeds: tuple[int, ...]
     widths: tuple[float, ...] = ()
     precisions: tuple[Precision, ...] = ("fp32",)
+    left_out: frozenset[Design] = frozenset()
 
     def __post_init__(self) -> None:
         """Check every axis."""
@@ -136,7 +138,7 @@ class Grid:
 
     @property
     def designs(self) -> tuple[Design, ...]:
-        """The dense twin, the thinner ones, and every combination."""
+        """The dense twin, the thinner ones, and every combination, but for those left out."""
         combinations = (
             Design(o, m_ratio, coefficients)
             for o in self.o_values
@@ -144,7 +146,8 @@ class Grid:
             for m_ratio in self.m_ratios
         )
         thin = (Design(width=width) for width in self.widths)
-        return (Design(), *thin, *combinations)
+        named = (Design(), *thin, *combinations)
+        return tuple(design for design in named if design not in self.left_out)
 
     @property
     def cells(self) -> tuple[Cell, ...]:

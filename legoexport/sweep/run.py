@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from legoexport.errors import UsageError
 from legoexport.host.progress import Progress
 from legoexport.models.registry import ARCHITECTURES, build, find_architecture
 from legoexport.sweep.folder import Folder
+from legoexport.sweep.grid import Design
 from legoexport.sweep.measure_variant import measure_variant
 from legoexport.sweep.request import SweepRequest
 from legoexport.sweep.table import Row, rows, write_csv
@@ -56,6 +57,24 @@ def begin(request: SweepRequest) -> Folder:
     folder = Folder(request.out)
     folder.hold_budget(request.budget)
     return folder
+
+
+def trained_part(request: SweepRequest) -> SweepRequest:
+    """Leave out the designs that are not trained with every seed.
+
+    Raises:
+        UsageError: The dense twin is one of them, or the folder holds cells of another budget.
+    """
+    folder, grid = begin(request), request.grid
+    missing = frozenset(cell.design for cell in grid.cells if folder.result(cell) is None)
+    if Design() in missing:
+        seeds = ", ".join(map(str, grid.seeds))
+        raise UsageError(
+            f"sweep: {request.out} holds no dense twin, which all are compared with",
+            received=f"seeds {seeds}",
+            next_step="train it, by the same command without --measure-only",
+        )
+    return replace(request, grid=replace(grid, left_out=missing))
 
 
 def measure_all(

@@ -101,6 +101,27 @@ def test_what_was_measured_in_a_noise_is_measured_again(workshop: Workshop, tmp_
     assert workshop.measured == [cell.name for cell in GRID.cells] * 2
 
 
+def test_what_is_not_trained_with_every_seed_can_be_left_out(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    first = Grid((2,), (0.5,), (True,), (0, 1))
+    run.train_all(request(tmp_path, grid=first))
+    run.train_all(request(tmp_path, grid=replace(GRID, seeds=(0,))))
+    part = run.trained_part(request(tmp_path))
+    table = run.measure_all(part).table
+    assert [row.name for row in table] == [design.name for design in first.designs]
+    assert workshop.measured == [cell.name for cell in first.cells]
+    assert run.trained_part(request(tmp_path, grid=first)).grid == first
+
+
+def test_nothing_is_measured_without_what_all_are_compared_with(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="holds no dense twin"):
+        run.trained_part(request(tmp_path))
+    assert workshop.measured == []
+
+
 def test_integers_are_measured_beside_floats(workshop: Workshop, tmp_path: Path) -> None:
     both = replace(GRID, precisions=("fp32", "int8"))
     run.train_all(request(tmp_path))
@@ -204,6 +225,8 @@ def check_integers(
         (["--widths", "2"], "--widths"),
         (["--precision", "fp64"], "--precision"),
         (["--train-only", "--measure-again"], "--train-only measures nothing"),
+        (["--train-only", "--measure-only"], "drop --measure-only"),
+        (["--measure-only", "--workers", "2"], "--measure-only trains nothing"),
         (["--preset", "digits", "--recipe", "speed=9"], "speed"),
         (["--o", "3"], "o must divide"),
         (["--bench-seconds", "0"], "duration must be positive"),
