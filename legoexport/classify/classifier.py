@@ -66,7 +66,7 @@ def open_classifier(path: Path, threads: int = 1) -> Classifier:
     size, (image,) = runtime.fixed_batch_size or 1, runtime.inputs
     outputs = runtime.run_all((np.zeros((size, *image.shape), image.dtype),), size)
     facts = read_facts(model)
-    classes_count = _classes_count(tuple(outputs.values()), facts)
+    classes_count = count_classes(tuple(outputs.values()), facts)
     if classes_count is None or channels not in GREY_OR_COLOUR:
         raise UsageError(
             f"{path} is not a classifier of images",
@@ -77,7 +77,7 @@ def open_classifier(path: Path, threads: int = 1) -> Classifier:
     return Classifier(path.name, runtime, facts, classes_count)
 
 
-def _classes_count(outputs: Sequence[NDArray[Any]], facts: FileFacts) -> int | None:
+def count_classes(outputs: Sequence[NDArray[Any]], facts: FileFacts) -> int | None:
     """Return how many classes a file tells apart; None if its outputs are not of classes."""
     types, sizes = [one.dtype for one in outputs], {one.shape[1:] for one in outputs}
     count = top_count(facts.output)

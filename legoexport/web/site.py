@@ -10,7 +10,7 @@ from typing import Any
 
 from legoexport.classify.labels import read_labels
 from legoexport.errors import ParityFailed, UsageError
-from legoexport.lego.output_form import PROBABILITIES
+from legoexport.lego.output_form import SCORES
 from legoexport.parity.bundle import read_bundle, replay
 from legoexport.parity.integer.replay import open_to_replay
 from legoexport.parity.judge import combine
@@ -198,9 +198,10 @@ def _record(
             "sha256": model.sha256,
             "input_name": model.input_name,
             "output_name": model.output_name,
+            "indices_name": model.indices_name,
             "input_shape": list(model.input_shape),
             "takes_pixels": model.takes_pixels,
-            "gives_probabilities": model.facts.output == PROBABILITIES,
+            "gives_probabilities": model.facts.output != SCORES,
             "fixed_batch_size": model.fixed_batch_size,
             "classes_count": model.classes_count,
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from legoexport.parity.golden import GoldenOutput, GoldenSet
 from legoexport.web import site
 from legoexport.web.packages import RUNTIME_FILES, runtime_folder
 from legoexport.web.server import LOOPBACK, make_server
-from legoexport.web.site import SiteOptions, build_site
+from legoexport.web.site import PAGE, SiteOptions, build_site
 from runtime_tests.conftest import missing
 from runtime_tests.web.browser import Browser, driver, missing_programs, window
 
@@ -68,6 +69,17 @@ def write_stand_ins(folder: Path) -> None:
         original = name.removesuffix(".gz").removesuffix(".br").encode()
         content = gzip.compress(original) if name.endswith(".gz") else original
         (folder / name).write_bytes(content + b" in brotli" * name.endswith(".br"))
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Path of Node.js, in a folder with the scripts, told that they are modules."""
+    folder = tmp_path / "page"
+    shutil.copytree(PAGE, folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    monkeypatch.chdir(folder)
+    path = shutil.which("node")
+    return path or missing("Node.js is not installed (Debian: apt-get install nodejs)")
 
 
 @pytest.fixture

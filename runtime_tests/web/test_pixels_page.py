@@ -21,11 +21,18 @@ from runtime_tests.command_line import legoexport
 from runtime_tests.networks import randomize
 from runtime_tests.web.browser import Browser
 from runtime_tests.web.drawings import write_bmp
-from runtime_tests.web.served import CHECKED, serving
+from runtime_tests.web.served import CHECKED, change_golden, serving
 
 ANSWERED = "document.querySelector('#answer[aria-busy=false] #answer-line:not([hidden])')"
 # Probabilities in float32, of two builds of ONNX Runtime.
 TOLERANCE = 1e-5
+BARS = "return [...document.querySelectorAll('#bars li')].map((e) => {})"
+# What each gives, and how it computes.
+FILES = {
+    "fp32": ("probabilities",),
+    "int8": ("probabilities", "--precision", "int8"),
+    "top": ("top-3",),
+}
 
 
 def grey(seed: int) -> NDArray[np.uint8]:
@@ -34,7 +41,7 @@ def grey(seed: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network, its files in float and in int8 that take pixels, and their bundles."""
+    """A network, its files that take pixels, and their bundles."""
     folder = tmp_path_factory.mktemp("pixels_page")
     (folder / "pictures").mkdir()
     for seed in range(8):
@@ -45,12 +52,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_checkpoint(
         folder / "d.pt", network, arch="lego_digits", hyperparameters={}, training=training
     )
-    ends = ("--input", "image", "--output", "probabilities", "--target", "web")
     data = ("--data", folder / "pictures")
-    for name in ("fp32", "int8"):
+    for name, (output, *precision) in FILES.items():
         path = folder / f"{name}.onnx"
-        precision = ("--precision", "int8", *data) if name == "int8" else ()
-        assert legoexport("convert", folder / "d.pt", "--out", path, *ends, *precision) == 0
+        ends = ("--input", "image", "--output", output, "--target", "web", *precision)
+        calibrates = data if precision else ()
+        assert legoexport("convert", folder / "d.pt", "--out", path, *ends, *calibrates) == 0
         bundle = ("--save-bundle", folder / name)
         assert legoexport("verify", folder / "d.pt", path, *data, *bundle) == 0
     return folder
@@ -78,7 +85,7 @@ def test_the_page_gets_the_bytes_of_the_bundle(files: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.runtimes
-@pytest.mark.parametrize("name", ["fp32", "int8"])
+@pytest.mark.parametrize("name", FILES)
 def test_pictures_get_the_probabilities_of_python(
     phone: Browser, files: Path, tmp_path: Path, name: str
 ) -> None:
@@ -93,12 +100,35 @@ def test_pictures_get_the_probabilities_of_python(
         picture = write_bmp(tmp_path / "p.bmp", np.repeat(image[..., None], 3, 2))
         phone.pick_file("#file", picture)
         phone.wait(ANSWERED)
-        (expected,) = session.run(None, {"image": image[None, :, :, None]})
-        titles = phone.run(
-            "return JSON.stringify([...document.querySelectorAll('#bars li')].map((e) => e.title))"
-        )
-        shown = [float(title.split()[1]) for title in json.loads(titles)]
-        if name == "fp32":  # int8 may overflow on the processor of this machine, but not there
+        expected, *indices = session.run(None, {"image": image[None, :, :, None]})
+        shown = [float(title.split()[1]) for title in phone.run(BARS.format("e.title"))]
+        if name != "int8":  # it may overflow on the processor of this machine, but not there
             assert shown == pytest.approx(sorted(expected[0])[::-1][: len(shown)], abs=TOLERANCE)
-        assert len(shown) == 5
+        assert len(shown) == (3 if indices else 5)
+        if indices:
+            names = phone.run(BARS.format("e.querySelector('.name').textContent"))
+            assert names == [f"class {index}" for index in indices[0][0]]
+            assert "; classes 96/96." in phone.text("#verdict")
         assert phone.console() == []
+
+
+@pytest.mark.runtimes
+def test_a_wrong_class_is_red(phone: Browser, files: Path, tmp_path: Path) -> None:
+    """The second class of the first image is another one, and no tie explains what is given."""
+
+    def take_another(indices: NDArray[np.int32]) -> None:
+        indices[1] = next(one for one in range(10) if one not in indices[:3])
+
+    def score_nothing(among: NDArray[np.float32]) -> None:
+        among[:10] = 0
+
+    site = tmp_path / "site"
+    build_site(site, SiteOptions(files / "top.onnx", files / "top"))
+    change_golden(site, take_another, sign=True, part="indices")
+    change_golden(site, take_another, sign=True, part="float32_indices")
+    change_golden(site, score_nothing, sign=True, part="among")
+    with serving(site) as address:
+        phone.open(address)
+        phone.wait(CHECKED)
+        assert "WRONG NUMBERS" in phone.text("#verdict")
+        assert "classes wrong" in phone.text("#verdict")

@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from legoexport.parity.judge import measure
-from legoexport.web.site import PAGE
-from runtime_tests.conftest import missing
+from runtime_tests.web.scripts import script
 
 LIMIT = 1e-3
-
-
-@pytest.fixture(autouse=True)
-def node() -> str:
-    path = shutil.which("node")
-    return path or missing("Node.js is not installed (Debian: apt-get install nodejs)")
-
-
-@pytest.fixture(autouse=True)
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell Node that the scripts are modules, which a browser knows from the page."""
-    folder = tmp_path / "page"
-    shutil.copytree(PAGE, folder)
-    (folder / "package.json").write_text('{"type": "module"}')
-    monkeypatch.chdir(folder)
-
-
-def script(node: str, body: str, values: object) -> Any:
-    """Run ``body`` as a module with ``values`` in hand; return what it prints as JSON."""
-    code = f"""
-    import {{ readFileSync }} from "node:fs";
-    const from = (name) => import(`file://${{process.cwd()}}/` + name);
-    const values = JSON.parse(readFileSync(0, "utf8"));
-    {body}
-    """
-    command = [node, "--input-type=module", "-e", code]
-    done = subprocess.run(
-        command, input=json.dumps(values), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_sha256_is_that_of_hashlib(node: str) -> None:

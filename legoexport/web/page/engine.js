@@ -1,7 +1,7 @@
 // A worker that owns one session of ONNX Runtime: it runs, proves and measures it. A worker, so
 // that the page stays alive meanwhile, and so that a change of threads gets a fresh runtime.
 
-import { judge } from "./judge.js";
+import { judge, judgeTop } from "./judge.js";
 import { clockStep, summarize } from "./statistics.js";
 
 const LOADERS = { wasm: "./ort/ort.wasm.min.mjs", webgpu: "./ort/ort.webgpu.min.mjs" };
@@ -42,19 +42,32 @@ async function open({ backend, threads, binary, content, description }) {
 async function verify({ sets, content }) {
   const verdicts = [];
   for (const set of sets) {
-    const golden = read(content, set.outputs);
-    const classes = set.outputs.shape.slice(1).reduce((a, b) => a * b, 1);
     const images = read(content, set.images, imageArray());
     const actual = await runAll(images, set.images.shape, set.batch_size);
-    verdicts.push({ name: set.name, ...judge(golden, actual, classes, set.limit) });
+    verdicts.push({ name: set.name, ...judgeSet(set, content, actual) });
   }
   return verdicts;
 }
 
-/** Scores of one picture, Float32Array of c*h*w, or Uint8Array of h*w*c where it takes pixels. */
+function judgeSet({ outputs, ranking, limit }, content, actual) {
+  const scores = read(content, outputs);
+  const count = outputs.shape.slice(1).reduce((a, b) => a * b, 1);
+  if (!ranking) return judge(scores, actual.scores, count, limit);
+  const golden = {
+    scores,
+    indices: read(content, ranking.indices, Int32Array),
+    float32Indices: read(content, ranking.float32_indices, Int32Array),
+    among: read(content, ranking.among),
+  };
+  return judgeTop(golden, actual, count, limit);
+}
+
+/** What the network gives for one picture, Float32Array of c*h*w, or Uint8Array of h*w*c where it
+ *  takes pixels: `scores`, and `indices` where those are of its likeliest classes. */
 async function classify({ picture }) {
-  const scores = await run(repeated(picture), batchSize());
-  return scores.slice(0, model.classes_count);
+  const { scores, indices } = await run(repeated(picture), batchSize());
+  const size = scores.length / batchSize();
+  return { scores: scores.slice(0, size), indices: indices?.slice(0, size) };
 }
 
 /** Latencies of one run after another, the picture's content being of no matter. */
@@ -77,27 +90,35 @@ async function measure() {
 }
 
 async function once(feeds) {
-  const results = await session.run(feeds, [model.output_name]);
-  results[model.output_name].dispose();
+  const results = await session.run(feeds, outputNames());
+  for (const name of outputNames()) results[name].dispose();
 }
 
 async function runAll(images, [count, ...shape], batch) {
   const size = shape.reduce((a, b) => a * b, 1);
-  const parts = [];
+  const [scores, indices] = [[], []];
   for (let from = 0; from < count; from += batch) {
     const to = Math.min(count, from + batch);
-    parts.push(...(await run(images.slice(from * size, to * size), to - from)));
+    const part = await run(images.slice(from * size, to * size), to - from);
+    scores.push(...part.scores);
+    indices.push(...(part.indices ?? []));
   }
-  return Float32Array.from(parts);
+  return { scores: Float32Array.from(scores), indices: Int32Array.from(indices) };
 }
 
 async function run(values, batch) {
   const feeds = { [model.input_name]: tensor(values, batch) };
-  const results = await session.run(feeds, [model.output_name]);
-  const output = results[model.output_name];
-  const copy = Float32Array.from(await output.getData());
-  output.dispose();
-  return copy;
+  const results = await session.run(feeds, outputNames());
+  const scores = Float32Array.from(await results[model.output_name].getData());
+  const ranked = results[model.indices_name];
+  // They are int64, for which JavaScript has BigInt.
+  const indices = ranked && Int32Array.from(await ranked.getData(), Number);
+  for (const name of outputNames()) results[name].dispose();
+  return { scores, indices };
+}
+
+function outputNames() {
+  return [model.output_name, model.indices_name].filter((name) => name !== null);
 }
 
 function tensor(values, batch) {

@@ -1,5 +1,10 @@
 // The rule of legoexport's parity check: every output finite, the largest error at most the limit,
-// and the same top-1 wherever the golden scores do not tie within the limit.
+// and the same top-1 wherever the golden scores do not tie within the limit. Where the largest scores
+// come with their classes, a class is right that ranks there, or whose golden score is within the
+// limit of the one that belongs there, if no class of the row comes twice.
+
+// A limit that not even two equal scores are within.
+const NO_TIE = -1;
 
 /** Judge one set of images: `golden` and `actual` are Float32Array of `count` x `classes`. */
 export function judge(golden, actual, classes, limit) {
@@ -11,6 +16,34 @@ export function judge(golden, actual, classes, limit) {
   // Written so that NaN fails.
   const passed = error <= limit && wrong === 0 && count > 0;
   return { passed, error, limit, top1: same, count };
+}
+
+/** Judge the largest scores and their classes: `golden` and `actual` hold `scores` and `indices` of
+ *  `count` x `top`; `golden` also `float32Indices`, and `among`, the scores of all classes. */
+export function judgeTop(golden, actual, top, limit) {
+  const scores = judge(golden.scores, actual.scores, top, limit);
+  const ranks = compareRanks(golden, actual.indices, top, scores.passed ? limit : NO_TIE);
+  return { ...scores, passed: scores.passed && ranks.wrong === 0, top1: ranks.first, ranks };
+}
+
+function compareRanks(golden, actual, top, limit) {
+  const ranks = { first: 0, same: 0, tied: 0, wrong: 0, count: golden.indices.length };
+  for (let i = 0; i < ranks.count; i++) {
+    const row = Math.floor(i / top);
+    if (actual[i] === golden.indices[i]) {
+      ranks.same++;
+      if (i % top === 0) ranks.first++;
+    } else if (actual[i] === golden.float32Indices[i] || ties(golden, actual, i, row, top, limit)) ranks.tied++;
+    else ranks.wrong++;
+  }
+  return ranks;
+}
+
+function ties({ scores, among, indices }, actual, i, row, top, limit) {
+  const classes = (among.length * top) / indices.length;
+  const isClass = actual[i] >= 0 && actual[i] < classes;
+  const distinct = new Set(actual.subarray(row * top, (row + 1) * top)).size === top;
+  return isClass && distinct && Math.abs(among[row * classes + actual[i]] - scores[i]) <= limit;
 }
 
 function largestError(golden, actual) {
@@ -42,12 +75,4 @@ export function argmax(scores) {
   let best = 0;
   for (let i = 1; i < scores.length; i++) if (scores[i] > scores[best]) best = i;
   return best;
-}
-
-/** Softmax of raw scores. */
-export function softmax(scores) {
-  const top = scores[argmax(scores)];
-  const powers = Array.from(scores, (score) => Math.exp(score - top));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
 }

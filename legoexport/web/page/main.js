@@ -1,8 +1,8 @@
 // The page: load what lies beside it, prove a session, then classify and measure with it.
 
+import { likeliest } from "./answer.js";
 import { findWebGpu, isolationProblem, threadChoices } from "./device.js";
 import { Engine } from "./engine_client.js";
-import { softmax } from "./judge.js";
 import { stayOffline } from "./offline.js";
 import { Pad } from "./pad.js";
 import { normalize, readFile, show, toPixels, toPlanes } from "./picture.js";
@@ -197,10 +197,10 @@ async function classify() {
   byId("seen").hidden = false;
   show(byId("seen-canvas"), planes, model.input_shape);
   const taken = model.takes_pixels ? toPixels(planes, model.input_shape) : normalize(planes, pixels);
-  const scores = await session.engine.ask("classify", { picture: taken });
+  const given = await session.engine.ask("classify", { picture: taken });
   // Meanwhile there may be another picture or none, or another session.
   if (session !== current || asked !== picture) return;
-  const shares = model.gives_probabilities ? scores : softmax(scores);
-  view.showAnswer({ scores, shares }, labels, session.name, session.verdict.state !== "bad");
+  const classes = likeliest(given, model.gives_probabilities);
+  view.showAnswer(classes, labels, session.name, session.verdict.state !== "bad");
   byId("answer").setAttribute("aria-busy", "false");
 }

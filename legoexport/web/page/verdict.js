@@ -30,21 +30,33 @@ export function conclude(name, verdicts) {
   return {
     state: "good",
     title: "Parity reached",
-    text: `${name}: error ${short(worst.error)}, limit ${short(worst.limit)}; top-1 ${top1}/${count} images.`,
+    text: `${name}: error ${short(worst.error)}, limit ${short(worst.limit)}; top-1 ${top1}/${count} images${classesText(verdicts)}.`,
   };
+}
+
+/** Of files that give the likeliest classes: how many of those are the golden ones. */
+function classesText(verdicts) {
+  if (!verdicts.every((one) => one.ranks)) return "";
+  const sum = (name) => verdicts.reduce((total, { ranks }) => total + ranks[name], 0);
+  const tied = sum("tied") ? `, ${sum("tied")} tied` : "";
+  return `; classes ${sum("same")}/${sum("count")}${tied}`;
 }
 
 function wrongNumbers(name, wrong) {
   const parts = wrong.map((one) => {
     const factor = one.error / one.limit;
     const size = factor > 1 ? `, ${short(factor)} times the limit` : "";
-    return `${one.name}: error ${short(one.error)}, limit ${short(one.limit)}${size}, top-1 ${one.top1}/${one.count}`;
+    return `${one.name}: error ${short(one.error)}, limit ${short(one.limit)}${size}, top-1 ${one.top1}/${one.count}${wrongClasses(one)}`;
   });
   return {
     state: "bad",
     title: "WRONG NUMBERS",
     text: `${name} does not compute what PyTorch computes. ${parts.join("; ") || "The bundle is empty"}. Trust nothing on this page.`,
   };
+}
+
+function wrongClasses({ ranks }) {
+  return ranks?.wrong ? `, ${ranks.wrong} of ${ranks.count} classes wrong` : "";
 }
 
 /** What the banner says where files are not those of the page. */

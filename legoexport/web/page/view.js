@@ -1,9 +1,6 @@
 // Everything that is written into the page. Text goes in as text, never as markup.
 
-import { argmax } from "./judge.js";
 import { short } from "./verdict.js";
-
-const BARS_COUNT = 5;
 
 export const byId = (id) => document.getElementById(id);
 
@@ -39,21 +36,21 @@ export function addLatency(name, { median, p90, runs, batch }, state) {
   byId("latencies").hidden = false;
 }
 
-/** The answer of the network, and bars for the largest scores. */
-export function showAnswer({ scores, shares }, labels, name, trusted) {
-  const best = argmax(scores);
+/** The answer of the network: a bar for each of its likeliest classes, as answer.js has them. */
+export function showAnswer(classes, labels, name, trusted) {
+  const [best] = classes;
   const line = byId("answer-line");
   line.hidden = false;
   byId("answer-empty").hidden = true;
-  line.dataset.label = String(best);
+  line.dataset.label = String(best.index);
   line.replaceChildren(
-    element("strong", className(labels, best)),
-    element("span", `${(100 * shares[best]).toFixed(1)} %, ${name}`),
+    element("strong", className(labels, best.index)),
+    element("span", `${(100 * best.share).toFixed(1)} %, ${name}`),
   );
   if (!trusted) line.append(element("em", "Do not trust this answer: parity is not reached."));
   byId("answer").dataset.trusted = String(trusted);
-  const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, BARS_COUNT);
-  byId("bars").replaceChildren(...order.map((i) => bar(className(labels, i), shares[i], scores[i])));
+  const bars = classes.map(({ index, share, score }) => bar(className(labels, index), share, score));
+  byId("bars").replaceChildren(...bars);
 }
 
 /** Take the answer away. */
