@@ -194,11 +194,6 @@ def open_both(
 
 
 def _save_bundle(folder: Path, verified: _Verified) -> None:
-    if not verified.found.golden:
-        raise UsageError(
-            "a bundle of a file that computes in int8 holds one output, of floats",
-            next_step="leave --save-bundle out",
-        )
     if verified.found.passed:
         write_bundle(folder, verified.opened.model_bytes, verified.found.golden)
 

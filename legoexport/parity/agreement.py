@@ -13,6 +13,9 @@ differs, float32 does not decide the entry (a tie of an argmax, a number on a th
 ``y32`` is right as well, any third value is wrong, and such entries are counted. Indices that a
 model gives beside the scores that they pick are judged by those: see ``rankings``.
 
+Of a file in int8, a bundle also counts the images that are moved by a step of an integer: see
+``integer/golden_integers``.
+
 ``growth`` is the largest ``rounding_growth`` among the lowerings of the model (1 for direct forms)
 times that of the runtime (1 if it adds in blocks, as PyTorch does).
 """
@@ -76,6 +79,8 @@ class Agreement:
         accuracy: Accuracy on labelled data, if there was any.
         output: The output that was judged, if the model has several; the worst over all of them.
         unsettled_count: Entries of integer or boolean outputs where ``y32`` is not ``y64``.
+        moved_count: Images of a file in int8 that a step of an integer moved.
+        moved_excess_count: Those beyond the number that may be.
     """
 
     images_count: int
@@ -90,6 +95,8 @@ class Agreement:
     accuracy: Accuracy | None = None
     output: str | None = None
     unsettled_count: int = 0
+    moved_count: int = 0
+    moved_excess_count: int = 0
 
     @property
     def relative_error(self) -> float:
@@ -116,7 +123,8 @@ class Agreement:
         """Whether the rule holds."""
         unexplained = self.accuracy.unexplained_count if self.accuracy else 0
         within = self.max_abs_error <= self.limit
-        return within and self.top1_errors_count == 0 and unexplained == 0
+        is_wrong = self.top1_errors_count or unexplained or self.moved_excess_count
+        return within and not is_wrong
 
     def to_json(self) -> dict[str, Any]:
         """Return every number and the verdict as JSON values; infinite ones become None."""
@@ -140,6 +148,10 @@ class Agreement:
         ]
         if self.unsettled_count:
             lines.append(f"{self.unsettled_count} entries that float32 does not decide")
+        if self.moved_count:
+            excess = self.moved_excess_count
+            many = f", {excess} more than may be" if excess else ""
+            lines.append(f"{self.moved_count} images moved by steps of integers{many}")
         return "; ".join([*lines, *([str(self.accuracy)] if self.accuracy else [])])
 
 

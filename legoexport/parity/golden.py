@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
@@ -13,6 +14,19 @@ from legoexport.parity.agreement import Agreement
 from legoexport.parity.judge import measure
 from legoexport.parity.judge_exact import judge_exact
 from legoexport.parity.rankings import LAST, judge_ranked
+
+
+@dataclass(frozen=True)
+class IntegerRule:
+    """How many images may be moved in a file that computes in int8: ``golden_integers`` says why.
+
+    Attributes:
+        same: The largest error of an image that is not moved, in units of the output.
+        moved_allowed_count: Images of the set that may be.
+    """
+
+    same: float
+    moved_allowed_count: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class GoldenOutput:
         scores: The output with the scores that these indices rank; None if they rank none.
         axis: Along which those are ranked.
         among: All scores, float32, where those are the largest of them.
+        integers: What is counted of floats that integers give; None if nothing is.
     """
 
     name: str
@@ -38,6 +53,7 @@ class GoldenOutput:
     scores: str | None = None
     axis: int = LAST
     among: NDArray[Any] | None = None
+    integers: IntegerRule | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,17 @@ def _judge(one: GoldenOutput, actual: NDArray[Any], growth: float) -> Agreement:
     if one.float32_values is not None:
         return judge_exact(one.values, one.float32_values, actual)
     error = one.reference_max_abs_error
-    return measure(one.values, actual, limit=growth * one.limit, reference_max_abs_error=error)
+    found = measure(one.values, actual, limit=growth * one.limit, reference_max_abs_error=error)
+    return found if one.integers is None else _counted(found, one.integers, one.values, actual)
+
+
+def _counted(
+    found: Agreement, rule: IntegerRule, values: NDArray[Any], actual: NDArray[Any]
+) -> Agreement:
+    errors = np.abs(actual - values).reshape(len(values), -1).max(axis=1)
+    moved = int((~(errors <= rule.same)).sum())  # NaN is no golden output
+    excess = max(0, moved - rule.moved_allowed_count)
+    return replace(found, moved_count=moved, moved_excess_count=excess)
 
 
 def _differs(what: str, received: object, legal: object) -> UsageError:

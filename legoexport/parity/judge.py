@@ -133,6 +133,8 @@ def combine(by_set: Mapping[str, Agreement]) -> Agreement:
         accuracy=accuracies[0] if accuracies else None,
         output=worst.output,
         unsettled_count=sum(agreement.unsettled_count for agreement in agreements),
+        moved_count=sum(agreement.moved_count for agreement in agreements),
+        moved_excess_count=sum(agreement.moved_excess_count for agreement in agreements),
     )
 
 

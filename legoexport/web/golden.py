@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ def pack(sets: Sequence[GoldenSet], file: str) -> GoldenData:
                 "reference_max_abs_error": output.reference_max_abs_error,
                 "images": images,
                 "outputs": outputs,
+                "integers": output.integers and asdict(output.integers),
                 "ranking": _append_ranking(parts, indices[0]) if indices else None,
             }
         )

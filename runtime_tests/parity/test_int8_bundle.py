@@ -9,12 +9,16 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from legoexport.parity.bundle import read_bundle, replay, save_bundle
 from legoexport.parity.golden import GoldenSet, judge_golden
 from legoexport.parity.integer.golden_integers import LEAST_STEPS, STEPS
+from legoexport.parity.integer.last_step import last_step
 from legoexport.parity.integer.replay import growth_elsewhere, open_to_replay
+from legoexport.parity.judge import combine
 from legoexport.parity.verify import verify
 from legoexport.runtimes import Feed, find_runtime
 from legoexport.runtimes.web.xnnpack import ROUNDING_GROWTH
@@ -31,10 +35,13 @@ def golden() -> tuple[GoldenSet, ...]:
 
 
 def test_limits_are_steps_of_the_output() -> None:
-    least = LEAST_STEPS / STEPS
+    graph = onnx.load_from_string(converted(TARGET).model_bytes).graph
+    step = last_step(graph, graph.output[0].name)
+    assert step is not None
     for one in golden():
         (output,) = one.outputs
-        assert output.limit / float(np.ptp(output.values)) >= least * (1 - 1e-6)
+        whole = float(np.ptp(output.values))
+        assert output.limit >= min(step, LEAST_STEPS / STEPS * whole) * (1 - 1e-6)
     assert len({one.name for one in golden()}) == 4, "three sets of random images, and ours"
 
 
@@ -45,10 +52,49 @@ def test_it_replays_without_torch_and_says_its_rule(tmp_path: Path) -> None:
     record = json.loads((bundle / "bundle.json").read_text())
     assert record["version"] == 2, "readers of fp32 bundles read these"
     assert "integers give" in record["rule"]
+    assert read_bundle(bundle, model.read_bytes())[0].outputs[0].integers == (
+        golden()[0].outputs[0].integers
+    )
     command = [sys.executable, "-c", BLOCK_TORCH, "verify", "--bundle", str(bundle), str(model)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "parity reached" in done.stdout
+
+
+def tables() -> list[str]:
+    """The tensors that say which filters a layer takes, where they go, and how they are added."""
+    graph = onnx.load_from_string(converted(TARGET).model_bytes).graph
+    known = ("codes_rows", "merge_position", "merge_codes", "places", "/rows_")
+    return [one.name for one in graph.initializer if any(part in one.name for part in known)]
+
+
+@pytest.mark.parametrize("name", tables())
+def test_a_wrong_entry_of_a_table_is_caught(name: str) -> None:
+    """Even one that moves outputs by less than the limit: too many images are moved."""
+    model = onnx.load_from_string(converted(TARGET).model_bytes)
+    tensor = next(one for one in model.graph.initializer if one.name == name)
+    entries = numpy_helper.to_array(tensor).copy()
+    others = entries[entries != entries.flat[0]]
+    entries.flat[0] = others[0]
+    tensor.CopyFrom(numpy_helper.from_array(entries, name))
+    found = combine(replay(golden(), open_to_replay(model.SerializeToString(), 1)))
+    assert not found.passed
+    assert found.moved_excess_count > 0
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_so_many_images_may_be_moved_and_no_more(more: int) -> None:
+    outputs = []
+    for one in golden():
+        (output,) = one.outputs
+        assert output.integers is not None
+        count = output.integers.moved_allowed_count + more
+        values = output.values.copy()
+        values[:count] += np.float32(0.5 * output.limit)
+        outputs.append((values,))
+    judged = judge_golden(golden(), outputs, 1.0).values()
+    assert all(one.passed is (more == 0) for one in judged)
+    assert combine(judge_golden(golden(), outputs, 1.0)).moved_excess_count == more * len(judged)
 
 
 @pytest.mark.parametrize(("share", "passed"), [(0.9, True), (1.1, False)])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
 
-from legoexport.parity.golden import GoldenOutput, GoldenSet, judge_golden
+from legoexport.parity.golden import GoldenOutput, GoldenSet, IntegerRule, judge_golden
 from runtime_tests.web.scripts import script
 
 LIMIT = 1e-3
@@ -40,7 +41,8 @@ def case(seed: int) -> tuple[GoldenSet, Outputs]:
     float32_order = golden_order.copy()
     if rng.random() < 0.3:
         float32_order[rng.integers(IMAGES)] = order[rng.integers(IMAGES)]
-    scores = GoldenOutput("probabilities", golden_shares, limit=LIMIT)
+    counted = IntegerRule(same=0.4 * LIMIT, moved_allowed_count=2) if seed % 2 else None
+    scores = GoldenOutput("probabilities", golden_shares, limit=LIMIT, integers=counted)
     indices = GoldenOutput(
         "indices",
         golden_order,
@@ -67,6 +69,7 @@ def judged(node: str, cases: Sequence[tuple[GoldenSet, Outputs]]) -> list[dict[s
       { scores: floats(one.found[0]), indices: integers(one.found[1]) },
       one.top,
       one.limit,
+      one.integers,
     ));
     console.log(JSON.stringify(verdicts));
     """
@@ -81,7 +84,8 @@ def judged(node: str, cases: Sequence[tuple[GoldenSet, Outputs]]) -> list[dict[s
         }
         flat = {name: np.ravel(one).tolist() for name, one in arrays.items()}
         given = [one.ravel().tolist() for one in found]
-        values.append({**flat, "found": given, "top": TOP, "limit": LIMIT})
+        rule = scores.integers and asdict(scores.integers)
+        values.append({**flat, "found": given, "top": TOP, "limit": LIMIT, "integers": rule})
     verdicts: list[dict[str, Any]] = script(node, body, values)
     return verdicts
 
@@ -89,10 +93,13 @@ def judged(node: str, cases: Sequence[tuple[GoldenSet, Outputs]]) -> list[dict[s
 def test_the_verdict_on_classes_is_that_of_the_command_line(node: str) -> None:
     cases = [case(seed) for seed in range(400)]
     found = judged(node, cases)
-    tied = 0
+    tied, too_many = 0, 0
     for (golden, actual), one in zip(cases, found, strict=True):
         expected = judge_golden([golden], [actual])
-        indices = expected["set, indices"]
+        scores, indices = expected["set, probabilities"], expected["set, indices"]
+        assert one["excess"] == scores.moved_excess_count
+        assert (one["moved"] or 0) == scores.moved_count
+        too_many += scores.max_abs_error <= LIMIT and one["excess"] > 0
         assert one["passed"] is all(each.passed for each in expected.values())
         assert one["ranks"]["wrong"] == indices.top1_errors_count
         equal = actual[1] == golden.outputs[1].values
@@ -101,6 +108,7 @@ def test_the_verdict_on_classes_is_that_of_the_command_line(node: str) -> None:
         tied += one["passed"] and one["ranks"]["tied"] > 0
     assert {one["passed"] for one in found} == {True, False}
     assert tied > 10, "swaps within a tie pass"
+    assert too_many > 10, "images moved within the limit are counted"
 
 
 def test_missing_classes_fail(node: str) -> None:

@@ -1,65 +1,123 @@
 """Golden outputs of a file in int8: what its integers give, and how far a right runtime may be.
 
-A tie that falls to the other side moves one integer by a step, and later layers carry that on. How
-far that reaches depends on the network and is measured, as float32's own error is for other files:
-by the outputs of the same file computed in float32, where ties fall otherwise. The limit is::
+A runtime that gets the same integers gives the same outputs, but for what float32 loses behind the
+last of them. Where a tie of a rounding falls to the other side, an integer moves by one step, the
+layers behind it carry that on, and the image is *moved*. How many images that concerns and how far
+it reaches depends on the network and is measured, as float32's own error is for other files: by the
+same file computed in float32, where ties fall otherwise::
 
-    max(FACTOR * largest share of the range by which the two differ, LEAST_STEPS / STEPS) * range
+    an image is moved    max|y - golden| > FACTOR * FLOOR * range
+    moved images         <= ceil(FACTOR * share of images that float32 moves * images) + 1
+    max|y - golden|      <= max(FACTOR * share of the range by which float32 moves them * range,
+                                min(one step of every last integer, LEAST_STEPS / STEPS * range))
+
+Outputs of integers must be equal; indices of scores follow the rule of ``rankings``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.ort.session import RuntimeModel
-from legoexport.parity.agreement import FACTOR
-from legoexport.parity.golden import GoldenOutput, GoldenSet
+from legoexport.parity.agreement import FACTOR, FLOOR
+from legoexport.parity.golden import GoldenOutput, GoldenSet, IntegerRule
 from legoexport.parity.inputs import InputSet
+from legoexport.parity.integer.last_step import last_step
 from legoexport.parity.opened import OpenedModel
+from legoexport.parity.rankings import LAST, Ranking, rankings
+from legoexport.passes.give_top import ALL_PROBABILITIES
 
 # A step of an output is its range in 8 bits. Two: a tie in its own rounding, and one before it.
 STEPS, LEAST_STEPS = 255, 2
-# Of each set: the differences of a few images show how far ties reach.
-PROBED_COUNT = 8
+# Of each set: these show how far ties reach, and how many images they concern.
+PROBED_COUNT = 64
+
+Outputs = Mapping[str, NDArray[Any]]
 
 
 def golden_integers(
-    opened: OpenedModel, inputs: Sequence[InputSet], outputs: Sequence[NDArray[np.float32]]
+    opened: OpenedModel, inputs: Sequence[InputSet], runs: Sequence[Outputs]
 ) -> tuple[GoldenSet, ...]:
-    """Return what a bundle holds; nothing for a model of several outputs, or other than floats.
+    """Return what a bundle holds.
 
     Args:
         opened: The file.
         inputs: Sets of images.
-        outputs: What its integers give for each, ``(N, ...)``.
+        runs: What its integers give for each, ``(N, ...)`` by name: its outputs and, where those
+            are the likeliest classes, the probabilities of all.
     """
-    runtime = opened.runtime
-    if len(runtime.output_names) != 1 or runtime.output_dtypes != ("float32",):
-        return ()
     floats = RuntimeModel(opened.model_bytes, opened.threads, integer_kernels=False)
-    pairs = list(zip(inputs, outputs, strict=True))
-    shares = [_moved(floats, one, output) / _range(output) for one, output in pairs]
-    share = max(FACTOR * max(shares), LEAST_STEPS / STEPS)
+    probed = [_probe(floats, one) for one in inputs]
+    ranked = {one.output: one for one in rankings(opened.model)}
+    by_output = []
+    for name in opened.runtime.output_names:
+        values = [run[name] for run in runs]
+        if values[0].dtype == np.float32:
+            moves = _Moves.of(values, [one[name] for one in probed])
+            step = last_step(opened.model.graph, name)
+            by_output.append([_floats(name, one, moves, step) for one in values])
+        else:
+            by_output.append([_integers(name, run, ranked.get(name)) for run in runs])
     return tuple(
-        GoldenSet(
-            one.name,
-            one.batch_size,
-            one.arrays,
-            (GoldenOutput(runtime.output_names[0], output, limit=share * _range(output)),),
-        )
-        for one, output in pairs
+        GoldenSet(one.name, one.batch_size, one.arrays, outputs)
+        for one, outputs in zip(inputs, zip(*by_output, strict=True), strict=True)
     )
 
 
-def _moved(floats: RuntimeModel, inputs: InputSet, output: NDArray[np.float32]) -> float:
-    """Return by how much float32 moves the outputs of a few images."""
+@dataclass(frozen=True)
+class _Moves:
+    """What float32 in the place of integers moves, of one output.
+
+    Attributes:
+        range_share: The largest error, as a share of the range of its set.
+        images_share: Moved images, as a share of all.
+    """
+
+    range_share: float
+    images_share: float
+
+    @classmethod
+    def of(cls, golden: Sequence[NDArray[Any]], probed: Sequence[NDArray[Any]]) -> _Moves:
+        shares = np.concatenate(
+            [
+                np.abs(again - one[: len(again)]).reshape(len(again), -1).max(axis=1) / _range(one)
+                for one, again in zip(golden, probed, strict=True)
+            ]
+        )
+        return cls(float(shares.max()), float((shares > FACTOR * FLOOR).mean()))
+
+
+def _probe(floats: RuntimeModel, inputs: InputSet) -> Outputs:
     arrays = [array[:PROBED_COUNT] for array in inputs.arrays]
-    again = next(iter(floats.run_all(arrays, inputs.batch_size).values()))
-    return float(np.abs(again - output[: len(again)]).max())
+    return floats.run_all(arrays, inputs.batch_size)
 
 
-def _range(output: NDArray[np.float32]) -> float:
+def _floats(name: str, values: NDArray[Any], moves: _Moves, step: float | None) -> GoldenOutput:
+    whole = _range(values)
+    least = LEAST_STEPS / STEPS * whole
+    limit = max(FACTOR * moves.range_share * whole, least if step is None else min(step, least))
+    allowed = math.ceil(FACTOR * moves.images_share * len(values)) + 1
+    return GoldenOutput(
+        name, values, limit=limit, integers=IntegerRule(FACTOR * FLOOR * whole, allowed)
+    )
+
+
+def _integers(name: str, run: Outputs, ranking: Ranking | None) -> GoldenOutput:
+    return GoldenOutput(
+        name,
+        run[name],
+        run[name],
+        scores=ranking.scores if ranking else None,
+        axis=ranking.axis if ranking else LAST,
+        among=run.get(ALL_PROBABILITIES),
+    )
+
+
+def _range(output: NDArray[Any]) -> float:
     return float(np.ptp(output)) or float(np.abs(output).max()) or 1.0

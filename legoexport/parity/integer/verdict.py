@@ -13,18 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.host.progress import Progress
+from legoexport.lego.output_form import top_count
 from legoexport.lego.scales import LIMITS, ActivationType
-from legoexport.ort.session import RuntimeModel
+from legoexport.ort.session import RuntimeModel, expose
 from legoexport.parity.agreement import Agreement
 from legoexport.parity.exact import ExactCheck
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.elsewhere import run_elsewhere
-from legoexport.parity.integer.golden_integers import golden_integers
+from legoexport.parity.integer.golden_integers import Outputs, golden_integers
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph, Walked
 from legoexport.parity.judge import measure_freely
 from legoexport.parity.layer_check import LayerAgreement
 from legoexport.parity.pair import ModelPair
 from legoexport.parity.verification import Verification
+from legoexport.passes.give_top import ALL_PROBABILITIES
 from legoexport.runtimes.base import Runtime
 from legoexport.runtimes.each import by_set_and_runtime
 
@@ -61,9 +63,10 @@ def judge_integers(
         if elsewhere
         else ((), ())
     )
-    here = _outputs_here(pair, walk.kernels)
+    here = _run_here(pair, walk.kernels)
     judged = [_measured(pair, one.outputs) for one in replays]
-    agreements = by_set_and_runtime(elsewhere, judged) if judged else _measured(pair, here)
+    first = [next(iter(one.values())) for one in here]
+    agreements = by_set_and_runtime(elsewhere, judged) if judged else _measured(pair, first)
     progress("walking the layers")
     # The last set holds real images if there are any.
     walked = walk.run(pair.inputs[-1].images, pair.opened.threads)
@@ -81,12 +84,16 @@ def judge_integers(
     )
 
 
-def _outputs_here(pair: ModelPair, kernels: ActivationType | None) -> list[NDArray[np.float32]]:
-    """Return the first output for each set, by kernels that do not overflow here."""
+def _run_here(pair: ModelPair, kernels: ActivationType | None) -> list[Outputs]:
+    """Return the outputs for each set, by kernels that do not overflow here.
+
+    Where those are the likeliest classes, the probabilities of all come behind them.
+    """
     opened = pair.opened
-    runtime = RuntimeModel(opened.model_bytes, opened.threads, exact_integers=kernels)
-    runs = [runtime.run_all(one.arrays, one.batch_size) for one in pair.inputs]
-    return [next(iter(one.values())) for one in runs]
+    top = top_count(opened.facts.output) is not None
+    model = expose(opened.model, (ALL_PROBABILITIES,)).SerializeToString() if top else None
+    runtime = RuntimeModel(model or opened.model_bytes, opened.threads, exact_integers=kernels)
+    return [runtime.run_all(one.arrays, one.batch_size) for one in pair.inputs]
 
 
 def _measured(pair: ModelPair, outputs: Sequence[NDArray[np.float32]]) -> dict[str, Agreement]:

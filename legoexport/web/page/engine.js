@@ -49,17 +49,17 @@ async function verify({ sets, content }) {
   return verdicts;
 }
 
-function judgeSet({ outputs, ranking, limit }, content, actual) {
+function judgeSet({ outputs, ranking, limit, integers }, content, actual) {
   const scores = read(content, outputs);
   const count = outputs.shape.slice(1).reduce((a, b) => a * b, 1);
-  if (!ranking) return judge(scores, actual.scores, count, limit);
+  if (!ranking) return judge(scores, actual.scores, count, limit, integers);
   const golden = {
     scores,
     indices: read(content, ranking.indices, Int32Array),
     float32Indices: read(content, ranking.float32_indices, Int32Array),
     among: read(content, ranking.among),
   };
-  return judgeTop(golden, actual, count, limit);
+  return judgeTop(golden, actual, count, limit, integers);
 }
 
 /** What the network gives for one picture, Float32Array of c*h*w, or Uint8Array of h*w*c where it

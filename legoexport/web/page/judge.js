@@ -1,27 +1,40 @@
 // The rule of legoexport's parity check: every output finite, the largest error at most the limit,
 // and the same top-1 wherever the golden scores do not tie within the limit. Where the largest scores
 // come with their classes, a class is right that ranks there, or whose golden score is within the
-// limit of the one that belongs there, if no class of the row comes twice.
+// limit of the one that belongs there, if no class of the row comes twice. Of a file that computes in
+// int8 the golden outputs are those of its integers: so many images at most may be moved by a step.
 
 // A limit that not even two equal scores are within.
 const NO_TIE = -1;
 
-/** Judge one set of images: `golden` and `actual` are Float32Array of `count` x `classes`. */
-export function judge(golden, actual, classes, limit) {
+/** Judge one set of images: `golden` and `actual` are Float32Array of `count` x `classes`; `integers`
+ *  is null, or says which error leaves an image unmoved and how many may be moved. */
+export function judge(golden, actual, classes, limit, integers = null) {
   if (actual.length !== golden.length || !(limit > 0)) {
     return { passed: false, error: NaN, limit, top1: 0, count: golden.length / classes };
   }
   const error = largestError(golden, actual);
   const { same, wrong, count } = compareTop1(golden, actual, classes, limit);
+  const moved = integers && countMoved(golden, actual, classes, integers.same);
+  const excess = moved === null ? 0 : Math.max(0, moved - integers.moved_allowed_count);
   // Written so that NaN fails.
-  const passed = error <= limit && wrong === 0 && count > 0;
-  return { passed, error, limit, top1: same, count };
+  const passed = error <= limit && wrong === 0 && excess === 0 && count > 0;
+  return { passed, error, limit, top1: same, count, moved, excess };
+}
+
+function countMoved(golden, actual, classes, same) {
+  let moved = 0;
+  for (let from = 0; from < golden.length; from += classes) {
+    const error = largestError(golden.subarray(from, from + classes), actual.subarray(from, from + classes));
+    if (!(error <= same)) moved++;
+  }
+  return moved;
 }
 
 /** Judge the largest scores and their classes: `golden` and `actual` hold `scores` and `indices` of
  *  `count` x `top`; `golden` also `float32Indices`, and `among`, the scores of all classes. */
-export function judgeTop(golden, actual, top, limit) {
-  const scores = judge(golden.scores, actual.scores, top, limit);
+export function judgeTop(golden, actual, top, limit, integers = null) {
+  const scores = judge(golden.scores, actual.scores, top, limit, integers);
   const ranks = compareRanks(golden, actual.indices, top, scores.passed ? limit : NO_TIE);
   return { ...scores, passed: scores.passed && ranks.wrong === 0, top1: ranks.first, ranks };
 }

@@ -13,6 +13,7 @@ import * as view from "./view.js";
 
 const { byId } = view;
 const MOST_DRAWN = 64;
+const INTEGERS_TEXT = "The file computes in int8. The bundle holds images and what its integers give for them. This device repeats them: error \u2264 limit, the same top-1, and few images that a step of an integer moved.";
 
 let site;
 let current = null;
@@ -33,6 +34,10 @@ async function start() {
     return;
   }
   acceptPictures();
+  if (site.description.parity?.sets.some(({ integers }) => integers)) {
+    byId("parity-title").textContent = "Parity with the file's integers";
+    byId("parity-text").textContent = INTEGERS_TEXT;
+  }
   byId("measure").addEventListener("click", measure);
   for (const id of ["backend", "threads"]) byId(id).addEventListener("change", openSession);
   await openSession();

@@ -30,7 +30,7 @@ export function conclude(name, verdicts) {
   return {
     state: "good",
     title: "Parity reached",
-    text: `${name}: error ${short(worst.error)}, limit ${short(worst.limit)}; top-1 ${top1}/${count} images${classesText(verdicts)}.`,
+    text: `${name}: error ${short(worst.error)}, limit ${short(worst.limit)}; top-1 ${top1}/${count} images${classesText(verdicts)}${movedText(verdicts)}.`,
   };
 }
 
@@ -42,21 +42,32 @@ function classesText(verdicts) {
   return `; classes ${sum("same")}/${sum("count")}${tied}`;
 }
 
+/** Of files that compute in int8: how many images a step of an integer moved. */
+function movedText(verdicts) {
+  const moved = verdicts.reduce((sum, one) => sum + (one.moved ?? 0), 0);
+  return moved ? `; ${moved} moved by a step of an integer` : "";
+}
+
 function wrongNumbers(name, wrong) {
   const parts = wrong.map((one) => {
     const factor = one.error / one.limit;
     const size = factor > 1 ? `, ${short(factor)} times the limit` : "";
-    return `${one.name}: error ${short(one.error)}, limit ${short(one.limit)}${size}, top-1 ${one.top1}/${one.count}${wrongClasses(one)}`;
+    return `${one.name}: error ${short(one.error)}, limit ${short(one.limit)}${size}, top-1 ${one.top1}/${one.count}${wrongClasses(one)}${excessText(one)}`;
   });
+  const truth = wrong.some((one) => Number.isInteger(one.moved)) ? "the integers of the file give" : "PyTorch computes";
   return {
     state: "bad",
     title: "WRONG NUMBERS",
-    text: `${name} does not compute what PyTorch computes. ${parts.join("; ") || "The bundle is empty"}. Trust nothing on this page.`,
+    text: `${name} does not compute what ${truth}. ${parts.join("; ") || "The bundle is empty"}. Trust nothing on this page.`,
   };
 }
 
 function wrongClasses({ ranks }) {
   return ranks?.wrong ? `, ${ranks.wrong} of ${ranks.count} classes wrong` : "";
+}
+
+function excessText({ moved, excess, count }) {
+  return excess ? `, ${moved} of ${count} images moved by integers, ${excess} more than may be` : "";
 }
 
 /** What the banner says where files are not those of the page. */
