@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -66,26 +65,11 @@ def cut_off_at_the_end(server: ThreadingHTTPServer) -> Iterator[None]:
             connection.shutdown(socket.SHUT_RDWR)
 
 
-def change_golden(
-    site: Path,
-    change: Callable[[np.ndarray], None],
-    *,
-    sign: bool,
-    part: Literal["indices", "float32_indices", "among"] | None = None,
-) -> None:
-    """Change what the first set must give; ``sign`` writes the digest that then fits.
-
-    Args:
-        site: The folder.
-        change: Is given the golden outputs, flat, or that part of the ranking.
-        sign: Whether the description fits the change.
-        part: Of the ranking; None for the outputs.
-    """
+def change_golden(site: Path, change: Callable[[np.ndarray], None], *, sign: bool) -> None:
+    """Change the golden outputs of the first set; ``sign`` writes the digest that then fits."""
     record = json.loads((site / "site.json").read_text())
-    dtype = "<i4" if part in ("indices", "float32_indices") else "<f4"
-    values = np.frombuffer((site / "parity.bin").read_bytes(), dtype).copy()
-    one = record["parity"]["sets"][0]
-    place = one["ranking"][part] if part else one["outputs"]
+    values = np.frombuffer((site / "parity.bin").read_bytes(), "<f4").copy()
+    place = record["parity"]["sets"][0]["outputs"]
     start = place["offset_bytes"] // 4
     change(values[start : start + int(np.prod(place["shape"]))])
     replace(site, "parity.bin", values.tobytes())
