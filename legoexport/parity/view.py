@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from legoexport.parity.agreement import Agreement
@@ -33,15 +34,21 @@ def agreement_rows(agreements: Mapping[str, Agreement]) -> list[tuple[object, ..
             name,
             one.images_count,
             f"{one.max_abs_error:.2e}",
-            f"{one.limit:.2e}",
-            f"{one.relative_error:.2e}",
-            f"{one.reference_relative_error:.2e}",
+            *_limit_cells(one),
             f"{one.snr_db:.1f}",
             f"{one.top1_agreement_count}/{one.top1_count}" if one.top1_count else "-",
-            verdict(passed=one.passed),
+            verdict(passed=one.passed) if isfinite(one.limit) else "measured",
         )
         for name, one in agreements.items()
     ]
+
+
+def _limit_cells(one: Agreement) -> tuple[str, str, str]:
+    """Return the limit, and both errors of the range; PyTorch's counts only for a limit."""
+    error = f"{one.relative_error:.2e}"
+    if not isfinite(one.limit):
+        return "-", error, "-"
+    return f"{one.limit:.2e}", error, f"{one.reference_relative_error:.2e}"
 
 
 def layer_rows(layers: Sequence[LayerAgreement]) -> list[tuple[object, ...]]:

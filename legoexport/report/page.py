@@ -92,8 +92,10 @@ def drawn_layers(layers: Sequence[LayerMasks]) -> tuple[LayerMasks, ...]:
 def _pictures(facts: Facts) -> dict[str, list[Picture]]:
     layers = drawn_layers(facts.layers)
     side = side_pixels(len(layers))
+    # An integer is right or wrong: there is no error to draw.
+    is_int8 = facts.subject.precision == "int8"
     pictures = {
-        "errors": [draw_errors(facts.verification, "errors")],
+        "errors": [] if is_int8 else [draw_errors(facts.verification, "errors")],
         "masks": [draw_masks(one, f"masks{at}") for at, one in enumerate(layers)],
         "banks": [draw_bank(one, f"bank{at}", side) for at, one in enumerate(layers)],
         "placement": [draw_partitions(facts.partitions, "placement")],

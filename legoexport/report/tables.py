@@ -24,6 +24,10 @@ LAYERS_NOTE = (
     f"On the first images, about {LAYER_IMAGES}, from what enters a layer in the trained network:"
     " errors of the layers before have no part in it."
 )
+INTEGERS_NOTE = (
+    "Each layer is judged on the integers that it really got: one is right, or two next to a tie of"
+    " the rounding. The error is the distance from exact arithmetic, as a share of 255 steps."
+)
 RANGE_NOTE = (
     "Range is what the integers of its output reach, clipped the share of the output beyond it."
 )
@@ -164,7 +168,11 @@ def agreements(facts: Facts) -> Table:
 def layer_errors(facts: Facts) -> Table:
     """Return how close every layer is, as ``verify --per-layer`` prints it."""
     rows = parity_view.layer_rows(facts.verification.layers)
-    return Table("Lego layers against PyTorch float64", parity_view.LAYER_COLUMNS, rows)
+    if facts.subject.precision == "int8":
+        caption, note = "Lego layers against the right integers", INTEGERS_NOTE
+    else:
+        caption, note = "Lego layers against PyTorch float64", ""
+    return Table(caption, parity_view.LAYER_COLUMNS, rows, note)
 
 
 def precision(facts: Facts) -> Table:
@@ -202,7 +210,7 @@ def placement(facts: Facts) -> Table:
     rows = [
         (
             *(one.provider, one.nodes_count, one.placed_count, one.partitions_count),
-            ", ".join(one.unsupported_ops) or NONE,
+            ", ".join(map(_operator, one.unsupported_ops)) or NONE,
             "yes" if one.fixed_batch else "once the batch is fixed",
         )
         for one in facts.partitions
@@ -213,6 +221,11 @@ def placement(facts: Facts) -> Table:
     ]
     columns = ("provider", "nodes", "taken", "partitions", "operators not taken", "holds")
     return Table("Partitions of the graph", columns, rows)
+
+
+def _operator(name: str) -> str:
+    """Leave out the domain that nearly all operators have, so that narrow columns hold a name."""
+    return name.removeprefix("ai.onnx:")
 
 
 def provenance(facts: Facts) -> Table:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_module
 from legoexport.measure.options import BenchOptions
 from legoexport.measure.statistics import RatioInterval
@@ -18,6 +19,8 @@ from legoexport.models.checkpoint import Checkpoint
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.opened import open_model
 from legoexport.quantize.cost import LayerCost, RoundingCost
+from legoexport.quantize.images import CalibrationImages
+from legoexport.quantize.settle import CalibrationOptions
 from legoexport.report.compare import render_comparison
 from legoexport.report.converted import SETTINGS, Converted, Totals
 from legoexport.report.facts import Commands, Facts
@@ -107,6 +110,27 @@ def compared_page(facts: Facts) -> str:
     )
     pair = converted, replace(converted, cost=RoundingCost((COST,), ()))
     return render_comparison(pair, f"legoexport '{HOSTILE}'").decode()
+
+
+@pytest.fixture(scope="session")
+def int8_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a file that computes in int8, with what that costs."""
+    path = tmp_path_factory.mktemp("report") / f"{HOSTILE}.onnx"
+    module, example = small_net().eval(), torch.zeros(1, *SIZE)
+    images = np.random.default_rng(3).standard_normal((IMAGES, *SIZE)).astype(np.float32)
+    conversion = convert_module(
+        module,
+        example,
+        CompileOptions(precision="int8"),
+        checkpoint_sha256="0" * 64,
+        calibrate=CalibrationOptions(CalibrationImages.of(images)),
+    )
+    path.write_bytes(conversion.model_bytes)
+    data = InputSet(HOSTILE, (images,), IMAGES, np.arange(IMAGES) % 10)
+    options = BenchOptions(threads=1, duration_s=0.05, profile=True)
+    commands = Commands("report", "verify", "cost", "inspect", f"legoexport bench '{HOSTILE}'")
+    files = (checkpoint_of(module), open_model(path), path, None, data)
+    return render(gather(Request(*files, options, commands, judging=data))).decode()
 
 
 @pytest.fixture(scope="session", params=[PHONE, DESKTOP], ids=["phone", "desktop"])

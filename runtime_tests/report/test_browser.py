@@ -22,11 +22,16 @@ return Math.min(...[...document.querySelectorAll('svg text')].map((e) =>
     return parseFloat(getComputedStyle(e).fontSize) * Math.hypot(at.a, at.b);
 }))
 """
+# Captions stay in sight of tables that scroll.
+CUT_CAPTIONS = """
+return [...document.querySelectorAll('caption span')]
+    .filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.textContent)
+"""
 # As small as print in a newspaper's charts.
 LEAST_TEXT_PIXELS = 8
 
 
-@pytest.mark.parametrize("name", ["page", "compared_page"])
+@pytest.mark.parametrize("name", ["page", "int8_page", "compared_page"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_complains_of_nothing(
     chromium: Browser, tmp_path: Path, scheme: str, name: str, request: pytest.FixtureRequest
@@ -38,6 +43,7 @@ def test_it_fits_and_complains_of_nothing(
     chromium.open(path.as_uri())
     assert chromium.run("return document.documentElement.scrollWidth <= innerWidth")
     assert chromium.run(OVERFLOWING) == []
+    assert chromium.run(CUT_CAPTIONS) == []
     assert chromium.run(SMALLEST_TEXT) >= LEAST_TEXT_PIXELS
     assert chromium.run("return performance.getEntriesByType('resource').length") == 0
     assert chromium.console() == []

@@ -73,10 +73,9 @@ def draw_latency(own: Profile, dense: Profile | None, name: str) -> Picture:
         )
         description = _description(whole)
         svg = to_svg(figure, name, description)
-    note = (
-        "Profiling slows a run: compare bars with each other, not with the latency above. The dense"
-        " network's bar of a layer is that of the convolution in its place."
-    )
+    note = "Profiling slows a run: compare bars with each other, not with the latency above."
+    if dense is not None:
+        note += " The dense network's bar of a layer is that of the convolution in its place."
     return Picture("Time by layer and part", description, note, svg)
 
 
