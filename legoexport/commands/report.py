@@ -168,7 +168,7 @@ def _gather(
     with step_progress() as progress:
         checkpoint, opened = open_both(load, input_size, model, options.threads, progress)
         images = real_images(data, checkpoint, opened)
-        judging = images_to_judge(data, checkpoint, opened)
+        judging = images_to_judge(data, checkpoint, opened, images)
         twin = other if judging and other and gives_the_same(other, opened) else None
         commands = _commands(checkpoint.path, model, other, data, options, converted_path, twin)
         files = (checkpoint, opened, model, other, images)

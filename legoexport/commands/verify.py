@@ -18,7 +18,7 @@ from legoexport.commands.picture_options import (
 )
 from legoexport.commands.processor_check import check_sums_here
 from legoexport.commands.verify_bundle import replay_files
-from legoexport.commands.verify_cost import check_twin, cost_of
+from legoexport.commands.verify_cost import check_twin, cost_of, images_to_judge
 from legoexport.commands.verify_view import print_verification
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.host.reading import read_bytes
@@ -126,7 +126,9 @@ def command(
         verified = _verify(load, input_size, model_path, data, threads, elsewhere, progress)
         found, cost = verified.found, None
         if data is not None and found.passed:
-            cost = cost_of(verified.checkpoint, verified.opened, data, dense_twin, progress)
+            network, opened = verified.checkpoint, verified.opened
+            images = images_to_judge(data, network, opened, verified.real)
+            cost = cost_of(network, opened, images, dense_twin, progress)
     if save_bundle is not None:
         _save_bundle(save_bundle, verified)
     print_verification(found, cost, verified.opened.facts, per_layer=per_layer, as_json=as_json)
@@ -149,10 +151,11 @@ def two_files(files: tuple[Path, ...], problem: str, legal: str) -> tuple[Path, 
 
 @dataclass(frozen=True)
 class _Verified:
-    """The network, the file, and the verdict on both."""
+    """The network, the file, the real images that were given, and the verdict on all."""
 
     checkpoint: Checkpoint
     opened: OpenedModel
+    real: InputSet | None
     found: Verification
 
 
@@ -170,7 +173,7 @@ def _verify(
     checkpoint, opened = open_both(load, input_size, model_path, threads, progress)
     real = real_images(data, checkpoint, opened)
     found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
-    return _Verified(checkpoint, opened, found)
+    return _Verified(checkpoint, opened, real, found)
 
 
 def open_both(

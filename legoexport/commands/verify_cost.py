@@ -34,26 +34,25 @@ def check_twin(dense_twin: Path | None, data: Path | None) -> None:
 def cost_of(
     checkpoint: Checkpoint,
     opened: OpenedModel,
-    data: Path,
+    images: InputSet | None,
     dense_twin: Path | None,
     progress: Progress,
 ) -> RoundingCost | None:
-    """Return what rounding costs a file; None if it computes and stores fp32.
+    """Return what rounding costs a file; None without images to tell it.
 
     Args:
         checkpoint: The network as it was trained.
         opened: The file, proved already.
-        data: Real images.
+        images: As ``images_to_judge`` gives them.
         dense_twin: The same function as a dense network, to show beside it.
         progress: Called with the name of the step before it starts.
 
     Raises:
-        UsageError: The images or the twin cannot be read, or do not fit.
+        UsageError: The twin cannot be read, or does not fit.
     """
     from legoexport.quantize.file_cost import file_cost
     from legoexport.quantize.trained import TWIN
 
-    images = images_to_judge(data, checkpoint, opened)
     if images is None:
         return None
     progress("telling what rounding costs")
@@ -62,7 +61,7 @@ def cost_of(
 
 
 def images_to_judge(
-    data: Path | None, checkpoint: Checkpoint, opened: OpenedModel
+    data: Path | None, checkpoint: Checkpoint, opened: OpenedModel, read: InputSet | None
 ) -> InputSet | None:
     """Return the images of ``--data`` that tell what rounding costs a file.
 
@@ -70,6 +69,7 @@ def images_to_judge(
         data: What was given.
         checkpoint: The network as it was trained.
         opened: The file.
+        read: The images of ``data`` that the file is judged on.
 
     Returns:
         Those that did not calibrate the file; None without ``--data``, or if nothing is rounded.
@@ -81,4 +81,4 @@ def images_to_judge(
 
     if data is None or not is_rounded(opened):
         return None
-    return judging_images(data, opened, picture_normalization(checkpoint))
+    return judging_images(data, opened, picture_normalization(checkpoint), read)

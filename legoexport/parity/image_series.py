@@ -56,6 +56,13 @@ class ImageSeries:
         """
         return self.read(np.arange(self.count), size)
 
+    def held(self, read: InputSet) -> ImageSeries:
+        """Return the series with its images from memory, if ``read`` has all of them as it does."""
+        images = read.images
+        if images.shape != (self.count, *self.image_shape) or images.dtype != np.float32:
+            return self
+        return replace(self, read=in_memory(images))
+
     def inputs(self, fixed_batch_size: int | None) -> InputSet:
         """Read the images into memory; of more than fit, a part is drawn and the name says so.
 
@@ -78,6 +85,16 @@ class ImageSeries:
             images[start : start + len(batch)] = batch
             start += len(batch)
         return batched(self.name, images, self.labels, fixed_batch_size)
+
+
+def in_memory(images: NDArray[np.float32]) -> ReadBatches:
+    """Return what reads from ``images (N, c, h, w)``."""
+
+    def read(positions: Positions, size: int) -> Iterator[NDArray[np.float32]]:
+        for chosen in chunks(positions, size):
+            yield images[chosen]
+
+    return read
 
 
 def chunks(positions: Positions, size: int) -> Iterator[Positions]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -13,11 +14,11 @@ from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.opened import OpenedModel
-from legoexport.parity.pictures import read_inputs
+from legoexport.parity.pictures import open_images
 from legoexport.parity.rebuild import compile_options
 from legoexport.passes.plan import Plan
 from legoexport.quantize.cost import RoundingCost
-from legoexport.quantize.images import divide
+from legoexport.quantize.images import divide_images
 from legoexport.quantize.trained import Trained
 
 
@@ -47,7 +48,10 @@ def file_cost(
 
 
 def judging_images(
-    data: str | Path, opened: OpenedModel, normalization: Normalization | None
+    data: str | Path,
+    opened: OpenedModel,
+    normalization: Normalization | None,
+    read: InputSet | None = None,
 ) -> InputSet:
     """Read the images that tell what rounding costs, prepared as for training.
 
@@ -57,21 +61,25 @@ def judging_images(
         data: As ``open_images`` takes it.
         opened: The file.
         normalization: Of the pictures in training, or None if nobody knows.
+        read: The images of ``data`` as they were read to judge the file, to read them once.
 
     Raises:
         UsageError: As ``read_inputs`` has it.
     """
     normalization = opened.pixels or normalization
-    shape, size = opened.network_shape, opened.runtime.fixed_batch_size
+    size = opened.runtime.fixed_batch_size
+    images = open_images(data, opened.network_shape, normalization)
+    if read is not None:
+        images = replace(images, judging=images.judging.held(read))
     recorded = _calibrated_on(opened)
     if recorded is not None:
         try:
-            divided = divide(data, shape, size, normalization)
+            divided = divide_images(images, size)
         except UsageError:  # Too few to be divided: they did not calibrate it.
-            return read_inputs(data, shape, size, normalization)
+            return images.judging.inputs(size)
         if divided.calibration.sha256 == recorded:
             return divided.judging
-    return read_inputs(data, shape, size, normalization)
+    return images.judging.inputs(size)
 
 
 def _calibrated_on(opened: OpenedModel) -> str | None:

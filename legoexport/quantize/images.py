@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
-from legoexport.parity.image_series import BATCH_SIZE, ImageSeries, Positions, chunks, draw
+from legoexport.parity.image_series import BATCH_SIZE, ImageSeries, draw, in_memory
 from legoexport.parity.inputs import InputSet, batched
 from legoexport.parity.pictures import RealImages, open_images
 
@@ -35,13 +35,9 @@ class CalibrationImages:
     @classmethod
     def of(cls, images: NDArray[np.float32]) -> CalibrationImages:
         """Take images ``(N, c, h, w)`` that are in memory, prepared as for training."""
-
-        def read(positions: Positions, size: int) -> Iterator[NDArray[np.float32]]:
-            for chosen in chunks(positions, size):
-                yield images[chosen]
-
-        channels, height, width = images.shape[1:]
-        return cls(ImageSeries("images given", len(images), (channels, height, width), read))
+        count, channels, height, width = images.shape
+        shape = channels, height, width
+        return cls(ImageSeries("images given", count, shape, in_memory(images)))
 
     @property
     def source(self) -> str:
@@ -132,7 +128,15 @@ def divide(
     Raises:
         UsageError: As in ``calibration_images``, or no image is left to judge on.
     """
-    calibration, judging = _apart(open_images(source, input_shape, normalization), _most(limit))
+    images = open_images(source, input_shape, normalization)
+    return divide_images(images, fixed_batch_size, limit)
+
+
+def divide_images(
+    images: RealImages, fixed_batch_size: int | None, limit: int | None = None
+) -> Divided:
+    """Do what ``divide`` does with images that are open already."""
+    calibration, judging = _apart(images, _most(limit))
     return without_repeated(calibration, judging.inputs(None), fixed_batch_size)
 
 

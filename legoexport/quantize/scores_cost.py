@@ -102,9 +102,14 @@ class TrainedScores:
         self._threads = threads
 
     def cost(self, files: Mapping[str, bytes]) -> tuple[ScoresCost, ...]:
-        """Run ``files``, each by what it is, and return an entry for each set."""
+        """Run ``files``, each by what it is, and return an entry for each set.
+
+        Raises:
+            UsageError: A file takes other inputs than the network, or gives outputs of another
+                shape.
+        """
         costs = []
-        outputs = {name: self._run(model_bytes) for name, model_bytes in files.items()}
+        outputs = {name: self._run_fitting(name, one) for name, one in files.items()}
         for i, truth in enumerate(self._truths):
             scores = [_file_scores(name, truth, found[i]) for name, found in outputs.items()]
             count, right = len(truth.inputs.images), truth.right_count(truth.output)
@@ -133,10 +138,35 @@ class TrainedScores:
         lost = sum(_lost_count(*pair) for pair in labelled or pairs)
         return POINTS * lost / sum(len(output) for _, output in labelled or pairs)
 
+    def _run_fitting(self, name: str, model_bytes: bytes) -> list[NDArray[Any]]:
+        runtime = self._open(model_bytes)
+        for truth in self._truths:
+            given = [(one.shape[1:], str(one.dtype)) for one in truth.inputs.arrays]
+            _check_fits(name, "takes", [(one.shape, one.dtype) for one in runtime.inputs], given)
+        outputs = self._outputs(runtime)
+        for truth, output in zip(self._truths, outputs, strict=True):
+            _check_fits(name, "gives", output.shape[1:], truth.output.shape[1:])
+        return outputs
+
     def _run(self, model_bytes: bytes) -> list[NDArray[Any]]:
-        runtime = RuntimeModel(model_bytes, self._threads, integer_kernels=False)
+        return self._outputs(self._open(model_bytes))
+
+    def _open(self, model_bytes: bytes) -> RuntimeModel:
+        return RuntimeModel(model_bytes, self._threads, integer_kernels=False)
+
+    def _outputs(self, runtime: RuntimeModel) -> list[NDArray[Any]]:
         sets = [truth.inputs for truth in self._truths]
         return [next(iter(runtime.run_all(one.arrays, one.batch_size).values())) for one in sets]
+
+
+def _check_fits(name: str, verb: str, received: object, legal: object) -> None:
+    if received != legal:
+        raise UsageError(
+            f"{name}: it {verb} other shapes than the network of the checkpoint",
+            received=received,
+            legal=legal,
+            next_step="name the dense twin of this checkpoint, as convert --dense-twin writes it",
+        )
 
 
 def sqnr_db(signal: NDArray[Any], changed: NDArray[Any]) -> float | None:

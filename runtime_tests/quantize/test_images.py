@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
 from legoexport.parity.image_series import draw
+from legoexport.parity.pictures import open_images
 from legoexport.quantize.images import (
     MOST_IMAGES,
     CalibrationImages,
     Divided,
     calibration_images,
     divide,
+    divide_images,
 )
 from legoexport.training.data.source import load
 from runtime_tests.parity.picture_files import (
@@ -78,6 +81,19 @@ def test_no_image_that_calibrates_is_judged(
     assert divided.judging.images[:, 0, 0, 0].tolist() == fresh
     assert divided.judging.labels.tolist() == fresh
     assert without_count(divided) == len(rest) - len(fresh)
+
+
+def test_images_that_were_read_already_are_not_read_again(tmp_path: Path) -> None:
+    path = numbered(tmp_path, 9)
+    expected, opened = divide(path, SHAPE, None, None), open_images(path, SHAPE, None)
+    read, digest = opened.judging.inputs(None), expected.calibration.sha256
+    path.unlink()
+    found = divide_images(replace(opened, judging=opened.judging.held(read)), None)
+    assert found.calibration.sha256 == digest
+    np.testing.assert_array_equal(found.judging.images, expected.judging.images)
+    np.testing.assert_array_equal(found.judging.labels, expected.judging.labels)
+    for other in (read.images[1:], read.images.astype(np.uint8), read.images[..., 1:]):
+        assert opened.judging.held(replace(read, arrays=(other,))) is opened.judging
 
 
 def test_digits_calibrate_with_training_and_judge_on_test() -> None:

@@ -6,11 +6,12 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from legoexport.commands.cost_view import print_cost
 from legoexport.errors import UsageError
@@ -77,6 +78,25 @@ def test_files_are_counted_against_the_trained_network(
     assert bad.agreeing_count == int((found == classes).sum()) < COUNT
     assert bad.right_count == right
     assert [one.right_count for one in unlabelled.files] == [None, None]
+
+
+@pytest.mark.parametrize(("channels", "verb"), [(3, "gives"), (1, "takes")])
+def test_a_file_of_another_network_is_named(network: Int8Network, channels: int, verb: str) -> None:
+    """It gives the means of its channels, which are not as many as there are classes."""
+    _, _, height, width = network.images.shape
+    kind = onnx.TensorProto.FLOAT
+    pool = helper.make_node("GlobalAveragePool", ["image"], ["means"])
+    graph = helper.make_graph(
+        [pool, helper.make_node("Flatten", ["means"], ["scores"])],
+        "other",
+        [helper.make_tensor_value_info("image", kind, ["batch", channels, height, width])],
+        [helper.make_tensor_value_info("scores", kind, ["batch", channels])],
+    )
+    other = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    images = InputSet("digits", (network.images,), 1)
+    scores = TrainedScores(network.module, [images], threads=1)
+    with pytest.raises(UsageError, match=f"dense twin: it {verb} other shapes"):
+        scores.cost({"dense twin": other.SerializeToString()})
 
 
 def test_the_ratio_is_that_of_powers(
