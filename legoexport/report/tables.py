@@ -128,16 +128,8 @@ def totals(facts: Facts) -> Table:
 def layers(facts: Facts) -> Table:
     """Return the Lego layers: sizes, what computes them, in what and where."""
     columns = (
-        "layer",
-        "o",
-        "m",
-        "n",
-        "c",
-        "kernel",
-        "filters used",
-        "lowering",
-        "computes in",
-        "on",
+        *("layer", "o", "m", "n", "c", "kernel"),
+        *("filters used", "lowering", "computes in", "on"),
     )
     rows = [
         (

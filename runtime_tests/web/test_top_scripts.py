@@ -82,7 +82,7 @@ def judged(node: str, cases: Sequence[tuple[GoldenSet, Outputs]]) -> list[dict[s
             "float32Indices": indices.float32_values,
             "among": indices.among,
         }
-        flat = {name: np.ravel(one).tolist() for name, one in arrays.items()}
+        flat = {name: np.asarray(one).ravel().tolist() for name, one in arrays.items()}
         given = [one.ravel().tolist() for one in found]
         rule = scores.integers and asdict(scores.integers)
         values.append({**flat, "found": given, "top": TOP, "limit": LIMIT, "integers": rule})
