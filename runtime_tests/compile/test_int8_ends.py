@@ -23,8 +23,12 @@ from legoexport.lego.normalization import Normalization
 from legoexport.lego.pixel_integers import affine_of_pixels
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
+from legoexport.parity.bundle import read_bundle, replay, save_bundle
+from legoexport.parity.golden import judge_golden
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.ends import FileEnds, without_ends
+from legoexport.parity.integer.replay import open_to_replay
+from legoexport.parity.judge import combine
 from legoexport.parity.verify import verify
 from legoexport.quantize.images import CalibrationImages
 from legoexport.quantize.settle import CalibrationOptions
@@ -80,7 +84,7 @@ def test_pixels_give_what_normalised_images_give_to_the_bit() -> None:
     ("output", "ends"), [("scores", set()), ("top-2", {"probabilities", "indices"})]
 )
 def test_it_is_verified_from_pixels_to_classes_and_its_bill_is_that_of_the_scores(
-    output: str, ends: set[str]
+    output: str, ends: set[str], tmp_path: Path
 ) -> None:
     conversion = converted(HOW, output)
     found = verify(trained(), conversion.model_bytes)
@@ -90,6 +94,16 @@ def test_it_is_verified_from_pixels_to_classes_and_its_bill_is_that_of_the_score
     assert conversion.integers is not None
     assert {"input", *ends} <= {one.layer for one in conversion.integers.between}
     assert conversion.cost == converted(None, "scores").cost
+    save_bundle(tmp_path / "bundle", conversion.model_bytes, found.golden)
+    golden = read_bundle(tmp_path / "bundle", conversion.model_bytes)
+    runtime = open_to_replay(conversion.model_bytes, 1)
+    assert combine(replay(golden, runtime)).passed
+    given = [list(runtime.run_all(one.arrays, one.batch_size).values()) for one in golden]
+    given[0][-1][0, -1] = given[0][-1].max() + 1  # a class that there is not, or a wrong score
+    judged = judge_golden(golden, given)
+    assert [name for name, one in judged.items() if not one.passed] == [
+        list(judged)[len(ends) // 2]
+    ]
 
 
 def test_pixels_are_the_integers_of_the_input_where_all_channels_are_normalised_alike() -> None:
