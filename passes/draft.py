@@ -26,7 +26,7 @@ class Draft:
 
     def constant(self, part: Part, name: str, array: NDArray[Any]) -> ir.Value:
         """Add an initializer."""
-        value = ir.val(part_name(self.layer, part, name), const_value=ir.tensor(array))
+        value = ir.val(part_name(self.layer, part, name), const_value=ir.Tensor(array))
         self.initializers.append(value)
         return value
 
@@ -58,9 +58,16 @@ class Draft:
         node = ir.node(
             op_type,
             inputs,
-            attributes,
+            {key: _typed(key, value) for key, value in (attributes or {}).items()},
             outputs=[ir.val(full_name) for full_name in full_names],
             name=full_names[0],
         )
         self.nodes.append(node)
         return node.outputs
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Say the type of integers; finding it out takes onnx-ir more than half of a lowering."""
+    if isinstance(value, (list, tuple)) and value and all(isinstance(one, int) for one in value):
+        return ir.AttrInt64s(name, value)
+    return value

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -31,18 +32,52 @@ def missing(problem: object) -> NoReturn:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def exporter_table() -> Iterator[None]:
-    """Let torch's exporter build its table of operators once, not for each of hundreds of exports.
+def exporter_tables() -> Iterator[None]:
+    """Let torch's exporter build its tables of operators once, not for each of hundreds of exports.
 
-    It takes more than half of the time of a small export (torch 2.13), and nothing changes it: the
-    product gives the exporter no operators of its own.
+    That takes more than half of the time of a small export (torch 2.13), and nothing changes them:
+    the product gives the exporter no operators of its own.
     """
+    from torch._export import utils  # noqa: PLC0415 - slow
     from torch.onnx._internal.exporter._registration import ONNXRegistry  # noqa: PLC0415 - slow
 
     build = cache(ONNXRegistry.from_torchlib)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(build))
+        patch.setattr(utils, "_materialize_cpp_cia_ops", cache(utils._materialize_cpp_cia_ops))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_exports() -> Iterator[None]:
+    """Export equal networks once; see ``shared_exports.py``."""
+    from legoexport.compile import emit  # noqa: PLC0415 - slow
+    from runtime_tests.shared_exports import SharedExports  # noqa: PLC0415 - slow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(emit, "export", SharedExports(emit.export))
+        yield
+
+
+@pytest.fixture
+def own_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export each network again, where a test is about what two exports give."""
+    from legoexport.compile import emit, export  # noqa: PLC0415 - slow
+
+    monkeypatch.setattr(emit, "export", export.export)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lasting_modules(exporter_tables: None, shared_exports: None) -> Iterator[None]:
+    """Spare the garbage collector what torch holds from its import on, a million objects.
+
+    Going through them again and again takes a tenth of the time of an export.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
