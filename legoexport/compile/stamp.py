@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from types import MappingProxyType
 
@@ -181,4 +182,10 @@ def _record(layer: LoweredLayer) -> LayerRecord:
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of legoexport and of the packages that a file names."""
-    return {"legoexport": __version__} | {name: metadata.version(name) for name in PACKAGES}
+    return {"legoexport": __version__} | {name: _version(name) for name in PACKAGES}
+
+
+@cache
+def _version(package: str) -> str:
+    """Read it from the disk once: it takes longer than the rest of the stamp."""
+    return metadata.version(package)

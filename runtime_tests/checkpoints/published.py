@@ -5,10 +5,12 @@ channel takes one result of each fragment, that where ``aux_combination`` is lar
 its entry of ``aux_coefficients``, and adds them up.
 """
 
+import copy
 import sys
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -71,13 +73,18 @@ def _layers(widths: Sequence[int], o: int, ratio: float) -> Iterator[nn.Module]:
 
 def published_network(
     *,
-    widths: Sequence[int] = PUBLISHED_WIDTHS,
+    widths: tuple[int, ...] = PUBLISHED_WIDTHS,
     o: int = 8,
     ratio: float = 1 / 32,
     classes: int = 10,
     seed: int = 0,
 ) -> lego_vgg16:
     """A network of the published code in eval mode, its batch norms trained a little."""
+    return copy.deepcopy(_trained(widths, o, ratio, classes, seed))
+
+
+@cache
+def _trained(widths: tuple[int, ...], o: int, ratio: float, classes: int, seed: int) -> lego_vgg16:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = lego_vgg16(widths, o, ratio, classes)

@@ -44,11 +44,21 @@ def test_published_pickled_model(
     assert difference(checkpoint.module, network, checkpoint.input_shape) < 1e-12
 
 
-@FORMATS
-@pytest.mark.parametrize("widths", [PUBLISHED_WIDTHS, PAPER_WIDTHS], ids=["15", "13"])
-@pytest.mark.parametrize("key", [None, "state_dict", "model", "net", "model_state_dict"])
+# Every two of key, widths and format meet.
+STATES = [
+    (key, widths, zipped ^ (position % 2 == 1))
+    for position, key in enumerate([None, "state_dict", "model", "net", "model_state_dict"])
+    for widths, zipped in ((PUBLISHED_WIDTHS, True), (PAPER_WIDTHS, False))
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "widths", "zipped"),
+    STATES,
+    ids=[f"{key}-{len(widths)}-{'zip' if zipped else 'legacy'}" for key, widths, zipped in STATES],
+)
 def test_published_state_dict(
-    tmp_path: Path, zipped: bool, widths: tuple[int, ...], key: str | None
+    tmp_path: Path, key: str | None, widths: tuple[int, ...], zipped: bool
 ) -> None:
     network = published_network(widths=widths)
     state = network.state_dict()

@@ -22,7 +22,7 @@ from legoexport.passes.lowerings import INT8_LOWERINGS, Site
 from legoexport.passes.plan import Plan, why_not
 from legoexport.passes.preference import Preference
 from legoexport.target import TARGETS
-from legoexport.tune import TuneOptions, tune, workshop
+from legoexport.tune import TuneOptions, search, tune, workshop
 from legoexport.tune.candidates import changes, combine, kinds, uniform_plans
 from legoexport.tune.workshop import Workshop
 from runtime_tests.networks import small_net
@@ -40,6 +40,19 @@ TIMES = st.fixed_dictionaries(
 @pytest.fixture(scope="module")
 def prepared() -> Prepared:
     return prepare(freeze(small_net(), EXAMPLE), EXAMPLE, CompileOptions())
+
+
+@pytest.fixture(autouse=True)
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tested is what is measured and what follows from it, not how exactly."""
+    monkeypatch.setattr(workshop, "LEAST_SLICE_S", 0.02)
+
+
+def even(
+    _: Workshop, plans: Mapping[str, Plan], sites: Sequence[Site]
+) -> dict[int, dict[tuple[str, str], float]]:
+    """Stands in for profiles, in which no lowering is any better than another."""
+    return {1: {(name, one.layer): 1.0 for name in plans for one in sites}}
 
 
 def test_uniform_plans_use_a_lowering_wherever_it_serves(prepared: Prepared) -> None:
@@ -124,7 +137,9 @@ def test_layers_of_one_kind_change_together_the_most_promising_change_first(
     assert len(found) == len(set(found)) == serving
 
 
-def test_a_tuned_plan_fits_its_network(prepared: Prepared) -> None:
+def test_a_tuned_plan_fits_its_network(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = {name: uniform_plans(prepared)[name] for name in (*NAMES, "winograd_rows_4")}
+    monkeypatch.setattr(search, "uniform_plans", lambda _: plans)
     steps: list[str] = []
     tuned = tune(prepared, TuneOptions(threads=(1,), budget_s=0.1), steps.append)
     tuned.plan.check(prepared.sites, prepared.options.target)
@@ -143,6 +158,7 @@ def test_where_dense_wins_the_plan_is_dense(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slower = RatioInterval(0.9, 0.9, 0.9)
+    monkeypatch.setattr(Workshop, "screen", even)
     monkeypatch.setattr(Workshop, "speedup", lambda *_, **__: slower)
     tuned = tune(prepared, TuneOptions(budget_s=0.1))
     assert tuned.name == YARDSTICK
@@ -156,6 +172,7 @@ def test_a_change_that_wins_is_kept(prepared: Prepared, monkeypatch: pytest.Monk
         count = [list(p.lowerings.values()).count("per_fragment") for p in (challenger, champion)]
         return 1.0 + 0.1 * (count[0] - count[1])
 
+    monkeypatch.setattr(Workshop, "screen", even)
     monkeypatch.setattr(Workshop, "challenge", challenge)
     monkeypatch.setattr(Workshop, "has_time", True)
     monkeypatch.setattr(Workshop, "speedup", lambda *_, **__: RatioInterval(2.0, 2.0, 2.0))
@@ -211,12 +228,14 @@ def test_another_runtime_is_measured_there(monkeypatch: pytest.MonkeyPatch) -> N
         measured.append(bench(path, options))
         return measured[-1]
 
+    plans = {name: uniform_plans(prepared)[name] for name in (YARDSTICK, "grouped")}
+    monkeypatch.setattr(search, "uniform_plans", lambda _: plans)
     monkeypatch.setattr(workshop, "bench", noted)
     # Uniform plans are timed one by one; which of them wins is not what is tested.
     monkeypatch.setattr(Workshop, "speedup", lambda *_, **__: RatioInterval(2.0, 2.0, 2.0))
     tuned = tune(prepared, TuneOptions(budget_s=0.1, runtime="xnnpack"))
     tuned.plan.check(prepared.sites, target)
-    assert len(measured) == len(uniform_plans(prepared))
+    assert len(measured) == len(plans)
     for timing in measured:
         assert timing.runtime.startswith("onnxruntime-web")
         assert timing.provider == "XnnpackExecutionProvider"
