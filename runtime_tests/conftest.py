@@ -51,20 +51,20 @@ def exporter_tables() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def shared_exports() -> Iterator[None]:
     """Export equal networks once; see ``shared_exports.py``."""
-    from legoexport.compile import emit  # noqa: PLC0415 - slow
+    from legoexport.compile.export import export  # noqa: PLC0415 - slow
     from runtime_tests.shared_exports import SharedExports  # noqa: PLC0415 - slow
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(emit, "export", SharedExports(emit.export))
+        patch.setattr("legoexport.compile.emit.export", SharedExports(export))
         yield
 
 
 @pytest.fixture
 def own_exports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Export each network again, where a test is about what two exports give."""
-    from legoexport.compile import emit, export  # noqa: PLC0415 - slow
+    from legoexport.compile.export import export  # noqa: PLC0415 - slow
 
-    monkeypatch.setattr(emit, "export", export.export)
+    monkeypatch.setattr("legoexport.compile.emit.export", export)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,10 +9,10 @@ ones to it.
 from __future__ import annotations
 
 import hashlib
-import io
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import onnx_ir as ir
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 Export = Callable[..., ir.Model]
-# Larger networks take longer to compare than they are likely to save; tests have few of them.
-MOST_BYTES = 2**26
-ENTRIES_COUNT = 128
+# Of all that is kept, so that a worker's memory stays small; a graph counts as a mebibyte.
+MOST_BYTES = 2**28
+GRAPH_BYTES = 2**20
 
 
 class SharedExports:
@@ -30,7 +30,7 @@ class SharedExports:
 
     def __init__(self, export: Export) -> None:
         self._export = export
-        self._models: OrderedDict[Hashable, ir.Model] = OrderedDict()
+        self._models: OrderedDict[Hashable, tuple[ir.Model, int]] = OrderedDict()
 
     def __call__(
         self, module: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str], **options: Any
@@ -41,37 +41,39 @@ class SharedExports:
             return self._export(module, inputs, names, **options)
         if key in self._models:
             self._models.move_to_end(key)
-            return self._models[key].clone()
+            return self._models[key][0].clone()
         model = self._export(module, inputs, names, **options)
-        self._models[key] = model.clone()
-        if len(self._models) > ENTRIES_COUNT:
+        self._models[key] = model.clone(), _size_bytes(module)
+        while sum(size for _, size in self._models.values()) > MOST_BYTES:
             self._models.popitem(last=False)
         return model
 
 
+def _size_bytes(module: nn.Module) -> int:
+    weights = (*module.parameters(), *module.buffers())
+    return GRAPH_BYTES + sum(one.nbytes for one in weights)
+
+
 def _key(module: nn.Module, inputs: object, names: object, options: object) -> Hashable | None:
     """Return what decides over the export; None for a module that cannot be compared."""
-    tensors = {id(one): one for one in (*module.parameters(), *module.buffers())}
-    if sum(one.nbytes for one in tensors.values()) > MOST_BYTES:
-        return None
-    stream = io.BytesIO()
+    digest = hashlib.sha256()
     try:
-        _Contents(stream).dump((module, inputs, names, options))
+        _Contents(digest).dump((module, inputs, names, options))
     except Exception:  # such as a class or a hook that is local to a test: reasons are many
         return None
     # A test may patch these; what was exported before has another function then.
     forwards = tuple(type(one).forward for one in module.modules())
-    return hashlib.sha256(stream.getvalue()).digest(), forwards, torch.onnx.export
+    return digest.digest(), forwards, torch.onnx.export
 
 
 class _Contents(pickle.Pickler):
-    """Writes tensors as their contents, and which of them lie in one storage.
+    """Digests a value, with tensors as their contents, and which of them lie in one storage.
 
     torch itself writes addresses, so that equal networks would differ.
     """
 
-    def __init__(self, stream: io.BytesIO) -> None:
-        super().__init__(stream)
+    def __init__(self, digest: hashlib._Hash) -> None:
+        super().__init__(SimpleNamespace(write=digest.update))
         self._storages: dict[int, int] = {}
 
     def reducer_override(self, value: Any) -> Any:

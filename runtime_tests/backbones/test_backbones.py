@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from legoexport.compile.freeze import freeze
 from legoexport.compile.pipeline import prepare
-from legoexport.compile.stages import CompileOptions
+from legoexport.compile.stages import CompileOptions, Prepared
 from legoexport.deliver.convert import convert_module
 from legoexport.models.registry import build, input_shape
 from legoexport.passes.lowerings import LOWERINGS
@@ -31,15 +33,20 @@ BACKBONES: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS)
-@pytest.mark.parametrize("name", BACKBONES)
-def test_parity_at_32_pixels(name: str, lowering: str) -> None:
+@lru_cache(maxsize=1)
+def network(name: str) -> tuple[nn.Module, torch.Tensor, Prepared]:
     arch, own = BACKBONES[name]
     hyperparameters = {**SMALL, **own}
     torch.manual_seed(0)
     module = randomize(build(arch, **hyperparameters))
     example = torch.zeros(1, *input_shape(arch, hyperparameters))
-    prepared = prepare(freeze(module, example), example, CompileOptions())
+    return module, example, prepare(freeze(module, example), example, CompileOptions())
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize("name", BACKBONES)
+def test_parity_at_32_pixels(name: str, lowering: str) -> None:
+    module, example, prepared = network(name)
     plan = plan_where_it_serves(prepared, lowering)
     conversion = convert_module(module, example, CompileOptions(plan=plan))
     assert conversion.agreement.passed

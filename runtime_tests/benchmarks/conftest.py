@@ -26,12 +26,12 @@ ABSENT = Absent("OpenVINO, dense", "OpenVINO is not installed")
 MakeRace = Callable[..., Race]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def taken() -> Taken:
     return Taken("2026-01-02", MACHINE, {"torch": "2.13.0"}, "python -m benchmarks", "abc", 25.0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_race(taken: Taken) -> MakeRace:
     """Make a race whose rounds are all alike, but for a factor that all models share."""
 
@@ -50,7 +50,7 @@ def _entry(label: str, latency_ms: float) -> Entry:
     return Entry(label, 1_000_000, None, 1e-6, restarts)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def profile(taken: Taken) -> Profile:
     times = (
         LayerTime("features.3", "transform", 5.0),

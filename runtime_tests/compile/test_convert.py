@@ -116,6 +116,7 @@ def test_every_stage_is_saved(folder: Path, converted: dict[str, object]) -> Non
     assert sum(node.op_type == "LegoConv2d" for node in emitted.graph.node) == 4
 
 
+@pytest.mark.usefixtures("own_exports")
 def test_the_same_checkpoint_gives_the_same_bytes(
     folder: Path, converted: dict[str, object]
 ) -> None:

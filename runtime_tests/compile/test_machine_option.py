@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rate
 from legoexport.passes.plan import Plan
 from legoexport.passes.preference import Preference
 from legoexport.target import ARM64, CPU, Target
+from runtime_tests.command_line import legoexport_in
 from runtime_tests.networks import randomize
 
 KEY = "cost_model_sha256"
@@ -124,13 +123,8 @@ def test_the_command_says_whose_constants_it_took(tmp_path: Path, module: torch.
     write_checkpoint(tmp_path / "digits.pt", module, arch="lego_digits", hyperparameters={})
     (tmp_path / "planted.json").write_text(SLOW_TO_MOVE.to_json())
     arguments = ("convert", "digits.pt", "--out", "d.onnx", "--machine", "planted.json", "--json")
-    done = subprocess.run(
-        [sys.executable, "-m", "legoexport", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = legoexport_in(tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["cost_model"]
     assert (told["processor"], told["built_in"]) == ("planted", False)
     assert told["sha256"] == read_stamp(onnx.load(tmp_path / "d.onnx"))[KEY]

@@ -79,6 +79,7 @@ def test_layers_are_named_where_they_stand(network: FrozenNetwork) -> None:
     assert [layer.trained_m for layer in compiled.layers] == [12, 9, 16]
 
 
+@pytest.mark.usefixtures("own_exports")
 def test_the_same_network_gives_the_same_bytes() -> None:
     first, second = (
         compile_network(freeze(small_net(), EXAMPLE), EXAMPLE, CompileOptions()).model

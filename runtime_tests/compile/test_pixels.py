@@ -122,8 +122,8 @@ def test_verify_takes_pictures_and_a_bundle_holds_pixels(
     assert "pictures of pictures" in told
     assert "equal to the bit" in told
     assert legoexport("verify", "--bundle", bundle, files[1]) == 0
-    arrays = np.load(bundle / "arrays.npz")
-    assert {str(arrays[f"input_{i}_0"].dtype) for i in range(4)} == {"uint8"}
+    with np.load(bundle / "arrays.npz") as arrays:
+        assert {str(arrays[f"input_{i}_0"].dtype) for i in range(4)} == {"uint8"}
     assert json.loads((bundle / "bundle.json").read_text())["facts"]["image"]["dtype"] == "uint8"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from runtime_tests.networks import randomize
 pytestmark = pytest.mark.heavy
 
 
+@lru_cache(maxsize=1)
 def module_of(arch: str, size: int) -> tuple[torch.nn.Module, torch.Tensor]:
     hyperparameters: dict[str, object] = {"classes": 10, "input_size": size}
     torch.manual_seed(0)
@@ -26,10 +28,10 @@ def module_of(arch: str, size: int) -> tuple[torch.nn.Module, torch.Tensor]:
     return module, torch.zeros(1, *input_shape(arch, hyperparameters))
 
 
-@pytest.mark.parametrize("size", [32, 224])
 @pytest.mark.parametrize("target_name", ["nnapi", "coreml"])
+@pytest.mark.parametrize("size", [32, 224])
 @pytest.mark.parametrize("arch", ["lego_vgg16", "lego_resnet50", "lego_mobilenet"])
-def test_one_partition_and_parity(arch: str, target_name: str, size: int) -> None:
+def test_one_partition_and_parity(arch: str, size: int, target_name: str) -> None:
     module, example = module_of(arch, size)
     conversion = convert_module(module, example, CompileOptions(find_target(target_name)))
     assert conversion.agreement.passed
