@@ -1,10 +1,12 @@
-"""``python read_peak.py WARM_UP CHECKPOINT ARCH``: what reading a dense checkpoint takes, as JSON.
+"""``python read_peak.py WARM_UP``: what reading dense checkpoints takes.
 
-The first file is read so that everything is imported and touched once. Memory is what the process
-grew by at its largest while it read the second.
+The first file is read so that everything is imported. Then each line of stdin names a checkpoint
+and its architecture, and a fork reads it and answers with JSON. Memory is what that process grew by
+at its largest; it reads the first file before, for a fork counts code when it touches it.
 """
 
 import json
+import os
 import re
 import sys
 import time
@@ -22,8 +24,8 @@ def peak_bytes() -> int:
     return int(kibibytes) * 1024
 
 
-def main(warm_up: str, path: str, arch: str) -> None:
-    """Read both files, and print what the second took."""
+def measure(warm_up: str, path: str, arch: str) -> None:
+    """Read both files and print what the second took."""
     read_checkpoint(warm_up, arch="digits", dense=True)
     before_bytes, begun_s = peak_bytes(), time.process_time()
     tensors_bytes = 0
@@ -32,16 +34,26 @@ def main(warm_up: str, path: str, arch: str) -> None:
         tensors_bytes = sum(each.nbytes for each in module.state_dict().values())
     except CheckpointError:
         pass  # a hostile file has no tensors
-    print(
-        json.dumps(
-            {
-                "file_bytes": Path(path).stat().st_size,
-                "tensors_bytes": tensors_bytes,
-                "grown_bytes": peak_bytes() - before_bytes,
-                "duration_s": time.process_time() - begun_s,
-            }
-        )
-    )
+    found = {
+        "file_bytes": Path(path).stat().st_size,
+        "tensors_bytes": tensors_bytes,
+        "grown_bytes": peak_bytes() - before_bytes,
+        "duration_s": time.process_time() - begun_s,
+    }
+    print(json.dumps(found), flush=True)
+
+
+def main(warm_up: str) -> None:
+    """Answer until stdin ends; a fork that fails answers with an empty line."""
+    read_checkpoint(warm_up, arch="digits", dense=True)
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            measure(warm_up, *json.loads(line))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            print(flush=True)
 
 
 if __name__ == "__main__":

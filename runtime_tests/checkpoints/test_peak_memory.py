@@ -7,10 +7,12 @@ small ones. Time is held by ``test_bounded_work.py``.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,8 +37,10 @@ SOUND_BYTES = 10 * MEGABYTE
 HOSTILE_BYTES = 90 * MEGABYTE
 
 State = dict[str, torch.Tensor]
+Reader = subprocess.Popen[str]
 
 
+@cache
 def state_of(arch: str) -> State:
     with torch.device("meta"):
         wanted = build(arch).state_dict()
@@ -105,40 +109,51 @@ LYING_HEADERS = {
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     path = tmp_path_factory.mktemp("small") / "digits.pt"
     torch.save(state_of("digits"), path)
-    return path
+    # A fork has none of its parent's threads.
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, SCRIPT, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        yield process
+        process.communicate()
 
 
-def measured(small: Path, path: Path) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, SCRIPT, small, path, ARCH], capture_output=True, check=True, text=True
-    )
-    found: dict[str, float] = json.loads(done.stdout)
+def measured(reader: Reader, path: Path) -> dict[str, float]:
+    assert reader.stdin
+    assert reader.stdout
+    reader.stdin.write(json.dumps([str(path), ARCH]) + "\n")
+    reader.stdin.flush()
+    found: dict[str, float] = json.loads(reader.stdout.readline())
     print(f"{path.name}: {found}")
     return found
 
 
 @pytest.mark.parametrize("form", WRITERS)
-def test_a_sound_file(tmp_path: Path, small: Path, form: str) -> None:
+def test_a_sound_file(tmp_path: Path, reader: Reader, form: str) -> None:
     WRITERS[form](state_of(ARCH), tmp_path / form)
-    found = measured(small, tmp_path / form)
+    found = measured(reader, tmp_path / form)
     bound = found["file_bytes"] + found["tensors_bytes"] + SOUND_BYTES
     assert found["tensors_bytes"] < found["grown_bytes"] < bound
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_hostile_file(tmp_path: Path, small: Path, what: str) -> None:
+def test_a_hostile_file(tmp_path: Path, reader: Reader, what: str) -> None:
     zipped_pickle(tmp_path / "trap.pth", HOSTILE[what])
-    found = measured(small, tmp_path / "trap.pth")
+    found = measured(reader, tmp_path / "trap.pth")
     assert found["tensors_bytes"] == 0
     assert found["grown_bytes"] < found["file_bytes"] + HOSTILE_BYTES
 
 
 @pytest.mark.parametrize("what", LYING_HEADERS)
-def test_a_hostile_header(tmp_path: Path, small: Path, what: str) -> None:
+def test_a_hostile_header(tmp_path: Path, reader: Reader, what: str) -> None:
     header = LYING_HEADERS[what]
     (tmp_path / "trap.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
-    found = measured(small, tmp_path / "trap.safetensors")
+    found = measured(reader, tmp_path / "trap.safetensors")
     assert found["grown_bytes"] < found["file_bytes"] + HOSTILE_BYTES

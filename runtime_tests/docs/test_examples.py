@@ -15,6 +15,7 @@ import torch
 
 from legoexport.models.checkpoint import read_checkpoint, write_checkpoint
 from legoexport.models.registry import build
+from runtime_tests.command_line import legoexport_in
 from runtime_tests.docs.pages import ELSEWHERE, ROOT, SHELL, Block, blocks, reason_not_run
 
 # What stands for a reader's own network, in a module of its own so that it has a type.
@@ -76,7 +77,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "images.npz", images=rng.standard_normal(shape).astype(np.float32))
     (folder / "given.py").write_text(GIVEN)
     convert = "convert ckpt.pt --out model.onnx --dense-twin dense.onnx"
-    done = run(["-m", "legoexport", *convert.split()], folder)
+    done = legoexport_in(folder, *convert.split())
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -112,5 +113,5 @@ def test_a_shell_block_runs(block: Block, folder: Path) -> None:
         if reason_not_run(command) is None:
             program, name, *arguments = shlex.split(command)
             assert program == "legoexport", "run it otherwise, or give the reason in pages.py"
-            done = run(["-m", program, name, *arguments, *SHORT.get(name, [])], folder)
+            done = legoexport_in(folder, name, *arguments, *SHORT.get(name, []))
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
