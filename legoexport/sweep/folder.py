@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
 from legoexport.errors import UsageError
@@ -41,9 +42,9 @@ class Measurement:
     Attributes:
         parameters_count: Weights and coefficients that are stored.
         size_bytes: Size of the ONNX file.
-        latency_p50_ms: Median latency of one image.
-        threads: Threads of ONNX Runtime.
-        runtime: What ran it, with its version.
+        latencies_ms: Median latency of one image, for each round of measuring so far.
+        threads: Threads of ONNX Runtime; None before the first round.
+        runtime: What ran it, with its version; likewise.
         correct_count: Held-out pictures that the file itself classifies correctly; None for one
             that is proved equal to the network as it was trained.
         test_count: Held-out pictures that it was given; likewise.
@@ -51,11 +52,16 @@ class Measurement:
 
     parameters_count: int
     size_bytes: int
-    latency_p50_ms: float
-    threads: int
-    runtime: str
+    latencies_ms: tuple[float, ...] = ()
+    threads: int | None = None
+    runtime: str | None = None
     correct_count: int | None = None
     test_count: int | None = None
+
+    @property
+    def latency_ms(self) -> float:
+        """The median over the rounds."""
+        return median(self.latencies_ms)
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,8 @@ class Folder:
 
     def measurement(self, variant: Variant) -> Measurement | None:
         """Return what a file costs, or None if it was not measured."""
-        return _load(self._measurement_path(variant), Measurement)
+        found = _load(self._measurement_path(variant), Measurement)
+        return found and replace(found, latencies_ms=tuple(found.latencies_ms))
 
     def write_measurement(self, variant: Variant, measurement: Measurement) -> None:
         """Record what a file costs."""

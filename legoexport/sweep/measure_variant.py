@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from legoexport.compile.stages import CompileOptions
@@ -18,15 +20,19 @@ from legoexport.sweep.grid import Variant
 from legoexport.sweep.pictures import count_correct, divided_pictures
 from legoexport.sweep.request import SweepRequest
 
+# Their median is taken, so that a slow minute of the machine falls on no network alone.
+ROUNDS_COUNT = 3
 
-def measure_variant(request: SweepRequest, folder: Folder, variant: Variant) -> Measurement:
-    """Convert a cell's checkpoint, and measure the file in a process of its own.
 
-    A file in int8 is judged on the held-out pictures too.
+def convert_variant(request: SweepRequest, folder: Folder, variant: Variant) -> Measurement:
+    """Convert a cell's checkpoint; a file in int8 is judged on the held-out pictures too.
+
+    Returns:
+        What is known before any round of measuring.
 
     Raises:
         CheckFailed: The file cannot be proved equal to its network.
-        UsageError: The checkpoint or the pictures are gone, or ONNX Runtime does not run the file.
+        UsageError: The checkpoint or the pictures are gone.
     """
     is_dense = variant.cell.design.is_dense
     checkpoint = read_checkpoint(folder.checkpoint(variant.cell), dense=is_dense)
@@ -35,17 +41,31 @@ def measure_variant(request: SweepRequest, folder: Folder, variant: Variant) -> 
         shape, normalization = checkpoint.input_shape, checkpoint.normalization
         pictures = divided_pictures(request.source, shape, normalization)
     content = _converted(checkpoint, pictures, is_dense=is_dense)
-    model = folder.model(variant)
-    atomic.write_bytes(model, content)
-    timing = bench(model, request.bench_options)
+    atomic.write_bytes(folder.model(variant), content)
     return Measurement(
         parameters_count=_parameters_count(checkpoint, is_dense=is_dense),
-        size_bytes=timing.file_size_bytes,
-        latency_p50_ms=timing.latency.p50_ms,
-        threads=timing.threads,
-        runtime=timing.runtime,
+        size_bytes=len(content),
         correct_count=None if pictures is None else count_correct(content, pictures.judging),
         test_count=None if pictures is None else len(pictures.judging.images),
+    )
+
+
+def time_variant(
+    request: SweepRequest, folder: Folder, variant: Variant, known: Measurement
+) -> Measurement:
+    """Measure a converted file for one round, in a process of its own.
+
+    Raises:
+        UsageError: ONNX Runtime does not run the file.
+    """
+    options = request.bench_options
+    share = replace(options, duration_s=options.duration_s / ROUNDS_COUNT)
+    timing = bench(folder.model(variant), share)
+    return replace(
+        known,
+        latencies_ms=(*known.latencies_ms, timing.latency.p50_ms),
+        threads=timing.threads,
+        runtime=timing.runtime,
     )
 
 

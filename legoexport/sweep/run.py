@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from legoexport.errors import UsageError
 from legoexport.host.progress import Progress
 from legoexport.models.registry import ARCHITECTURES, build, find_architecture
 from legoexport.sweep.folder import Folder
-from legoexport.sweep.grid import Design
-from legoexport.sweep.measure_variant import measure_variant
+from legoexport.sweep.grid import Design, Variant
+from legoexport.sweep.measure_variant import ROUNDS_COUNT, convert_variant, time_variant
 from legoexport.sweep.request import SweepRequest
-from legoexport.sweep.table import Row, rows, write_csv
+from legoexport.sweep.table import Row, present, rows, write_csv
 from legoexport.sweep.train_cell import arch_of, train_cell
 
 
@@ -80,7 +81,7 @@ def trained_part(request: SweepRequest) -> SweepRequest:
 def measure_all(
     request: SweepRequest, tell: Progress = lambda _: None, *, again: bool = False
 ) -> Swept:
-    """Convert every trained cell, measure the files one after the other, and draw the figures.
+    """Convert every trained cell, measure the files in rounds, and draw the figures.
 
     Args:
         request: The sweep.
@@ -93,11 +94,34 @@ def measure_all(
     """
     folder, variants = Folder(request.out), request.grid.variants
     for number, variant in enumerate(variants, 1):
-        known = folder.measurement(variant)
-        if again or known is None or known.threads != request.bench_threads:
-            tell(f"measuring {number} of {len(variants)}: {variant.name}")
-            folder.write_measurement(variant, measure_variant(request, folder, variant))
+        if folder.measurement(variant) is None:
+            tell(f"converting {number} of {len(variants)}: {variant.name}")
+            folder.write_measurement(variant, convert_variant(request, folder, variant))
+    if again:
+        _forget_latencies(folder, variants)
+    _time_in_rounds(request, folder, tell)
     return _drawn(request, folder)
+
+
+def _forget_latencies(folder: Folder, variants: Iterable[Variant]) -> None:
+    for variant in variants:
+        known = present(folder.measurement(variant))
+        folder.write_measurement(variant, replace(known, latencies_ms=()))
+
+
+def _time_in_rounds(request: SweepRequest, folder: Folder, tell: Progress) -> None:
+    """Measure each file once a round, so that all of them meet the same machine."""
+    variants = request.grid.variants
+    known = {variant: present(folder.measurement(variant)) for variant in variants}
+    for variant, one in known.items():
+        if one.threads != request.bench_threads:
+            known[variant] = replace(one, latencies_ms=())
+    for number in range(ROUNDS_COUNT):
+        for variant in variants:
+            if len(known[variant].latencies_ms) <= number:
+                tell(f"measuring, round {number + 1} of {ROUNDS_COUNT}: {variant.name}")
+                known[variant] = time_variant(request, folder, variant, known[variant])
+                folder.write_measurement(variant, known[variant])
 
 
 def _drawn(request: SweepRequest, folder: Folder) -> Swept:

@@ -72,10 +72,10 @@ def _is_of(variant: Variant, design: Design, precision: Precision) -> bool:
 
 
 def _row(folder: Folder, variants: Sequence[Variant]) -> Row:
-    costs = [_present(folder.measurement(variant)) for variant in variants]
+    costs = [present(folder.measurement(variant)) for variant in variants]
     judged = [_judged(folder, *pair) for pair in zip(variants, costs, strict=True)]
     accuracies = [correct / count for correct, count in judged]
-    latencies = [cost.latency_p50_ms for cost in costs]
+    latencies = [cost.latency_ms for cost in costs]
     return Row(
         design=variants[0].cell.design,
         precision=variants[0].precision,
@@ -95,11 +95,12 @@ def _judged(folder: Folder, variant: Variant, cost: Measurement) -> tuple[int, i
     """Return how many held-out pictures are classified correctly, and how many there are."""
     if cost.correct_count is not None and cost.test_count is not None:
         return cost.correct_count, cost.test_count
-    result = _present(folder.result(variant.cell))
+    result = present(folder.result(variant.cell))
     return result.correct_count, result.test_count
 
 
-def _present(value: Finished | None) -> Finished:
+def present(value: Finished | None) -> Finished:
+    """Return what an earlier step of the sweep has left."""
     assert value is not None  # noqa: S101 - the sweep finished every cell
     return value
 

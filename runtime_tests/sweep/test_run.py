@@ -18,6 +18,7 @@ from legoexport.models.checkpoint import read_checkpoint
 from legoexport.sweep import run
 from legoexport.sweep.folder import CellResult, Folder, Measurement
 from legoexport.sweep.grid import Cell, Grid, Variant
+from legoexport.sweep.measure_variant import ROUNDS_COUNT
 from legoexport.sweep.request import SweepRequest
 from legoexport.training.loop import Interrupted
 from legoexport.training.recipe import Recipe
@@ -35,7 +36,9 @@ class Workshop:
 
     def __init__(self) -> None:
         self.trained: list[str] = []
+        self.converted: list[str] = []
         self.measured: list[str] = []
+        self.interrupted_at: int | None = None
         self.failing: str | None = None
 
     def train(self, request: SweepRequest, folder: Folder, cell: Cell) -> CellResult:
@@ -45,19 +48,33 @@ class Workshop:
         self.trained.append(cell.name)
         return CellResult(90, 100, 1.0)
 
-    def measure(self, request: SweepRequest, folder: Folder, variant: Variant) -> Measurement:
+    def convert(self, request: SweepRequest, folder: Folder, variant: Variant) -> Measurement:
+        del request, folder
+        self._hold(variant)
+        self.converted.append(variant.name)
+        return Measurement(1000, 4000)
+
+    def time(
+        self, request: SweepRequest, folder: Folder, variant: Variant, known: Measurement
+    ) -> Measurement:
         del folder
+        if len(self.measured) == self.interrupted_at:
+            raise KeyboardInterrupt
+        self.measured.append(variant.name)
+        latencies = (*known.latencies_ms, float(len(self.measured)))
+        return replace(known, latencies_ms=latencies, threads=request.bench_threads)
+
+    def _hold(self, variant: Variant) -> None:
         if variant.name == self.failing:
             raise CheckFailed("it does not run")
-        self.measured.append(variant.name)
-        return Measurement(1000, 4000, 0.5, request.bench_threads, "onnxruntime")
 
 
 @pytest.fixture
 def workshop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
     workshop = Workshop()
     monkeypatch.setattr(run, "train_cell", workshop.train)
-    monkeypatch.setattr(run, "measure_variant", workshop.measure)
+    monkeypatch.setattr(run, "convert_variant", workshop.convert)
+    monkeypatch.setattr(run, "time_variant", workshop.time)
     return workshop
 
 
@@ -75,8 +92,24 @@ def test_a_stopped_sweep_goes_on_where_it_was(workshop: Workshop, tmp_path: Path
         run.measure_all(request(tmp_path))
     workshop.failing = None
     run.measure_all(request(tmp_path))
-    assert workshop.measured == names
+    assert workshop.converted == names
+    assert workshop.measured == names * ROUNDS_COUNT
     assert workshop.trained == names
+
+
+def test_files_take_turns_and_the_median_counts(workshop: Workshop, tmp_path: Path) -> None:
+    names = [cell.name for cell in GRID.cells]
+    run.train_all(request(tmp_path))
+    workshop.interrupted_at = len(names) + 2
+    with pytest.raises(KeyboardInterrupt):
+        run.measure_all(request(tmp_path))
+    workshop.interrupted_at = None
+    run.measure_all(request(tmp_path))
+    assert workshop.measured == names * ROUNDS_COUNT, "what was measured before is not lost"
+    first = Folder(tmp_path).measurement(GRID.variants[0])
+    assert first is not None
+    # The stand-in's latencies count up, so that the median is that of the middle round.
+    assert first.latency_ms == 1 + len(names) * (ROUNDS_COUNT // 2)
 
 
 def test_a_larger_grid_trains_what_is_new(workshop: Workshop, tmp_path: Path) -> None:
@@ -91,14 +124,15 @@ def test_another_number_of_threads_is_measured_again(workshop: Workshop, tmp_pat
     run.train_all(request(tmp_path))
     run.measure_all(request(tmp_path))
     run.measure_all(request(tmp_path, bench_threads=2))
-    assert len(workshop.measured) == 2 * len(GRID.cells)
+    assert len(workshop.measured) == 2 * ROUNDS_COUNT * len(GRID.cells)
+    assert len(workshop.converted) == len(GRID.cells)
 
 
 def test_what_was_measured_in_a_noise_is_measured_again(workshop: Workshop, tmp_path: Path) -> None:
     run.train_all(request(tmp_path))
     run.measure_all(request(tmp_path))
     run.measure_all(request(tmp_path), again=True)
-    assert workshop.measured == [cell.name for cell in GRID.cells] * 2
+    assert workshop.measured == [cell.name for cell in GRID.cells] * 2 * ROUNDS_COUNT
 
 
 def test_what_is_not_trained_with_every_seed_can_be_left_out(
@@ -110,7 +144,7 @@ def test_what_is_not_trained_with_every_seed_can_be_left_out(
     part = run.trained_part(request(tmp_path))
     table = run.measure_all(part).table
     assert [row.name for row in table] == [design.name for design in first.designs]
-    assert workshop.measured == [cell.name for cell in first.cells]
+    assert workshop.converted == [cell.name for cell in first.cells]
     assert run.trained_part(request(tmp_path, grid=first)).grid == first
 
 
@@ -128,7 +162,7 @@ def test_integers_are_measured_beside_floats(workshop: Workshop, tmp_path: Path)
     run.measure_all(request(tmp_path))
     table = run.measure_all(request(tmp_path, grid=both)).table
     assert workshop.trained == [cell.name for cell in GRID.cells]
-    assert len(workshop.measured) == 2 * len(GRID.cells), "those in float were measured before"
+    assert len(workshop.converted) == 2 * len(GRID.cells), "those in float were converted before"
     assert [row.name for row in table] == [
         *(design.name for design in GRID.designs),
         *(f"{design.name}-int8" for design in GRID.designs),

@@ -30,7 +30,8 @@ def folder(tmp_path: Path) -> Folder:
     for cell in GRID.cells:
         correct = int(rng.integers(80, 100))
         folder.write_result(cell, CellResult(correct, 100, 1.5))
-        cost = Measurement(1000 + correct, 5000, float(rng.uniform(0.1, 0.9)), 1, "onnxruntime")
+        rounds = tuple(rng.uniform(0.1, 0.9, 3).tolist())
+        cost = Measurement(1000 + correct, 5000, rounds, 1, "onnxruntime")
         folder.write_measurement(Variant(cell, "fp32"), cost)
     return folder
 
@@ -43,7 +44,7 @@ def test_rows_are_those_of_numpy(folder: Folder) -> None:
         results = [folder.result(cell) for cell in cells]
         costs = [folder.measurement(Variant(cell, "fp32")) for cell in cells]
         accuracies = [each.correct_count / 100 for each in results]
-        latencies = [each.latency_p50_ms for each in costs]
+        latencies = [np.median(each.latencies_ms) for each in costs]
         assert row.accuracy == pytest.approx(np.mean(accuracies))
         assert row.accuracy_std == pytest.approx(np.std(accuracies, ddof=1))
         assert row.latency_ms == pytest.approx(np.median(latencies))
@@ -106,7 +107,7 @@ def test_figures_say_their_budget_and_name_every_line(folder: Folder) -> None:
 def test_figures_tell_integers_apart_and_draw_the_front(folder: Folder) -> None:
     both = replace(GRID, precisions=("fp32", "int8"))
     for variant in both.variants[1::2]:
-        cost = Measurement(1000, 1250, 0.2, 1, "onnxruntime", correct_count=70, test_count=100)
+        cost = Measurement(1000, 1250, (0.2,), 1, "onnxruntime", correct_count=70, test_count=100)
         folder.write_measurement(variant, cost)
     table = rows(folder, both)
     integers = [row.accuracy for row in table if row.precision == "int8"]
