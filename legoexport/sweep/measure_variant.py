@@ -20,7 +20,7 @@ from legoexport.sweep.grid import Variant
 from legoexport.sweep.pictures import count_correct, divided_pictures
 from legoexport.sweep.request import SweepRequest
 
-# Their median is taken, so that a slow minute of the machine falls on no network alone.
+# Two processes of one file differ lastingly, so each round starts a new one; the fastest counts.
 ROUNDS_COUNT = 3
 
 
