@@ -59,7 +59,7 @@ class Measurement:
 
     @property
     def latency_ms(self) -> float:
-        """That of the fastest round: what else the machine does makes others slower, never faster."""
+        """That of the fastest round: what else the machine does only makes a file slower."""
         return min(self.latencies_ms)
 
 
