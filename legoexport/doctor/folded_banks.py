@@ -23,10 +23,7 @@ def folded_nodes(model: onnx.ModelProto) -> list[str]:
     They are found by their names, which tools keep; a layer that holds no more folded than before,
     as that of a bank which is one weight, is not found.
     """
-    try:
-        layers = stated_layers(model) or ()
-    except UsageError:
-        return []  # verify says what is wrong with the metadata
+    layers = told_layers(model)
     sizes = {
         tensor.name: prod(tensor.dims)
         for tensor in model.graph.initializer
@@ -42,6 +39,14 @@ def folded_nodes(model: onnx.ModelProto) -> list[str]:
         for one, read in zip(layers, readers.values(), strict=True)
         if sum(map(sizes.__getitem__, read)) > _most_numbers(one)
     ]
+
+
+def told_layers(model: onnx.ModelProto) -> tuple[LayerRecord, ...]:
+    """Return the Lego layers that a file names; none if it names none that can be read."""
+    try:
+        return stated_layers(model) or ()
+    except UsageError:
+        return ()  # verify says what is wrong with the metadata
 
 
 def _most_numbers(layer: LayerRecord) -> float:

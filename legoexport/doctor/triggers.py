@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import onnx
 
-from legoexport.doctor.folded_banks import folded_nodes
+from legoexport.doctor.folded_banks import folded_nodes, told_layers
 from legoexport.doctor.model import WEIGHT_INPUT, Convolution, FoldedModel, same
 
 Trigger = Callable[[FoldedModel], Sequence[str]]
@@ -26,6 +26,8 @@ ZEROS_COUNT = 256
 # The largest integer of a weight whose products with uint8 fit into 16 bits by pairs.
 PAIRED_CODE = 64
 INDICES_INPUT = 1
+# What the names of these lowerings begin with.
+WINOGRAD = "winograd_"
 STANDARD_DOMAINS = ("", "ai.onnx")
 
 
@@ -150,6 +152,12 @@ def products_that_share_a_matrix(model: FoldedModel) -> list[str]:
     return sharing
 
 
+def winograd_layers(model: FoldedModel) -> list[str]:
+    """Lego layers that are computed in a form of Winograd."""
+    layers = told_layers(model.stamped)
+    return [one.layer for one in layers if one.lowering.startswith(WINOGRAD)]
+
+
 def fused_operators(model: FoldedModel) -> list[str]:
     """Operators outside the standard."""
     return [node.name for node in model.graph.node if node.domain not in STANDARD_DOMAINS]
@@ -227,6 +235,7 @@ TRIGGERS: Mapping[str, Trigger] = {
         gathers_by_computed_indices,
         convolutions_by_computed_weights,
         products_that_share_a_matrix,
+        winograd_layers,
         fused_operators,
         folded_banks,
         open_batch,

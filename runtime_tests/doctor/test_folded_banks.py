@@ -14,6 +14,7 @@ from legoexport.doctor.folded_banks import folded_nodes
 from legoexport.lego.counts import LegoShape
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, write_layers
 from legoexport.passes.lowerings import LOWERINGS
+from runtime_tests.doctor.test_triggers import found as found_by
 from runtime_tests.folding import fold
 from runtime_tests.layers import lowered, random_frozen
 from runtime_tests.runtimes.int8_files import converted
@@ -43,6 +44,12 @@ def file(lowering: str) -> onnx.ModelProto:
     record = LayerRecord("layer", model.graph.input[0].name, output, lowering, shape)
     model.metadata_props.add(key=LAYERS_KEY, value=write_layers([record]))
     return model
+
+
+@pytest.mark.parametrize("lowering", sorted(LOWERINGS))
+def test_layers_in_a_form_of_winograd_are_named(lowering: str) -> None:
+    expected = ["layer"] * ("winograd" in lowering)
+    assert found_by("winograd_layers", file(lowering)) == expected
 
 
 @pytest.mark.parametrize("lowering", sorted(LOWERINGS))

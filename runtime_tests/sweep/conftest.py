@@ -1,4 +1,4 @@
-"""Pictures that are learned in no time."""
+"""Pictures that are learned in no time, and sweeps without any."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from legoexport.sweep import run
+from runtime_tests.sweep.workshop import Workshop
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         test_labels=labels[:20],
     )
     return path
+
+
+@pytest.fixture
+def workshop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    workshop = Workshop()
+    monkeypatch.setattr(run, "train_cell", workshop.train)
+    monkeypatch.setattr(run, "convert_variant", workshop.convert)
+    monkeypatch.setattr(run, "time_variant", workshop.time)
+    return workshop

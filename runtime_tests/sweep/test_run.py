@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,66 +15,11 @@ from legoexport.cli import main
 from legoexport.errors import CheckFailed, UsageError
 from legoexport.models.checkpoint import read_checkpoint
 from legoexport.sweep import run
-from legoexport.sweep.folder import CellResult, Folder, Measurement
-from legoexport.sweep.grid import Cell, Grid, Variant
+from legoexport.sweep.grid import Grid
 from legoexport.sweep.measure_variant import ROUNDS_COUNT
-from legoexport.sweep.request import SweepRequest
 from legoexport.training.loop import Interrupted
 from legoexport.training.recipe import Recipe
-
-GRID = Grid((2, 4), (0.5,), (True,), (0, 1))
-
-
-def request(out: Path, **changes: Any) -> SweepRequest:
-    values: dict[str, Any] = {"arch": "lego_digits", "source": "digits", "grid": GRID}
-    return SweepRequest(out=out, **values | {"recipe": Recipe()} | changes)
-
-
-class Workshop:
-    """Stands in for training and measuring, and may fail at one of the cells."""
-
-    def __init__(self) -> None:
-        self.trained: list[str] = []
-        self.converted: list[str] = []
-        self.measured: list[str] = []
-        self.interrupted_at: int | None = None
-        self.failing: str | None = None
-
-    def train(self, request: SweepRequest, folder: Folder, cell: Cell) -> CellResult:
-        del request, folder
-        if cell.name == self.failing:
-            raise Interrupted(130)
-        self.trained.append(cell.name)
-        return CellResult(90, 100, 1.0)
-
-    def convert(self, request: SweepRequest, folder: Folder, variant: Variant) -> Measurement:
-        del request, folder
-        self._hold(variant)
-        self.converted.append(variant.name)
-        return Measurement(1000, 4000)
-
-    def time(
-        self, request: SweepRequest, folder: Folder, variant: Variant, known: Measurement
-    ) -> Measurement:
-        del folder
-        if len(self.measured) == self.interrupted_at:
-            raise KeyboardInterrupt
-        self.measured.append(variant.name)
-        latencies = (*known.latencies_ms, float(len(self.measured)))
-        return replace(known, latencies_ms=latencies, threads=request.bench_threads)
-
-    def _hold(self, variant: Variant) -> None:
-        if variant.name == self.failing:
-            raise CheckFailed("it does not run")
-
-
-@pytest.fixture
-def workshop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    workshop = Workshop()
-    monkeypatch.setattr(run, "train_cell", workshop.train)
-    monkeypatch.setattr(run, "convert_variant", workshop.convert)
-    monkeypatch.setattr(run, "time_variant", workshop.time)
-    return workshop
+from runtime_tests.sweep.workshop import GRID, Workshop, request
 
 
 def test_a_stopped_sweep_goes_on_where_it_was(workshop: Workshop, tmp_path: Path) -> None:
@@ -97,77 +41,12 @@ def test_a_stopped_sweep_goes_on_where_it_was(workshop: Workshop, tmp_path: Path
     assert workshop.trained == names
 
 
-def test_files_take_turns_and_the_fastest_round_counts(workshop: Workshop, tmp_path: Path) -> None:
-    names = [cell.name for cell in GRID.cells]
-    run.train_all(request(tmp_path))
-    workshop.interrupted_at = len(names) + 2
-    with pytest.raises(KeyboardInterrupt):
-        run.measure_all(request(tmp_path))
-    workshop.interrupted_at = None
-    run.measure_all(request(tmp_path))
-    assert workshop.measured == names * ROUNDS_COUNT, "what was measured before is not lost"
-    first = Folder(tmp_path).measurement(GRID.variants[0])
-    assert first is not None
-    # The stand-in's latencies count up, so that the first round is the fastest.
-    assert first.latencies_ms == tuple(1 + len(names) * each for each in range(ROUNDS_COUNT))
-    assert first.latency_ms == 1
-
-
 def test_a_larger_grid_trains_what_is_new(workshop: Workshop, tmp_path: Path) -> None:
     run.train_all(request(tmp_path))
     workshop.trained.clear()
     grid = Grid((2, 4), (0.5,), (True,), (0, 1, 2))
     run.train_all(request(tmp_path, grid=grid))
     assert workshop.trained == [cell.name for cell in grid.cells if cell.seed == 2]
-
-
-def test_another_number_of_threads_is_measured_again(workshop: Workshop, tmp_path: Path) -> None:
-    run.train_all(request(tmp_path))
-    run.measure_all(request(tmp_path))
-    run.measure_all(request(tmp_path, bench_threads=2))
-    assert len(workshop.measured) == 2 * ROUNDS_COUNT * len(GRID.cells)
-    assert len(workshop.converted) == len(GRID.cells)
-
-
-def test_what_was_measured_in_a_noise_is_measured_again(workshop: Workshop, tmp_path: Path) -> None:
-    run.train_all(request(tmp_path))
-    run.measure_all(request(tmp_path))
-    run.measure_all(request(tmp_path), again=True)
-    assert workshop.measured == [cell.name for cell in GRID.cells] * 2 * ROUNDS_COUNT
-
-
-def test_what_is_not_trained_with_every_seed_can_be_left_out(
-    workshop: Workshop, tmp_path: Path
-) -> None:
-    first = Grid((2,), (0.5,), (True,), (0, 1))
-    run.train_all(request(tmp_path, grid=first))
-    run.train_all(request(tmp_path, grid=replace(GRID, seeds=(0,))))
-    part = run.trained_part(request(tmp_path))
-    table = run.measure_all(part).table
-    assert [row.name for row in table] == [design.name for design in first.designs]
-    assert workshop.converted == [cell.name for cell in first.cells]
-    assert run.trained_part(request(tmp_path, grid=first)).grid == first
-
-
-def test_nothing_is_measured_without_what_all_are_compared_with(
-    workshop: Workshop, tmp_path: Path
-) -> None:
-    with pytest.raises(UsageError, match="holds no dense twin"):
-        run.trained_part(request(tmp_path))
-    assert workshop.measured == []
-
-
-def test_integers_are_measured_beside_floats(workshop: Workshop, tmp_path: Path) -> None:
-    both = replace(GRID, precisions=("fp32", "int8"))
-    run.train_all(request(tmp_path))
-    run.measure_all(request(tmp_path))
-    table = run.measure_all(request(tmp_path, grid=both)).table
-    assert workshop.trained == [cell.name for cell in GRID.cells]
-    assert len(workshop.converted) == 2 * len(GRID.cells), "those in float were converted before"
-    assert [row.name for row in table] == [
-        *(design.name for design in GRID.designs),
-        *(f"{design.name}-int8" for design in GRID.designs),
-    ]
 
 
 def test_another_recipe_needs_another_folder(workshop: Workshop, tmp_path: Path) -> None:
