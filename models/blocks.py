@@ -74,6 +74,18 @@ def convolution(
     )
 
 
+def shortcut(
+    recipe: LegoRecipe | None, in_channels: int, out_channels: int, stride: int
+) -> nn.Module:
+    """Return what carries the input of a residual block past it: 1x1 where its shape changes."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    return nn.Sequential(
+        convolution(recipe, in_channels, out_channels, 1, stride=stride),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
 def convolution_norm_relu(
     recipe: LegoRecipe | None,
     in_channels: int,

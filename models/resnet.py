@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from legoexport.models.blocks import LegoRecipe, convolution, scaled
+from legoexport.models.blocks import LegoRecipe, convolution, scaled, shortcut
 
 EXPANSION = 4
 STEM_CHANNELS = 64
@@ -28,12 +28,7 @@ class Bottleneck(nn.Module):
         self.conv3 = convolution(recipe, inner_channels, out_channels, 1)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample: nn.Module = nn.Identity()
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(
-                convolution(recipe, in_channels, out_channels, 1, stride=stride),
-                nn.BatchNorm2d(out_channels),
-            )
+        self.downsample = shortcut(recipe, in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(b, c, h, w)`` to ``(b, 4 * inner_channels, h / stride, w / stride)``."""

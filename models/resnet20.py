@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from legoexport.models.blocks import LegoRecipe, convolution, scaled
+from legoexport.models.blocks import LegoRecipe, convolution, scaled, shortcut
 
 # Output channels of each stage (He et al. 2016, section 4.2, n = 3).
 CHANNELS = (16, 32, 64)
@@ -23,12 +23,7 @@ class BasicBlock(nn.Module):
         self.conv2 = convolution(recipe, out_channels, out_channels, 3)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample: nn.Module = nn.Identity()
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(
-                convolution(None, in_channels, out_channels, 1, stride=stride),
-                nn.BatchNorm2d(out_channels),
-            )
+        self.downsample = shortcut(None, in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(b, c, h, w)`` to ``(b, out_channels, h / stride, w / stride)``."""

@@ -97,3 +97,18 @@ def add_constant(name: str, array: NDArray[Any], graph: ir.Graph) -> ir.Value:
     value = ir.val(unique_name(name, graph), const_value=ir.tensor(array))
     graph.register_initializer(value)
     return value
+
+
+def adopt_constant(value: ir.Value, graph: ir.Graph) -> ir.Value:
+    """Return the initializer of ``graph`` called as a constant of another; add it if missing."""
+    name = str(value.name)
+    if name not in graph.initializers:
+        graph.register_initializer(copy_of(value))
+    return graph.initializers[name]
+
+
+def copy_of(value: ir.Value) -> ir.Value:
+    """Return a value with the name, shape, type and constant of one, that belongs to no graph."""
+    return ir.Value(
+        name=value.name, shape=value.shape, type=value.type, const_value=value.const_value
+    )

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import onnx_ir as ir
 
 from legoexport.passes.conditions import ensure, require
-from legoexport.passes.constants import is_same
+from legoexport.passes.constants import adopt_constant, copy_of, is_same
 
 
 class RebuildWeights(ir.passes.InPlacePass):
@@ -107,7 +107,7 @@ def _copy(nodes: Iterable[ir.Node], graph: ir.Graph) -> dict[str, ir.Value]:
     made: dict[str, ir.Value] = {}
     for node in nodes:
         inputs = [None if one is None else _input(one, made, graph) for one in node.inputs]
-        outputs = [_copy_of(value) for value in node.outputs]
+        outputs = [copy_of(value) for value in node.outputs]
         copy = ir.Node(
             node.domain,
             node.op_type,
@@ -125,18 +125,7 @@ def _copy(nodes: Iterable[ir.Node], graph: ir.Graph) -> dict[str, ir.Value]:
 
 
 def _input(value: ir.Value, made: Mapping[str, ir.Value], graph: ir.Graph) -> ir.Value:
-    name = str(value.name)
-    if name in made:
-        return made[name]
-    if name not in graph.initializers:
-        graph.register_initializer(_copy_of(value))
-    return graph.initializers[name]
-
-
-def _copy_of(value: ir.Value) -> ir.Value:
-    return ir.Value(
-        name=value.name, shape=value.shape, type=value.type, const_value=value.const_value
-    )
+    return made.get(str(value.name)) or adopt_constant(value, graph)
 
 
 def _order(graph: ir.Graph, source: ir.Graph) -> None:

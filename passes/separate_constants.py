@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from legoexport.passes.constants import drop_unused_initializers, is_same
+from legoexport.passes.constants import adopt_constant, drop_unused_initializers, is_same
 
 
 class SeparateConstants(ir.passes.InPlacePass):
@@ -47,7 +47,7 @@ class SeparateConstants(ir.passes.InPlacePass):
             held = graph.initializers.get(str(own.name))
             if own.name in taken or not (held is None or is_same(held, own)):
                 continue
-            node.replace_input_with(position, held or _store(own, graph))
+            node.replace_input_with(position, adopt_constant(own, graph))
             drop_unused_initializers([value])
             changed = True
         return changed
@@ -56,11 +56,3 @@ class SeparateConstants(ir.passes.InPlacePass):
 def _is_merged(value: ir.Value, own: ir.Value) -> bool:
     is_stored = value.is_initializer() and own.is_initializer() and not value.is_graph_input()
     return is_stored and value.name != own.name and is_same(value, own)
-
-
-def _store(value: ir.Value, graph: ir.Graph) -> ir.Value:
-    copy = ir.Value(
-        name=value.name, shape=value.shape, type=value.type, const_value=value.const_value
-    )
-    graph.register_initializer(copy)
-    return copy
