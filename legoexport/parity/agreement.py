@@ -1,7 +1,8 @@
 """Agreement: how far a model's outputs are from the truth, and whether that is far enough to fail.
 
 The truth ``y64`` is PyTorch in float64. How much float32 may lose on this network is measured, not
-guessed: it is what PyTorch's own float32 result ``y32`` loses. The rule, for each set of inputs::
+guessed: it is what PyTorch's own float32 result ``y32`` loses, its long sums added in order as
+``models/sum_in_order`` says. The rule, for each set of inputs::
 
     max|y - y64| <= limit = growth * max(FACTOR * max|y32 - y64|, FLOOR * range(y64))
 

@@ -1,4 +1,7 @@
-"""The reference: a network as PyTorch computes it, in float64 for the truth and in float32."""
+"""The reference: a network as PyTorch computes it, in float64 for the truth and in float32.
+
+In float32, long sums are added in order, as runtimes add them: see ``models/sum_in_order``.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from legoexport.models.network_ends import with_ends
 from legoexport.models.outputs import output_tensors
 from legoexport.models.plain_copy import plain_copy
 from legoexport.models.run import run_network
+from legoexport.models.sum_in_order import summing_in_order
 from legoexport.parity.rankings import largest
 from legoexport.training.data.decode import fitted
 
@@ -32,7 +36,7 @@ class ReferenceOutput:
 
     Attributes:
         float64: ``(N, ...)``, the truth: float64, or integers or booleans that follow from it.
-        float32: The same in the precision of the model.
+        float32: The same in the precision of the model, its long sums added in order.
         whole: All the scores ``(N, classes)`` that these are the largest of, or the places of;
             None where nothing was left out.
     """
@@ -86,7 +90,8 @@ class ReferenceNetwork:
             arrays = tuple(fitted(one, self._resize.size) for one in arrays)
         wide = [one.astype(np.float64) if one.dtype.kind == "f" else one for one in arrays]
         float64 = _run(self._float64, wide, torch.float64)
-        float32 = _run(self._float32, arrays, torch.float32)
+        with summing_in_order():
+            float32 = _run(self._float32, arrays, torch.float32)
         outputs = tuple(map(ReferenceOutput, float64, float32))
         if self._top_count is None:
             return Reference(outputs)
