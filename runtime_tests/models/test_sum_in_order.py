@@ -95,7 +95,7 @@ def pooled_in_blocks() -> ort.InferenceSession:
     return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @example(height=220, width=220, offset=0.0, seed=0)
 @example(height=220, width=220, offset=9.0, seed=1)
 @given(
