@@ -33,6 +33,7 @@ BARS = "return [...document.querySelectorAll('#bars li')].map((e) => {})"
 # What each gives, and how it computes.
 FILES = {
     "fp32": ("probabilities",),
+    "top": ("top-3",),
     "int8": ("top-3", "--precision", "int8"),
 }
 
