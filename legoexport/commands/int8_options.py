@@ -87,6 +87,6 @@ def images(
     if data is None or input_shape is None:
         return None, None
     if options.precision == "fp32":
-        return None, read_inputs(data, input_shape, None, normalization)
+        return None, read_inputs(data, input_shape, fixed_batch_size, normalization)
     divided = divide(data, input_shape, fixed_batch_size, normalization)
     return CalibrationOptions(divided.calibration, method), divided.judging

@@ -171,7 +171,8 @@ def _gather(
         judging = images_to_judge(data, checkpoint, opened, images)
         twin = other if judging and other and gives_the_same(other, opened) else None
         commands = _commands(checkpoint.path, model, other, data, options, converted_path, twin)
-        files = (checkpoint, opened, model, other, images)
+        inputs = None if images is None else images.inputs
+        files = (checkpoint, opened, model, other, inputs)
         return gather(Request(*files, options, commands, judging, twin, converted), progress)
 
 

@@ -31,8 +31,8 @@ from legoexport.runtimes.base import Runtime
 if TYPE_CHECKING:
     from legoexport.host.progress import Progress
     from legoexport.models.checkpoint import Checkpoint
-    from legoexport.parity.inputs import InputSet
     from legoexport.parity.opened import OpenedModel
+    from legoexport.parity.pictures import ReadImages
     from legoexport.parity.verify import Verification
 
 FILES_COUNT = 2
@@ -155,7 +155,7 @@ class _Verified:
 
     checkpoint: Checkpoint
     opened: OpenedModel
-    real: InputSet | None
+    real: ReadImages | None
     found: Verification
 
 
@@ -172,7 +172,8 @@ def _verify(
 
     checkpoint, opened = open_both(load, input_size, model_path, threads, progress)
     real = real_images(data, checkpoint, opened)
-    found = verify_opened(checkpoint, opened, data=real, progress=progress, elsewhere=elsewhere)
+    inputs = None if real is None else real.inputs
+    found = verify_opened(checkpoint, opened, data=inputs, progress=progress, elsewhere=elsewhere)
     return _Verified(checkpoint, opened, real, found)
 
 
@@ -201,12 +202,14 @@ def _save_bundle(folder: Path, verified: _Verified) -> None:
         write_bundle(folder, verified.opened.model_bytes, verified.found.golden)
 
 
-def real_images(data: Path | None, checkpoint: Checkpoint, opened: OpenedModel) -> InputSet | None:
+def real_images(
+    data: Path | None, checkpoint: Checkpoint, opened: OpenedModel
+) -> ReadImages | None:
     """Return the images of ``--data`` to judge a model on; None without the option."""
-    from legoexport.parity.pictures import read_inputs
+    from legoexport.parity.pictures import read_images
 
     if data is None:
         return None
     normalization, model = picture_normalization(checkpoint), opened.runtime
     shape, size = model.image_shape, model.fixed_batch_size
-    return read_inputs(data, shape, size, normalization, pixels=opened.pixels)
+    return read_images(data, shape, size, normalization, pixels=opened.pixels)

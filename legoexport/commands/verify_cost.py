@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from legoexport.models.checkpoint import Checkpoint
     from legoexport.parity.inputs import InputSet
     from legoexport.parity.opened import OpenedModel
+    from legoexport.parity.pictures import ReadImages
     from legoexport.quantize.cost import RoundingCost
 
 
@@ -61,7 +62,7 @@ def cost_of(
 
 
 def images_to_judge(
-    data: Path | None, checkpoint: Checkpoint, opened: OpenedModel, read: InputSet | None
+    data: Path | None, checkpoint: Checkpoint, opened: OpenedModel, read: ReadImages | None
 ) -> InputSet | None:
     """Return the images of ``--data`` that tell what rounding costs a file.
 
@@ -69,7 +70,7 @@ def images_to_judge(
         data: What was given.
         checkpoint: The network as it was trained.
         opened: The file.
-        read: The images of ``data`` that the file is judged on.
+        read: The images of ``data`` that the file is judged on, to read them once.
 
     Returns:
         Those that did not calibrate the file; None without ``--data``, or if nothing is rounded.
@@ -81,4 +82,5 @@ def images_to_judge(
 
     if data is None or not is_rounded(opened):
         return None
-    return judging_images(data, opened, picture_normalization(checkpoint), read)
+    normalization = picture_normalization(checkpoint)
+    return judging_images(data, opened, normalization, read.source if read else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 import zipfile
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numpy.lib.format import MAGIC_PREFIX
@@ -14,7 +14,7 @@ from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.array_file import IMAGES_MEMBER, open_arrays
 from legoexport.parity.image_series import ImageSeries, shuffled
-from legoexport.parity.inputs import InputSet, as_pixels
+from legoexport.parity.inputs import InputSet, as_pixels, batched
 from legoexport.parity.picture_series import NetworkInput, series_in_memory, series_of_files
 from legoexport.training.data import arrays as training_arrays
 from legoexport.training.data import folder
@@ -41,6 +41,19 @@ class RealImages:
     training: ImageSeries | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class ReadImages:
+    """Images that were read to judge a model on.
+
+    Attributes:
+        inputs: The images as the model takes them.
+        source: Where they are from; what judges lies in memory now, unless it is too large.
+    """
+
+    inputs: InputSet
+    source: RealImages
+
+
 def read_inputs(
     source: str | Path,
     input_shape: tuple[int, int, int],
@@ -49,6 +62,18 @@ def read_inputs(
     *,
     pixels: Normalization | None = None,
 ) -> InputSet:
+    """Return the inputs of ``read_images``."""
+    return read_images(source, input_shape, fixed_batch_size, normalization, pixels=pixels).inputs
+
+
+def read_images(
+    source: str | Path,
+    input_shape: tuple[int, int, int],
+    fixed_batch_size: int | None,
+    normalization: Normalization | None,
+    *,
+    pixels: Normalization | None = None,
+) -> ReadImages:
     """Read real images to judge on: of labelled pictures those for testing, else all.
 
     Args:
@@ -63,8 +88,11 @@ def read_inputs(
     Raises:
         UsageError: As ``open_images`` has it, or an image cannot be read.
     """
-    series = open_images(source, input_shape, pixels or normalization).judging
-    return as_pixels(series.inputs(fixed_batch_size), pixels)
+    images = open_images(source, input_shape, pixels or normalization)
+    read = images.judging.inputs(None)
+    inputs = batched(read.name, read.images, read.labels, fixed_batch_size)
+    held = replace(images, judging=images.judging.held(read))
+    return ReadImages(as_pixels(inputs, pixels), held)
 
 
 def open_images(

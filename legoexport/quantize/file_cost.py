@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -14,7 +13,7 @@ from legoexport.errors import UsageError
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.opened import OpenedModel
-from legoexport.parity.pictures import open_images
+from legoexport.parity.pictures import RealImages, open_images
 from legoexport.parity.rebuild import compile_options
 from legoexport.passes.plan import Plan
 from legoexport.quantize.cost import RoundingCost
@@ -51,7 +50,7 @@ def judging_images(
     data: str | Path,
     opened: OpenedModel,
     normalization: Normalization | None,
-    read: InputSet | None = None,
+    read: RealImages | None = None,
 ) -> InputSet:
     """Read the images that tell what rounding costs, prepared as for training.
 
@@ -61,16 +60,17 @@ def judging_images(
         data: As ``open_images`` takes it.
         opened: The file.
         normalization: Of the pictures in training, or None if nobody knows.
-        read: The images of ``data`` as they were read to judge the file, to read them once.
+        read: The images of ``data`` as they were read to judge the file, to read them once; a
+            file that scales pictures itself is judged on others than its network.
 
     Raises:
-        UsageError: As ``read_inputs`` has it.
+        UsageError: As ``read_images`` has it.
     """
     normalization = opened.pixels or normalization
     size = opened.runtime.fixed_batch_size
-    images = open_images(data, opened.network_shape, normalization)
-    if read is not None:
-        images = replace(images, judging=images.judging.held(read))
+    images = read
+    if images is None or images.judging.image_shape != opened.network_shape:
+        images = open_images(data, opened.network_shape, normalization)
     recorded = _calibrated_on(opened)
     if recorded is not None:
         try:

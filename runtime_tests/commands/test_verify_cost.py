@@ -15,6 +15,7 @@ from legoexport.cli import group
 from legoexport.errors import UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
+from legoexport.parity import array_file
 from runtime_tests.networks import randomize
 
 
@@ -64,6 +65,29 @@ def test_weights_in_fewer_bits_have_the_same_report(folder: Path) -> None:
     text = run(folder, "verify", str(folder / "c.pt"), str(folder / "m.onnx"))
     assert "What storing int8 costs" in text
     assert "activations, dB" not in text
+
+
+@pytest.mark.parametrize("words", [("--batch", "2"), ("--input", "image")], ids=["batch", "image"])
+def test_images_are_read_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Also where the file is judged on fewer of them, or on other numbers, than the network."""
+    how = ("--mean", "0.5", "--std", "0.25")
+    pixels = np.random.default_rng(2).integers(0, 256, (5, 1, 8, 8))
+    np.savez(tmp_path / "i.npz", images=((pixels / 255 - 0.5) / 0.25).astype(np.float32))
+    files = (str(folder / "c.pt"), str(tmp_path / "m.onnx"))
+    run(tmp_path, "convert", files[0], "--out", files[1], "--store", "int8", *words, *how)
+    reads: list[int] = []
+    read = array_file._read
+
+    def counted(place: Any, positions: Any, size: int) -> Any:
+        reads.append(len(positions))
+        return read(place, positions, size)
+
+    monkeypatch.setattr(array_file, "_read", counted)
+    cost = json.loads(run(tmp_path, "verify", *files, *how, "--json"))["cost"]
+    assert reads == [5]
+    assert cost["scores"][0]["images_count"] == (4 if "--batch" in words else 5)
 
 
 def test_a_file_of_float_costs_nothing(folder: Path) -> None:
