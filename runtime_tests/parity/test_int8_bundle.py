@@ -11,19 +11,25 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from legoexport.ort.session import RuntimeModel
 from legoexport.parity.bundle import read_bundle, replay, save_bundle
 from legoexport.parity.golden import GoldenSet, judge_golden
+from legoexport.parity.inputs import InputSet
+from legoexport.parity.integer import golden_integers
 from legoexport.parity.integer.golden_integers import LEAST_STEPS, STEPS
 from legoexport.parity.integer.last_step import last_step
+from legoexport.parity.integer.one_step import one_step_away
 from legoexport.parity.integer.replay import growth_elsewhere, open_to_replay
 from legoexport.parity.judge import combine
+from legoexport.parity.opened import open_model
 from legoexport.parity.verify import verify
 from legoexport.runtimes import Feed, find_runtime
 from legoexport.runtimes.web.xnnpack import ROUNDING_GROWTH
 from runtime_tests.parity.test_bundle import BLOCK_TORCH
-from runtime_tests.runtimes.int8_files import IMAGES, converted, trained
+from runtime_tests.runtimes.int8_files import BATCH, IMAGES, converted, trained
 
 # Its codes reach 127: x86 without VNNI overflows on them, and XNNPACK takes its integers.
 TARGET = "xnnpack"
@@ -110,6 +116,57 @@ def test_an_output_beyond_the_limit_fails_on_every_runtime(share: float, passed:
         outputs.append((values,))
     judged = judge_golden(golden(), outputs, growth)
     assert all(one.passed is passed for one in judged.values())
+
+
+def one_number_away(step: float) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Golden outputs, and those of images with one number moved, for many numbers in turn."""
+    opened = open_model(converted(TARGET).model_bytes, 1)
+    floats = RuntimeModel(opened.model_bytes, 1, integer_kernels=False)
+    rng, pairs = np.random.default_rng(5), []
+    for one in golden():
+        moved = np.tile(one.images[:BATCH], (40, 1, 1, 1))
+        expected = np.tile(floats.run(one.images[:BATCH], BATCH), (40, 1))
+        rows = moved.reshape(len(moved), -1)
+        rows[np.arange(len(rows)), rng.integers(rows.shape[1], size=len(rows))] += step
+        pairs.append((expected, floats.run(moved, BATCH)))
+    return pairs
+
+
+def test_no_single_integer_of_the_input_goes_beyond_the_limit() -> None:
+    model = onnx.load_from_string(converted(TARGET).model_bytes)
+    (scale,) = (one for one in model.graph.initializer if one.name == "input_scale")
+    least = []
+    for one, (expected, found) in zip(
+        golden(), one_number_away(float(numpy_helper.to_array(scale))), strict=True
+    ):
+        errors = np.abs(found - expected).max(axis=1)
+        assert errors.max() <= one.outputs[0].limit
+        least.append(errors.max() > LEAST_STEPS / STEPS * float(np.ptp(one.outputs[0].values)))
+    assert any(least), "one that two steps of the output do not cover"
+
+
+def test_each_image_is_moved_in_one_number_by_one_step() -> None:
+    graph = onnx.load_from_string(converted(TARGET).model_bytes).graph
+    (stored,) = (one for one in graph.initializer if one.name == "input_scale")
+    floats, levels = IMAGES, np.full((9, 8, 8, 3), 255, np.uint8)
+    words = np.zeros((9, 4), np.int64)
+    moved = one_step_away(graph, ["input", "pixels", "words"], [floats, levels, words])
+    for given, found, step in (
+        (floats, moved[0], float(numpy_helper.to_array(stored))),
+        (levels, moved[1], 1.0),
+    ):
+        steps = np.abs(found.astype(np.float64) - given).reshape(len(given), -1)
+        assert (np.count_nonzero(steps, axis=1) <= 1).all(), "no level leaves its range"
+        assert steps.max() == pytest.approx(step, rel=1e-5)
+    assert moved[2] is words
+
+
+def test_whole_batches_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(golden_integers, "PROBED_COUNT", 2 * BATCH - 1)
+    opened = open_model(converted(TARGET).model_bytes, 1)
+    inputs = [InputSet(one.name, one.arrays, one.batch_size) for one in golden()]
+    runs = [{one.outputs[0].name: one.outputs[0].values} for one in golden()]
+    assert len(golden_integers.golden_integers(opened, inputs, runs)) == len(inputs)
 
 
 def test_kernels_that_overflow_are_not_taken_here(tmp_path: Path) -> None:
