@@ -50,11 +50,18 @@ class _InOrder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         del types
+        settings = dict(kwargs or {})
         rule = RULES.get(func)
-        if rule is None or args[0].dtype != torch.float32:
-            return func(*args, **(kwargs or {}))
+        if rule is None or not _is_float32(args[0], settings.get("dtype")):
+            return func(*args, **settings)
+        settings.pop("dtype", None)
         with np.errstate(all="ignore"):  # what overflows is judged where it comes out
-            return rule(*args, **(kwargs or {}))
+            return rule(*args, **settings)
+
+
+def _is_float32(x: Tensor, asked: torch.dtype | None) -> bool:
+    """Whether numbers are added in float32: ``sum(dtype=...)`` converts them before."""
+    return x.dtype == (asked or x.dtype) == torch.float32
 
 
 def added_in_order(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,7 +80,7 @@ def _axes(x: Tensor, dim: int | Sequence[int] | None) -> list[int]:
 
 
 # The signatures are those of aten, which gives keepdim by its place.
-def _sum(x: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> Tensor:  # noqa: FBT001, FBT002
+def _sum(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:  # noqa: FBT001, FBT002
     axes = _axes(x, dim)
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     rows = x.permute(*kept, *axes).reshape(*(x.shape[axis] for axis in kept), -1)
@@ -86,7 +93,7 @@ def _count(x: Tensor, dim: Any) -> int:
     return math.prod(x.shape[axis] for axis in _axes(x, dim))
 
 
-def _mean(x: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> Tensor:  # noqa: FBT001, FBT002
+def _mean(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:  # noqa: FBT001, FBT002
     return _sum(x, dim, keepdim) / _count(x, dim)
 
 
@@ -113,11 +120,10 @@ def _vector_norm(
     order: float = 2,
     dim: Any = None,
     keepdim: bool = False,  # noqa: FBT001, FBT002
-    **settings: Any,
 ) -> Any:
     if order == 2:  # noqa: PLR2004
         return _sum(x.square(), dim, keepdim).sqrt()
-    return aten.linalg_vector_norm.default(x, order, dim, keepdim, **settings)
+    return aten.linalg_vector_norm.default(x, order, dim, keepdim)
 
 
 def _layer_norm(
@@ -159,7 +165,7 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: Any) -
     return x
 
 
-def _cumsum(x: Tensor, dim: int, **_: Any) -> Tensor:
+def _cumsum(x: Tensor, dim: int) -> Tensor:
     return torch.from_numpy(np.add.accumulate(x.numpy(), axis=dim))
 
 

@@ -77,6 +77,17 @@ def test_integers_are_left_alone() -> None:
         assert int(torch.full((4,), 2**40).sum()) == 2**42
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+def test_a_sum_has_the_type_that_is_asked_for(dtype: torch.dtype) -> None:
+    x = torch.full((3, 4), 1.75)
+    with summing_in_order():
+        sums = [x.sum(dtype=dtype), x.sum(1, dtype=dtype), x.cumsum(0, dtype=dtype)]
+    # Quarters are exact in every type; integers are made of them before they are added.
+    each = 1.0 if dtype == torch.int64 else 1.75
+    assert [one.dtype for one in sums] == [dtype] * 3
+    assert [float(one.flatten()[-1]) for one in sums] == [12 * each, 4 * each, 3 * each]
+
+
 @cache
 def pooled_in_blocks() -> ort.InferenceSession:
     """A convolution that changes nothing brings its map into ONNX Runtime's blocked layout."""
