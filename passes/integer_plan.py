@@ -3,6 +3,9 @@
 A form with maps takes two convolutions and stores its maps in between, so it has to save
 multiply-adds to be faster than the one dense convolution of codes that are assembled at load. On a
 target that was measured, the cost model says whether it is; elsewhere the multiply-adds do.
+
+For speed with more than one thread no layer gets ``int8_gathered`` by itself: its operators on
+floats are too small to divide, and threads make them slower (ONNX Runtime 1.32, docs/lowerings.md).
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ def integer_plan(sites: Iterable[Site], target: Target, preference: Preference =
     Raises:
         UsageError: Every lowering of ``target`` declines a layer.
     """
-    able = {site: _able(site, target) for site in sites}
+    names = _automatic(target, preference)
+    able = {site: _able(site, target, names) for site in sites}
     if not able:
         return Plan({}, preference.sums)
     wishes = any(name in INT8_LOWERINGS for name in target.lowerings)
@@ -34,10 +38,17 @@ def integer_plan(sites: Iterable[Site], target: Target, preference: Preference =
     return chosen_plan(able, choice, preference)
 
 
-def _able(site: Site, target: Target) -> tuple[str, ...]:
+def _automatic(target: Target, preference: Preference) -> tuple[str, ...]:
+    """Return what a layer may get by itself."""
+    if preference.objective != "latency" or max(preference.threads) == 1:
+        return target.int8_lowerings
+    return tuple(name for name in target.int8_lowerings if name != GATHERED)
+
+
+def _able(site: Site, target: Target, automatic: tuple[str, ...]) -> tuple[str, ...]:
     """Return what can serve ``site``, the preferred one first."""
     wished = [name for name in target.lowerings if name in INT8_LOWERINGS]
-    order = [*wished, *(name for name in _order(site, target) if name in target.int8_lowerings)]
+    order = [*wished, *(name for name in _order(site, target) if name in automatic)]
     reasons = {name: why_not(name, site, target) for name in order}
     able = tuple(name for name, reason in reasons.items() if reason is None)
     if not able:

@@ -159,6 +159,17 @@ def test_a_wish_of_the_target_goes_before_the_cost_model() -> None:
     assert integer_plan([site(8, 8, 4)], wishing).lowerings == {"layer": "int8_grouped"}
 
 
+@pytest.mark.parametrize("threads", [(2,), (4,), (1, 2)])
+def test_maps_are_gathered_for_one_thread_alone(threads: tuple[int, ...]) -> None:
+    place = site(512, 512, 28, o=4)
+    alone = Preference(threads=(1,))
+    assert integer_plan([place], CPU, alone).lowerings == {"layer": "int8_gathered"}
+    several = Preference(threads=threads)
+    assert integer_plan([place], CPU, several).lowerings == {"layer": "int8_per_fragment"}
+    wishing = replace(CPU, lowerings=("int8_gathered", *CPU.lowerings))
+    assert integer_plan([place], wishing, several).lowerings == {"layer": "int8_gathered"}
+
+
 def test_where_nothing_is_split_no_plan_splits() -> None:
     plan = integer_plan([site(512, 512, 28)], NNAPI, Preference("latency"))
     assert plan.lowerings == {"layer": "int8_grouped"}
