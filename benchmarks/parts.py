@@ -115,10 +115,9 @@ def curves(session: Session) -> None:
 
 def precision(session: Session) -> None:
     """Race each network dense and as a LegoNet, in fp32 and in int8."""
-    counts = session.settings.threads
     for network in five.chosen(session.networks):
-        runners = list(five.runners(network, counts, session.build / session.taken.source))
-        for threads in counts:
+        for threads in session.settings.threads:
+            runners = list(five.runners(network, threads, session.build / session.taken.source))
             course = session.course(network, threads, session.settings.model_s)
             _race(session, "precision", network.title, course, runners)
 

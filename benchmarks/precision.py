@@ -42,15 +42,15 @@ def chosen(names: Sequence[str]) -> tuple[Network, ...]:
     return (*networks, DIGITS) if len(networks) == len(MEASURED) else networks
 
 
-def runners(network: Network, threads: Sequence[int], folder: Path) -> Iterator[Runner]:
+def runners(network: Network, threads: int, folder: Path) -> Iterator[Runner]:
     """Give a runner for each of the five files; the dense one in fp32 is the reference.
 
     Args:
         network: The network.
-        threads: Thread counts that the files are planned for.
+        threads: Thread count that the files are planned for.
         folder: Where to keep them.
     """
-    folder = folder / network.name / f"precision-{'-'.join(map(str, threads))}"
+    folder = folder / network.name / f"precision-{threads}"
     make = cache(lambda: _make(network, threads, folder))
     for label, limit in LIMITS.items():
         yield Runner(label, _file(make, folder / FILES[label]), largest_error_ratio=limit)
@@ -65,12 +65,11 @@ def _file(make: Callable[[], None], path: Path) -> Callable[[], Path]:
     return find
 
 
-def _make(network: Network, threads: Sequence[int], folder: Path) -> None:
+def _make(network: Network, threads: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    counts = ",".join(map(str, threads))
     command = [sys.executable, "-m", "benchmarks.precision_side", json.dumps(asdict(network))]
     done = subprocess.run(  # noqa: S603
-        [*command, counts, str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, str(threads), str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise CheckFailed(

@@ -45,7 +45,7 @@ def outputs(content: bytes) -> np.ndarray:
 @pytest.mark.heavy
 def test_five_files_of_one_network() -> None:
     torch.manual_seed(0)
-    files = five_files(SmallNet().eval(), SHAPE, (1, 2))
+    files = five_files(SmallNet().eval(), SHAPE, 2)
     assert list(files) == list(FILES.values())
     reference = outputs(files["dense-fp32.onnx"])
     for name, content in files.items():
