@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.labels import FILES
+from benchmarks.networks import Network
 from legoexport.compile.freeze import freeze
 from legoexport.compile.pipeline import choose_plan, lower, prepare
-from legoexport.compile.stages import CompileOptions
+from legoexport.compile.stages import CompileOptions, Prepared
 from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.host.processor import this_processor
 from legoexport.models.registry import build
@@ -43,21 +46,23 @@ def compiled(
     calibrate: CalibrationOptions | None = None,
 ) -> bytes:
     """Return the file of a network as ``convert`` makes it, without its proof and its stamp."""
-    network = freeze(round_weights(module, options.final_store), example)
-    prepared = prepare(network, example, options)
-    if calibrate is not None:
-        prepared, _ = settle_scales(prepared, calibrate)
+    prepared = _prepared(module, example, options, calibrate)
     result = lower(prepared, choose_plan(prepared))
     return bytes(result.model.SerializeToString(deterministic=True))
 
 
+def settled(network: Network, threads: int) -> Prepared:
+    """Return a network in int8 before its plan is chosen, for so many ``threads``."""
+    int8 = replace(_options(threads), precision="int8")
+    shape = (network.channels, network.size, network.size)
+    module = _built(network.arch, network.hyperparameters)
+    return _prepared(module, torch.zeros(1, *shape), int8, _calibration(shape))
+
+
 def five_files(module: nn.Module, shape: tuple[int, int, int], threads: int) -> dict[str, bytes]:
     """Return the files ``FILES``, planned for so many ``threads``; images are ``shape``."""
-    images = np.random.default_rng(SEED).standard_normal((IMAGES_COUNT, *shape), np.float32)
-    calibrate = CalibrationOptions(CalibrationImages.of(images))
-    example, preference = torch.zeros(1, *shape), Preference(threads=(threads,))
-    target = TARGETS[this_processor().target or CPU.name]
-    fp32 = CompileOptions(target=target, preference=preference)
+    calibrate, example = _calibration(shape), torch.zeros(1, *shape)
+    fp32 = _options(threads)
     stored = replace(fp32, store="int8")
     int8 = replace(fp32, precision="int8")
     made = (
@@ -70,15 +75,38 @@ def five_files(module: nn.Module, shape: tuple[int, int, int], threads: int) -> 
     return dict(zip(FILES.values(), made, strict=True))
 
 
-def make(network: dict[str, object], threads: int, folder: Path) -> None:
+def make(network: Mapping[str, Any], threads: int, folder: Path) -> None:
     """Build the network and write its files."""
-    torch.manual_seed(SEED)
-    arguments = dict(network["hyperparameters"])  # type: ignore[call-overload]
-    module = build(str(network["arch"]), **arguments).eval()
-    size = int(str(network["size"]))
-    files = five_files(module, (int(str(network["channels"])), size, size), threads)
-    for name, content in files.items():
+    module = _built(network["arch"], network["hyperparameters"])
+    shape = (network["channels"], network["size"], network["size"])
+    for name, content in five_files(module, shape, threads).items():
         (folder / name).write_bytes(content)
+
+
+def _built(arch: str, hyperparameters: Mapping[str, Any]) -> nn.Module:
+    torch.manual_seed(SEED)
+    return build(arch, **hyperparameters).eval()
+
+
+def _options(threads: int) -> CompileOptions:
+    target = TARGETS[this_processor().target or CPU.name]
+    return CompileOptions(target=target, preference=Preference(threads=(threads,)))
+
+
+def _calibration(shape: tuple[int, int, int]) -> CalibrationOptions:
+    images = np.random.default_rng(SEED).standard_normal((IMAGES_COUNT, *shape), np.float32)
+    return CalibrationOptions(CalibrationImages.of(images))
+
+
+def _prepared(
+    module: nn.Module,
+    example: Tensor,
+    options: CompileOptions,
+    calibrate: CalibrationOptions | None,
+) -> Prepared:
+    network = freeze(round_weights(module, options.final_store), example)
+    prepared = prepare(network, example, options)
+    return prepared if calibrate is None else settle_scales(prepared, calibrate)[0]
 
 
 if __name__ == "__main__":
