@@ -19,7 +19,8 @@ class Engine:
         name: Title of its row.
         adapter: Name of its file in ``adapters``.
         requirements: What pip installs into its environment, one call for each.
-        target: The target whose files are timed in it; None if it is not made to be fast.
+        target: The target whose files are timed in it, of those measured the one whose files were
+            slower than their dense twins the least often; None if it is not made to be fast.
         npm: What npm installs there.
         shares: Name of an engine whose environment it shares.
         networks: Names of the networks that it is given; all if there are none.
@@ -58,7 +59,7 @@ ENGINES = (
         npm=("onnxruntime-node@1.30.0",),
     ),
     Engine("OpenVINO", "open_vino", (("openvino==2026.4.1", "numpy"),)),
-    Engine("MNN", "mnn", (("MNN==3.6.1", "numpy"),)),
+    Engine("MNN", "mnn", (("MNN==3.6.1", "numpy"),), target="coreml"),
     Engine(
         "ncnn",
         "ncnn",
@@ -67,7 +68,7 @@ ENGINES = (
     ),
     Engine("OpenCV", "opencv", (("opencv-python-headless==5.0.0.93", "numpy"),)),
     Engine("OpenCV, classic", "opencv_classic", (), shares="OpenCV"),
-    Engine("tract", "tract", (("tract==0.23.9", "numpy"),)),
+    Engine("tract", "tract", (("tract==0.23.9", "numpy"),), target="coreml"),
     Engine("TVM", "tvm", (("apache-tvm==0.27.0.post1", ONNX, "numpy"),)),
     Engine(
         "LiteRT",
@@ -86,6 +87,12 @@ ENGINES = (
         ),
         target=None,
     ),
-    Engine("onnx2torch after onnxsim", "onnx_to_torch_folded", (), shares="onnx2torch"),
+    Engine(
+        "onnx2torch after onnxsim",
+        "onnx_to_torch_folded",
+        (),
+        shares="onnx2torch",
+        target="coreml",
+    ),
     Engine("onnx.reference", "reference", ((ONNX, "numpy"),), target=None),
 )
