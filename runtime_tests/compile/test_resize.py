@@ -156,7 +156,7 @@ def test_bench_takes_it_and_a_page_says_why_not(
     assert "--resize 18x25" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["image/resize/rows/weight/taps", "image/resize/columns/half"])
+@pytest.mark.parametrize("name", ["image/resize/rows/weight/taps", "image/resize/columns/scale"])
 def test_another_scaling_in_the_file_fails_and_is_named(
     folder: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
