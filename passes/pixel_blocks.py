@@ -13,7 +13,7 @@ from legoexport.lego.resampling import Taps
 
 # Sums that share a window. The more, the more zeros are multiplied; the fewer, the more often is a
 # pixel read, and the smaller are the products.
-MOST_BLOCK = 4
+MOST_BLOCK = 8
 # A weight is split into a multiple of 2**11 and a remainder.
 LOW_BITS = 11
 # Integers up to here are exact in float32, which has 24 bits.
