@@ -126,6 +126,7 @@ CONVERTED: dict[str, Callable[[], nn.Module]] = {
     "transposed convolution": lambda: before(nn.ConvTranspose2d(8, 4, 2, 2), nn.PixelShuffle(2)),
     "log softmax": lambda: After(lambda y: y.mean((2, 3)).log_softmax(1)),
     "Mish": lambda: before(nn.Mish()),
+    "Hardswish": lambda: before(nn.Hardswish()),
     "unfold": lambda: After(lambda y: F.unfold(y, 3)),
     "fold, of opset 18": lambda: After(lambda y: F.fold(F.unfold(y, 3), 8, 3)),
     "antialias, of opset 18": lambda: After(

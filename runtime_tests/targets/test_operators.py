@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
@@ -12,21 +14,27 @@ OPSETS = range(17, 22)
 # What the comment at the list says is left out.
 LEFT_OUT = (
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
+    | {"Bernoulli"}
     | {"If", "Loop", "Scan"}
     | {"SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert"}
     | {"SequenceLength", "SequenceMap", "ConcatFromSequence", "SplitToSequence"}
     | {"Optional", "OptionalGetElement", "OptionalHasElement"}
     | {"RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"}
-    | {"SoftmaxCrossEntropyLoss"}
+    | {"NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"}
     | {"BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix", "STFT"}
 )
 
 
-def since(name: str, opset: int) -> int:
+def schema(name: str, opset: int) -> Any:
     try:
-        return int(onnx.defs.get_schema(name, opset, "").since_version)
+        return onnx.defs.get_schema(name, opset, "")
     except onnx.defs.SchemaError:
-        return 0
+        return None
+
+
+def since(name: str, opset: int) -> int:
+    found = schema(name, opset)
+    return int(found.since_version) if found else 0
 
 
 def has_kernel() -> set[str]:
@@ -44,11 +52,13 @@ def has_kernel() -> set[str]:
 
 
 def is_composed() -> set[str]:
+    # The newest schema of an operator may be of a later opset than any of these.
+    names = {one.name for one in onnx.defs.get_all_schemas() if one.domain == ""}
+    found = {name: [one for opset in OPSETS if (one := schema(name, opset))] for name in names}
     return {
-        one.name
-        for one in onnx.defs.get_all_schemas()
-        if one.domain == "" and one.since_version <= OPSETS[-1]
-        if one.has_function or one.has_context_dependent_function  # type: ignore[attr-defined]
+        name
+        for name, schemas in found.items()
+        if any(one.has_function or one.has_context_dependent_function for one in schemas)
     }
 
 
