@@ -11,7 +11,7 @@ from legoexport.lego.integers import encode_rows
 from legoexport.lego.scales import Affine, LayerScales, Scales
 from legoexport.lego.storage import LARGEST_CODE, Encoded, IntegerStore, recover
 from legoexport.passes.constants import known_array
-from legoexport.passes.lego_op import LegoNode
+from legoexport.passes.lego_op import LegoNode, final_name
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Integers:
 
         Those that were read from a file lack what stands between two layers in float.
         """
-        affine = _affine(node.x) or self.scales.activations.get(str(node.x.name))
+        affine = _affine(node.x) or self.scales.activations.get(final_name(node.x))
         if affine is None:
             return None
         return LayerScales(

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from legoexport.errors import UsageError
 from legoexport.lego.frozen import FrozenLego
-from legoexport.lego.names import table_name
+from legoexport.lego.names import output_name, table_name
 from legoexport.passes.constants import constant_array, set_constant
 
 DOMAIN = "legoexport"
@@ -112,6 +112,14 @@ def read(node: ir.Node) -> LegoNode:
         dilation=_pair(node, "dilations"),
     )
     return LegoNode(node, layer, frozen)
+
+
+def final_name(value: ir.Value) -> str:
+    """Return the name that ``value`` has once LowerLego has renamed what leaves Lego layers."""
+    producer = value.producer()
+    if producer is None or producer.domain != DOMAIN or value.is_graph_output():
+        return str(value.name)
+    return output_name(producer.attributes["layer"].as_string())
 
 
 def write_tables(lego_node: LegoNode, frozen: FrozenLego) -> None:

@@ -21,7 +21,6 @@ from legoexport.compile.stages import (
     Stage,
 )
 from legoexport.errors import UsageError
-from legoexport.lego.names import output_name
 from legoexport.lego.storage import Store, recover_weight
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
@@ -203,21 +202,13 @@ def _lowered(node: lego_op.LegoNode, plan: Plan, trained_m: int) -> LoweredLayer
     x = integers_of(node.x) if lowering in INT8_LOWERINGS else node.x
     return LoweredLayer(
         layer=node.layer,
-        input=final_name(x),
-        output=final_name(node.y),
+        input=lego_op.final_name(x),
+        output=lego_op.final_name(node.y),
         lowering=lowering,
         frozen=node.frozen,
         input_size=Site.of(node).input_size,
         trained_m=trained_m,
     )
-
-
-def final_name(value: ir.Value) -> str:
-    """Return the name that ``value`` has once LowerLego has renamed what leaves Lego layers."""
-    producer = value.producer()
-    if producer is None or producer.domain != lego_op.DOMAIN or value.is_graph_output():
-        return str(value.name)
-    return output_name(producer.attributes["layer"].as_string())
 
 
 def _dense_bytes(graph: ir.Graph, store: Store) -> int:

@@ -18,7 +18,7 @@ from torch import nn
 
 from legoexport.compile.example import Example, checked_example
 from legoexport.compile.freeze import freeze
-from legoexport.compile.pipeline import final_name, prepare
+from legoexport.compile.pipeline import prepare
 from legoexport.compile.stages import CompileOptions, Prepared
 from legoexport.ort.session import RuntimeModel, expose
 from legoexport.passes import lego_op
@@ -130,8 +130,8 @@ def _place(node: ir.Node, homes: Mapping[str, str]) -> LayerPlace:
         layer=layer,
         module=layer if is_lego else home,
         operator=node.op_type,
-        x=final_name(x),
-        sums=final_name(sums),
-        y=final_name(clamp.outputs[0] if clamp else sums),
+        x=lego_op.final_name(x),
+        sums=lego_op.final_name(sums),
+        y=lego_op.final_name(clamp.outputs[0] if clamp else sums),
         limit=upper_limit(clamp) if clamp else None,
     )

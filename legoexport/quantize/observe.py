@@ -17,7 +17,6 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes import common as common_passes
 
-from legoexport.compile.pipeline import final_name
 from legoexport.compile.stages import Prepared
 from legoexport.lego.names import part_name
 from legoexport.ort.session import RuntimeModel, expose
@@ -60,7 +59,7 @@ def observed_model(prepared: Prepared) -> Observed:
     """Return the network of ``prepared`` with its activations and maps for outputs."""
     model = prepared.model.clone()
     common_passes.RemoveUnusedNodesPass()(model)
-    values = {final_name(value): value for value in _activations(model.graph)}
+    values = {lego_op.final_name(value): value for value in _activations(model.graph)}
     floats = sum(_floats(value) for value in values.values())
     floats += sum(site.output_pixels * site.frozen.selection.pair_count for site in prepared.sites)
     layers = [node.layer for node in lego_op.find(model.graph)]

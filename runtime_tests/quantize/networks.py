@@ -53,22 +53,22 @@ class OutputsOfLego(nn.Module):
         return y, self.second(y)
 
 
-class CalledTwice(nn.Module):
-    """One layer, and so one bank, at two places."""
+class CalledThrice(nn.Module):
+    """One layer, and so one bank, behind itself at once, and again behind a quotient."""
 
     def __init__(self) -> None:
         super().__init__()
         self.body = LegoConv2d(3, 3, 3, o=3, m=4, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.body(x)
-        return self.body(y.relu()) + y
+        y: Tensor = self.body(self.body(x))
+        return self.body(y / 2) + y
 
 
 NETWORKS = {
     "small": small_net,
     "outputs of Lego layers": lambda: randomize(OutputsOfLego()),
-    "called twice": lambda: randomize(CalledTwice()),
+    "called thrice": lambda: randomize(CalledThrice()),
 }
 
 

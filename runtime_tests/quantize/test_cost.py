@@ -149,10 +149,10 @@ def test_the_kernels_of_this_machine_have_no_part_in_it(rows: dict[str, LayerCos
 
 
 @pytest.mark.parametrize("lowering", [None, "int8_grouped", "grouped"])
-@pytest.mark.parametrize("name", ["outputs of Lego layers", "called twice"])
-def test_layers_are_found_wherever_they_stand(name: str, lowering: str | None) -> None:
+@pytest.mark.parametrize(("name", "count"), [("outputs of Lego layers", 2), ("called thrice", 3)])
+def test_layers_are_found_wherever_they_stand(name: str, count: int, lowering: str | None) -> None:
     found = costs(other_int8(name), lowering)
-    assert len(found) == 2
+    assert len(found) == count
     for row in found.values():
         assert row.computes == ("fp32" if lowering == "grouped" else "int8")
         assert row.sqnr_both_db is not None

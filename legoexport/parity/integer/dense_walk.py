@@ -46,7 +46,10 @@ class DenseWalk:
         self.opset = next(one.version for one in model.opset_import if one.domain in DOMAINS)
         self._nodes = {node.name: node for node in unrounded.graph.node}
         self._weights = _constants(unrounded.graph)
-        self._constants = _constants(model.graph)
+        self._constants = {
+            name: array.astype(np.float64) if array.dtype.kind == "f" else array
+            for name, array in _constants(model.graph).items()
+        }
         found = regions(model.graph)
         self.regions = tuple(one for one in found if self._is_checked(one))
         self.floats = tuple(one.value for one in found if one not in self.regions)
