@@ -21,7 +21,7 @@ from legoexport.lego.storage import LARGEST_CODE
 from legoexport.ort.session import expose
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.dense_walk import DenseWalk
-from legoexport.parity.integer.nodes import window_of
+from legoexport.parity.integer.nodes import compute, window_of
 from runtime_tests.parity.qdq import EXACT, SIGNED, Draft, run
 from runtime_tests.quantize.int8_network import IMAGES, Int8Network, other_int8, small_int8
 from runtime_tests.quantize.networks import NETWORKS
@@ -153,6 +153,9 @@ OPERATORS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("AveragePool", {"kernel_shape": [2, 3], "strides": [1, 2]}),
     ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
     ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 0, 0], "count_include_pad": 1}),
+    ("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 0, 1, 0], "ceil_mode": 1}),
+    ("AveragePool", {"kernel_shape": [3, 3], "strides": [3, 2], "ceil_mode": 1}),
+    ("AveragePool", {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1] * 4, "ceil_mode": 1}),
 )
 
 
@@ -171,6 +174,13 @@ def test_operators_on_integers_are_those_of_onnxruntime(
     found = walk.check({**images, **values})
     assert [one.lowering for one in found][-1] == op
     assert all(one.passed for one in found), list(map(str, found))
+
+
+def test_what_nothing_but_the_runtime_computes_is_refused() -> None:
+    # ONNX's reference implementation fails on two groups.
+    node = onnx.helper.make_node("ConvTranspose", ["x", "w"], ["y"], "up", group=2)
+    with pytest.raises(UsageError, match=r"(?s)node up stands between integers.*ConvTranspose"):
+        compute(node, [np.zeros((1, 4, 3, 3)), np.zeros((4, 1, 2, 2))], 17)
 
 
 def test_a_size_that_is_not_stated_is_refused() -> None:

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from legoexport.errors import UsageError
+from legoexport.parity.difference import shortened
 from legoexport.parity.integer.arithmetic import Reals, Window
 
 # Fixed point on ARM keeps 22 bits of each ratio of scales; a step of the output has 8.
@@ -64,10 +65,10 @@ def window_of(node: onnx.NodeProto, kernel: Sequence[int]) -> Window:
     """
     read = {one.name: helper.get_attribute_value(one) for one in node.attribute}
     rule = read.get("auto_pad", b"NOTSET")
-    if rule not in (b"NOTSET", b"VALID") or read.get("ceil_mode", 0):
+    if rule not in (b"NOTSET", b"VALID"):
         raise UsageError(
             f"node {node.name}: the size of its output is not stated",
-            received=f"auto_pad {rule!r}, ceil_mode {read.get('ceil_mode', 0)}",
+            received=f"auto_pad {rule!r}",
             legal="explicit pads",
         )
     rank = len(kernel)
@@ -85,20 +86,42 @@ def _pool(node: onnx.NodeProto, x: NDArray[Any]) -> Reals:
     read = {one.name: helper.get_attribute_value(one) for one in node.attribute}
     kernel = tuple(read["kernel_shape"])
     window = window_of(node, kernel)
+    behind = _behind(window, x.shape[2:], kernel) if read.get("ceil_mode", 0) else [0] * len(kernel)
+    more = [(0, 0), (0, 0), *((0, one) for one in behind)]
     if node.op_type == "MaxPool":
-        seen = window.taps(window.padded(x, -math.inf), kernel)
-        return np.asarray(np.maximum.reduce(list(seen)))
-    total = sum(window.taps(window.padded(x), kernel), np.float64(0))
-    if read.get("count_include_pad", 0):
-        return np.asarray(total / math.prod(kernel))
-    counted = window.padded(np.ones((1, 1, *x.shape[2:])))
-    return np.asarray(total / sum(window.taps(counted, kernel), np.float64(0)))
+        padded = np.pad(window.padded(x, -math.inf), more, constant_values=-math.inf)
+        return np.asarray(np.maximum.reduce(list(window.taps(padded, kernel))))
+    # Padding may count; what a last window reads behind it never does.
+    ones = window.padded(np.ones((1, 1, *x.shape[2:])), read.get("count_include_pad", 0))
+    total, counted = (
+        sum(window.taps(np.pad(one, more), kernel), np.float64(0))
+        for one in (window.padded(x), ones)
+    )
+    return np.asarray(total / counted)
+
+
+def _behind(window: Window, size: Sequence[int], kernel: Sequence[int]) -> list[int]:
+    """Return how far the last position reaches behind the padding where sizes are rounded up."""
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, window.dilation, strict=True)]
+    axes = zip(size, window.before, window.after, window.stride, reach, strict=True)
+    return [_overhang(s, before, after, step, r) for s, before, after, step, r in axes]
+
+
+def _overhang(size: int, before: int, after: int, step: int, reach: int) -> int:
+    """As PyTorch and ONNX have it, a position that starts behind the input is left out."""
+    padded = before + size + after
+    start = -(-(padded - reach) // step) * step
+    return start + reach - padded if start < before + size else 0
 
 
 def _reference(
     node: onnx.NodeProto, inputs: Sequence[NDArray[Any] | None], opset: int
 ) -> list[NDArray[Any]]:
-    """Compute a node by the reference implementation that comes with ONNX."""
+    """Compute a node by the reference implementation that comes with ONNX.
+
+    Raises:
+        UsageError: It does not compute this one.
+    """
     given = {
         name: array
         for name, array in zip(node.input, inputs, strict=True)
@@ -113,4 +136,12 @@ def _reference(
     ]
     graph = helper.make_graph([node], "node", declared, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    return list(ReferenceEvaluator(model).run(None, given))
+    try:
+        return list(ReferenceEvaluator(model).run(None, given))
+    except Exception as error:  # it lacks operators, and computes some of them in part
+        raise UsageError(
+            f"node {node.name} stands between integers, and nothing but the runtime computes it",
+            received=f"{node.op_type}: {shortened(error)}",
+            legal="operators that ONNX's reference implementation computes",
+            next_step='name the layers that read it under "float" in a plan (--save-plan, --plan)',
+        ) from error

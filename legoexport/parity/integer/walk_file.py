@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from legoexport.compile.read_scales import read_scales
-from legoexport.errors import UsageError
+from legoexport.errors import CheckFailed, UsageError
 from legoexport.lego.file_facts import read_facts
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.layer_records import read_layers
 from legoexport.lego.scales import ActivationType
 from legoexport.lego.storage import LARGEST_CODE, IntegerStore
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.dense_walk import DenseWalk
 from legoexport.parity.integer.ends import FileEnds
 from legoexport.parity.integer.walk import LegoWalk, exact_kernels, run_exposed
+from legoexport.passes.lowerings import INT8_LOWERINGS
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ class FileWalk:
             if graph.unrounded is None
             else DenseWalk(graph.model, graph.unrounded, scales, largest)
         )
-
         self._ends = FileEnds.of(graph.model)
+        records = read_layers(graph.model) or ()
+        lego_floats = any(one.lowering not in INT8_LOWERINGS for one in records)
+        self._sums_floats = lego_floats or bool(self._between and self._between.floats)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,9 +106,32 @@ class FileWalk:
             threads: Threads of ONNX Runtime.
 
         Raises:
-            CheckFailed: A node or its integers are not those of the network.
+            CheckFailed: A node or its integers are not those of the network, or the file does not
+                run as it is, or gives other outputs then.
         """
-        return self.check(run_exposed(self._model, self.names, self.kernels, images, threads))
+        exposed = self._run(self.names, images, threads)
+        walked = self.check(exposed)
+        self._check_as_it_is(exposed, self._run((), images, threads))
+        return walked
+
+    def _run(
+        self, names: Sequence[str], images: NDArray[Any], threads: int
+    ) -> Mapping[str, NDArray[Any]]:
+        return run_exposed(self._model, names, self.kernels, images, threads)
+
+    def _check_as_it_is(
+        self, exposed: Mapping[str, NDArray[Any]], plain: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Integers that are exposed keep the runtime from rewrites that users get."""
+        wrong = [name for name, one in plain.items() if not np.array_equal(one, exposed[name])]
+        if wrong and not self._sums_floats:
+            raise CheckFailed(
+                "the file gives other outputs than with its integers exposed: what was walked is"
+                " not what users run",
+                received=", ".join(wrong),
+                legal="equal outputs, as no sum of weights is in float",
+                next_step="report this with the plan (--save-plan) and the version of onnxruntime",
+            )
 
     def check(self, values: Mapping[str, NDArray[Any]]) -> Walked:
         """Compare what each layer gave in one run with what it should.
