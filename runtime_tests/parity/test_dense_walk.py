@@ -9,21 +9,30 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from torch import Tensor, nn
 
 from legoexport.compile.read_scales import read_scales
 from legoexport.errors import UsageError
 from legoexport.lego.scales import LIMITS, ActivationType, Affine, Scales
 from legoexport.lego.storage import LARGEST_CODE
+from legoexport.models.lego_conv import LegoConv2d
 from legoexport.ort.session import expose
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.dense_walk import DenseWalk
 from legoexport.parity.integer.nodes import compute, window_of
 from runtime_tests.parity.qdq import EXACT, SIGNED, Draft, run
-from runtime_tests.quantize.int8_network import IMAGES, Int8Network, other_int8, small_int8
+from runtime_tests.quantize.int8_network import (
+    IMAGES,
+    Int8Network,
+    int8_network,
+    other_int8,
+    small_int8,
+)
 from runtime_tests.quantize.networks import NETWORKS
 
 EXAMPLES = 20
@@ -65,6 +74,26 @@ def test_all_that_stands_between_lego_layers_is_right(name: str) -> None:
 def test_dense_layers_are_among_them() -> None:
     operators = [one.lowering for one in walked(lowered(), small_int8())]
     assert operators == ["QuantizeLinear", "Conv", "GlobalAveragePool", "Reshape", "Gemm"]
+
+
+class Addmm(nn.Module):
+    """A Gemm that reads its matrix as it is, as decomposed networks have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = LegoConv2d(3, 4, 3, o=3, m=4)
+        self.weight, self.bias = nn.Parameter(torch.randn(4, 5)), nn.Parameter(torch.randn(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addmm(self.bias, self.body(x).mean((2, 3)), self.weight)
+
+
+def test_a_matrix_is_read_as_the_checkpoint_has_it() -> None:
+    torch.manual_seed(0)
+    network = int8_network(Addmm())
+    found = walked(network.lowered().model, network)
+    assert [one.lowering for one in found][-1] == "Gemm"
+    assert all(one.passed for one in found), list(map(str, found))
 
 
 def changed(ending: str, entry: int, by: float) -> tuple[onnx.ModelProto, str]:

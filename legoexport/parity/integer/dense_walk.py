@@ -133,7 +133,7 @@ class DenseWalk:
         if before is None:
             raise CheckFailed(f"node {node.name} is not in the network of the checkpoint")
         weight = self._weights[before.input[1]]
-        if node.op_type == "Gemm" and not _attribute(node, "transB"):
+        if node.op_type == "Gemm" and not _attribute(before, "transB"):
             weight = weight.T
         has_bias = len(before.input) > BIAS_INPUT and before.input[BIAS_INPUT]
         bias = self._weights[before.input[BIAS_INPUT]] if has_bias else np.zeros(len(weight))
