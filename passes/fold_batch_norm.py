@@ -26,7 +26,8 @@ class FoldBatchNorm(ir.passes.InPlacePass):
     """Fold every BatchNormalization that alone reads the output of a LegoConv2d or Conv node.
 
     Declines where the layer's output is read elsewhere, is a graph output, or where the statistics
-    are not constants: then scaling the tables would change what the other reader sees.
+    are not constants: then scaling the tables would change what the other reader sees. Also where
+    float32 does not hold the scaled tables.
     """
 
     def requires(self, model: ir.Model) -> None:
@@ -69,22 +70,21 @@ def _fold(norm: ir.Node, graph: ir.Graph) -> bool:
 
 def _scale_producer(producer: ir.Node, scale: Array, mean: Array, shift: Array) -> bool:
     if producer.domain == lego_op.DOMAIN:
-        _scale_lego(lego_op.read(producer), scale, mean, shift)
-        return True
+        return _scale_lego(lego_op.read(producer), scale, mean, shift)
     if producer.op_type == "Conv" and producer.domain == "":
         return _scale_conv(producer, scale, mean, shift)
     return False
 
 
-def _scale_lego(lego_node: lego_op.LegoNode, scale: Array, mean: Array, shift: Array) -> None:
+def _scale_lego(lego_node: lego_op.LegoNode, scale: Array, mean: Array, shift: Array) -> bool:
     frozen = lego_node.frozen
     bias = (0.0 if frozen.bias is None else frozen.bias.astype(np.float64)) - mean
-    scaled = replace(
-        frozen,
-        coefficient=(frozen.coefficient * scale).astype(np.float32),
-        bias=(bias * scale + shift).astype(np.float32),
-    )
-    lego_op.write_tables(lego_node, scaled)
+    tables = _in_float32(frozen.coefficient * scale, bias * scale + shift)
+    if tables is None:
+        return False
+    coefficient, offset = tables
+    lego_op.write_tables(lego_node, replace(frozen, coefficient=coefficient, bias=offset))
+    return True
 
 
 def _scale_conv(conv: ir.Node, scale: Array, mean: Array, shift: Array) -> bool:
@@ -93,11 +93,21 @@ def _scale_conv(conv: ir.Node, scale: Array, mean: Array, shift: Array) -> bool:
     if weight is None or old_bias is None:
         return False
     name = conv.inputs[1].name if conv.inputs[1] is not None else conv.name
-    scaled = weight.astype(np.float64) * scale.reshape(-1, 1, 1, 1)
-    set_constant(conv, 1, f"{name}", scaled.astype(np.float32))
     bias = (old_bias.astype(np.float64) - mean) * scale + shift
-    set_constant(conv, 2, f"{name}/folded_bias", bias.astype(np.float32))
+    tables = _in_float32(weight.astype(np.float64) * scale.reshape(-1, 1, 1, 1), bias)
+    if tables is None:
+        return False
+    scaled, offset = tables
+    set_constant(conv, 1, f"{name}", scaled)
+    set_constant(conv, 2, f"{name}/folded_bias", offset)
     return True
+
+
+def _in_float32(*tables: Array) -> list[NDArray[np.float32]] | None:
+    """Return ``tables`` rounded; None if one of them leaves the range."""
+    with np.errstate(over="ignore"):
+        rounded = [one.astype(np.float32) for one in tables]
+    return rounded if all(np.isfinite(one).all() for one in rounded) else None
 
 
 def _bypass(norm: ir.Node, x: ir.Value, graph: ir.Graph) -> None:

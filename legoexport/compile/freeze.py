@@ -26,6 +26,7 @@ THIN_MARGIN = 1e-3
 # Training form and frozen form compute the same float64 sums in another order; 1e-9 of the output's
 # range is a million roundings, and a single wrong table entry is of the order of 1e-1.
 AGREEMENT_TOLERANCE = 1e-9
+NAMED_COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def freeze(module: nn.Module, example: Example) -> FrozenNetwork:
     Raises:
         CheckpointError: A table holds NaN or infinite values.
         UsageError: The network cannot be copied, or does not run on the example.
-        CheckFailed: The frozen network does not compute what the training form computes.
+        CheckFailed: The frozen network does not compute what the training form computes, or that
+            gives NaN or infinite outputs.
     """
     training_form = plain_copy(module)
     _check_layers_are_whole(training_form)
@@ -172,6 +174,12 @@ def _float32(tensor: Tensor) -> np.ndarray:
 def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Example) -> float:
     inputs = [random_like(one) for one in inputs_of(example)]
     expected, actual = _outputs(training_form, inputs), _outputs(frozen_form, inputs)
+    if not all(one.isfinite().all() for one in expected):
+        raise CheckFailed(
+            "the network gives NaN or infinite outputs in PyTorch, so there is nothing to equal",
+            received=_not_finite(training_form) or "finite weights",
+            next_step="train again from a checkpoint before the divergence",
+        )
     difference = max(map(_difference, expected, actual))
     if difference <= AGREEMENT_TOLERANCE:
         return difference
@@ -186,6 +194,13 @@ def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Exampl
         received=f"difference of {difference:.1e} of the output's range",
         legal=f"at most {AGREEMENT_TOLERANCE:.0e}",
     )
+
+
+def _not_finite(module: nn.Module) -> str:
+    """Name the weights that hold NaN or infinite values."""
+    state = module.state_dict()
+    names = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    return f"NaN or infinite values in {', '.join(names[:NAMED_COUNT])}" if names else ""
 
 
 def _outputs(form: nn.Module, inputs: list[Tensor]) -> list[Tensor]:

@@ -77,6 +77,14 @@ def test_broken_weights_name_their_layer(parameter: str, value: float) -> None:
         freeze(module, EXAMPLE)
 
 
+@pytest.mark.parametrize("name", ["classifier.weight", "stem_norm.running_mean"])
+def test_broken_weights_outside_of_lego_layers_are_named(name: str) -> None:
+    module = small_net()
+    module.state_dict()[name].view(-1)[0] = float("nan")
+    with pytest.raises(CheckFailed, match=f"(?s)NaN or infinite outputs.*{name}"):
+        freeze(module, EXAMPLE)
+
+
 def test_a_layer_used_twice_is_frozen_once() -> None:
     shared = LegoConv2d(8, 8, 3, o=2, m=4, padding=1)
     network = freeze(nn.Sequential(shared, nn.ReLU(), shared), torch.zeros(1, 8, 6, 6))

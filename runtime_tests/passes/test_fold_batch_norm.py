@@ -19,6 +19,11 @@ from runtime_tests.reference import rounding_scale, split_transform_merge
 TOLERANCE = 64 * float(np.finfo(np.float32).eps)
 
 STATISTICS = "float[4] gain, float[4] shift, float[4] mean, float[4] var"
+# A gain that float32 holds, and whose quotient by the deviation it does not.
+HUGE = (
+    "float[4] gain = {1e38, 1e38, 1e38, 1e38}, float[4] shift, float[4] mean, "
+    "float[4] var = {1e-12, 1e-12, 1e-12, 1e-12}"
+)
 NORM = "BatchNormalization <epsilon = 0.001> (a, gain, shift, mean, var)"
 LEGO = """legoexport.LegoConv2d <layer = "L", strides = [1, 1], pads = [0, 0, 0, 0],
                                     dilations = [1, 1]>"""
@@ -105,6 +110,8 @@ def test_weights_that_another_convolution_reads_stay_for_it() -> None:
         f"{X} <{STATISTICS}> {{ a = Relu (x) y = {NORM} }}",
         "(float[batch, 4, 5, 5] x, float[4, 4, 1, 1] w) => (float y)"
         f"<{STATISTICS}> {{ a = Conv (x, w) y = {NORM} }}",
+        f"{X} <{TABLES}, {HUGE}> {{ a = {LEGO} (x, lego, index, k) y = {NORM} }}",
+        f"{X} <float[4, 4, 1, 1] w, {HUGE}> {{ a = Conv (x, w) y = {NORM} }}",
     ],
     ids=[
         "read twice",
@@ -114,6 +121,8 @@ def test_weights_that_another_convolution_reads_stay_for_it() -> None:
         "statistics of the batch",
         "no layer before",
         "open weights",
+        "out of range",
+        "out of range, ordinary",
     ],
 )
 def test_declines(text: str) -> None:
