@@ -17,6 +17,7 @@ from legoexport.lego.resampling import Size
 
 if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
+    from legoexport.lego.normalization import Normalization
     from legoexport.models.checkpoint import Checkpoint
 
 Command = Callable[..., Any]
@@ -65,13 +66,14 @@ def with_ends(options: CompileOptions, checkpoint: Checkpoint) -> CompileOptions
 
     Raises:
         UsageError: ``--resize`` is no size, or is given without ``--input image``, or the target
-            lacks what it needs; or the file is to take images, and nobody knows how training
-            normalised them, or the options contradict the checkpoint, or the network takes no
-            pictures.
+            lacks what it needs; or ``--mean`` and ``--std`` contradict the checkpoint; or the file
+            is to take images, and nobody knows how training normalised them, or the network takes
+            no pictures.
     """
     meta = click.get_current_context().meta
     options = replace(options, output=meta[_KEYS["output"]])
     source = _source_size(meta[_KEYS["resize"]])
+    stated = _normalization(checkpoint)
     if meta[_KEYS["input"]] != "image":
         return replace(options, source_size=source)
     from legoexport.ort.session import GREY_OR_COLOUR
@@ -80,23 +82,28 @@ def with_ends(options: CompileOptions, checkpoint: Checkpoint) -> CompileOptions
     channels = checkpoint.input_shape[0]
     if channels not in GREY_OR_COLOUR:
         raise UsageError("--input image needs a network of 1 or 3 channels", received=channels)
-    stated, recorded = picture_normalization(checkpoint), checkpoint.normalization
     if stated is None:
         raise UsageError(
             "--input image: the checkpoint does not say how training normalised its pictures",
             legal="--mean and --std, of colours in [0, 1]",
             next_step="state them",
         )
-    if recorded is not None and stated != recorded:
+    if source is not None:
+        resize_of(source, checkpoint.input_shape[1:])  # says early what is wrong with it
+    return replace(options, pixels=stated, source_size=source)
+
+
+def _normalization(checkpoint: Checkpoint) -> Normalization | None:
+    """Return how pictures were normalised: by one word, for calibration and for the file's own."""
+    stated, recorded = picture_normalization(checkpoint), checkpoint.normalization
+    if stated is not None and recorded is not None and stated != recorded:
         raise UsageError(
-            "--input image: the options contradict the checkpoint",
+            "--mean and --std contradict the checkpoint",
             received=f"mean {stated.mean}, std {stated.std}",
             legal=f"mean {recorded.mean}, std {recorded.std}",
             next_step="leave --mean and --std out",
         )
-    if source is not None:
-        resize_of(source, checkpoint.input_shape[1:])  # says early what is wrong with it
-    return replace(options, pixels=stated, source_size=source)
+    return stated
 
 
 def _source_size(text: str | None) -> Size | None:

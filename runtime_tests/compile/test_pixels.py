@@ -158,6 +158,7 @@ def test_nobody_guesses_a_normalization(
     assert legoexport("convert", silent, *wanted) == 2
     assert "does not say how training normalised" in capsys.readouterr().err
     stated = ("--mean", "0.5", "--std", "0.25")
-    assert legoexport("convert", folder / "d.pt", *wanted, *stated) == 2
-    assert "contradict the checkpoint" in capsys.readouterr().err
+    for ends in (wanted, ("--out", out)):
+        assert legoexport("convert", folder / "d.pt", *ends, *stated) == 2
+        assert "contradict the checkpoint" in capsys.readouterr().err
     assert not out.exists()
