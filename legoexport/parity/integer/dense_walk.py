@@ -46,10 +46,7 @@ class DenseWalk:
         self.opset = next(one.version for one in model.opset_import if one.domain in DOMAINS)
         self._nodes = {node.name: node for node in unrounded.graph.node}
         self._weights = _constants(unrounded.graph)
-        self._constants = {
-            name: array.astype(np.float64) if array.dtype.kind == "f" else array
-            for name, array in _constants(model.graph).items()
-        }
+        self._constants = _constants(model.graph)
         found = regions(model.graph)
         self.regions = tuple(one for one in found if self._is_checked(one))
         self.floats = tuple(one.value for one in found if one not in self.regions)
@@ -109,7 +106,7 @@ class DenseWalk:
         entered = [self._reals(name, values) for name in region.entering.values()]
         known: dict[str, NDArray[Any]] = dict(zip(region.entering, entered, strict=True))
         for node in region.nodes:
-            inputs = [known.get(name, self._constants.get(name)) for name in node.input]
+            inputs = [_wide(known.get(name, self._constants.get(name))) for name in node.input]
             known |= zip(node.output, compute(node, inputs, self.opset), strict=True)
         steps = np.asarray(known[region.value], np.float64) / y.scale
         if not region.nodes:  # one quotient in float32
@@ -147,6 +144,11 @@ def _attribute(node: onnx.NodeProto, name: str) -> int:
         helper.get_attribute_value(one) for one in node.attribute if one.name == name
     ]
     return found[0] if found else 0
+
+
+def _wide(array: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Return floats as float64: constants are float32, and so is what a Cast makes."""
+    return array if array is None or array.dtype.kind != "f" else array.astype(np.float64)
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
