@@ -17,7 +17,7 @@ from legoexport.passes.constants import add_constant
 from legoexport.passes.int8_nodes import CLAMPS, MOVES
 from legoexport.passes.quantize_activations import is_dequantized
 
-FLOAT_SUMS = ("Conv", "Gemm", "MatMul")
+FLOAT_SUMS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 LOWEST = np.array(np.finfo(np.float32).min, np.float32)
 
 

@@ -58,6 +58,13 @@ def test_onnx_runtime_would_take_it_and_leaves_it_when_it_is_held(middle: str) -
     assert "QLinearConv" not in operators(network(middle), hold=True)
 
 
+def test_a_transposed_convolution_keeps_its_weights() -> None:
+    text = network("h = ConvTranspose (v, w)", f"{CONSTANTS} = {{100, 0.3, 100, 0.3}}")
+    held, exact = KeepFloats()(parse(text)).model, defined(text)
+    np.testing.assert_allclose(numbers(held), exact, rtol=0, atol=STEP * 1.01)
+    assert np.abs(numbers(parse(text)) - exact).max() > 2 * STEP, "one scale for all of them"
+
+
 @pytest.mark.parametrize(
     "middle",
     [
