@@ -37,6 +37,7 @@ def judge(
 
     Raises:
         CheckFailed: Outputs of different shapes, or PyTorch itself gives NaN or infinite values.
+        UsageError: A label is none of the classes.
     """
     if not float64.shape == float32.shape == actual.shape:
         raise CheckFailed("output shapes differ", received=actual.shape, legal=float64.shape)
@@ -49,7 +50,24 @@ def judge(
     agreement = measure(float64, actual, limit=limit, reference_max_abs_error=reference_error)
     if labels is None:
         return agreement
+    check_labels(labels, float64.shape[CLASS_AXIS])
     return replace(agreement, accuracy=_accuracy(float64, float32, actual, labels, limit))
+
+
+def check_labels(labels: NDArray[np.int64], classes_count: int) -> None:
+    """Hold that labels are classes: others would silently count as wrong answers.
+
+    Raises:
+        UsageError: One is none of them.
+    """
+    others = labels[(labels < 0) | (labels >= classes_count)]
+    if others.size:
+        raise UsageError(
+            "a label is none of the network's classes",
+            received=int(others[0]),
+            legal=f"0 to {classes_count - 1}, in the order of the scores",
+            next_step="count the classes from 0, or leave the labels out",
+        )
 
 
 def reference_limit(

@@ -17,7 +17,7 @@ from torch import nn
 from legoexport.errors import UsageError
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.judge import snr_db
+from legoexport.parity.judge import check_labels, snr_db
 from legoexport.parity.judge_outputs import SCORES_RANK
 from legoexport.parity.reference import ReferenceNetwork
 
@@ -79,6 +79,7 @@ class _Truth:
     def right_count(self, output: NDArray[Any]) -> int | None:
         if not self.has_classes or self.inputs.labels is None:
             return None
+        check_labels(self.inputs.labels, output.shape[1])
         return int((output.argmax(axis=1) == self.inputs.labels).sum())
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from legoexport.errors import CheckFailed
+from legoexport.errors import CheckFailed, UsageError
 from legoexport.parity.agreement import FACTOR, FLOOR, Agreement
 from legoexport.parity.judge import combine, judge
 
@@ -117,6 +117,13 @@ def test_accuracy_is_counted_on_both_sides() -> None:
     assert (other.accuracy.onnx_correct_count, other.accuracy.unexplained_count) == (2, 2)
     assert not other.passed
     assert "ONNX Runtime 2 correct" in str(other)
+
+
+@pytest.mark.parametrize("label", [-1, CLASSES])
+def test_a_label_that_is_no_class_is_refused(label: int) -> None:
+    truth, labels = scores(0), np.array([0] * (IMAGES - 1) + [label])
+    with pytest.raises(UsageError, match=f"(?s)none of the network's classes.*received: {label}"):
+        judge(truth, truth.astype(np.float32), truth.astype(np.float32), growth=1, labels=labels)
 
 
 def test_several_sets_pass_only_together() -> None:
