@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -21,12 +19,11 @@ from legoexport.cli import group
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import Conversion, convert_module
 from legoexport.deliver.dense_twin import convert_dense_twin
-from legoexport.errors import CheckFailed, UsageError
+from legoexport.errors import UsageError
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.models.registry import build
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.integer.walk import run_exposed
 from legoexport.parity.integer.walk_file import FileWalk, IntegerGraph
 from legoexport.parity.verify import verify
 from legoexport.passes.lowerings import INT8_LOWERINGS
@@ -131,18 +128,6 @@ def test_a_wrong_code_is_found_in_its_layer() -> None:
     walk = FileWalk(IntegerGraph(model, tables, unrounded=None))
     found = walk.run(IMAGES, threads=1)
     assert [one.layer for one in found.lego if not one.passed] == ["second"]
-
-
-def test_what_is_walked_has_to_be_what_users_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(model: onnx.ModelProto, names: Sequence[str], *how: Any) -> Mapping[str, Any]:
-        values = run_exposed(model, names, *how)
-        return values if names else {name: one + 1 for name, one in values.items()}
-
-    model = onnx.load_from_string(converted().model_bytes)
-    tables = {layer.layer: layer.frozen for layer in converted().compiled.layers}
-    monkeypatch.setattr("legoexport.parity.integer.walk_file.run_exposed", run)
-    with pytest.raises(CheckFailed, match="not what users run"):
-        FileWalk(IntegerGraph(model, tables, unrounded=None)).run(IMAGES, threads=1)
 
 
 def test_a_conversion_walks_what_stands_between_lego_layers_too() -> None:
