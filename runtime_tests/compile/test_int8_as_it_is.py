@@ -1,4 +1,4 @@
-"""A file in int8 runs with its integers exposed where it is proved, and has to run alike without."""
+"""Where a file in int8 is proved, its integers are exposed: it has to run alike without."""
 
 from __future__ import annotations
 
