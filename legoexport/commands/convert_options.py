@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from legoexport.commands.convert_request import ConvertRequest
 from legoexport.commands.quantities import SIZE_UNITS, quantity
 from legoexport.errors import UsageError
 from legoexport.runtimes import find_runtime
@@ -29,16 +30,7 @@ UNITS_OF_ANY_CASE = {"": 1.0} | {
 }
 
 
-def compile_options(
-    target_name: str,
-    opset: int | None,
-    batch: str | None,
-    plan_file: Path | None,
-    prefer: str | None,
-    preference: Preference,
-    store: Store = "fp32",
-    precision: Precision = "fp32",
-) -> CompileOptions:
+def compile_options(request: ConvertRequest, preference: Preference) -> CompileOptions:
     """Return what ``--target``, ``--opset``, ``--batch``, ``--plan`` and so on ask for.
 
     Raises:
@@ -47,14 +39,21 @@ def compile_options(
     from legoexport.compile.stages import CompileOptions
     from legoexport.passes.plan import Plan
 
-    target = find_target(target_name)
-    if prefer is not None:
-        target = _preferring(target, prefer, plan_file)
+    target, plan_file, batch = find_target(request.target_name), request.plan_file, request.batch
+    if request.prefer is not None:
+        target = _preferring(target, request.prefer, plan_file)
     plan = None
     if plan_file is not None:
         plan = Plan.from_json(_read_text(plan_file), source=str(plan_file))
-    dynamic_batch = None if batch is None else batch_size(batch) is None
-    return CompileOptions(target, opset, dynamic_batch, plan, preference, store, precision)
+    return CompileOptions(
+        target,
+        request.opset,
+        dynamic_batch=None if batch is None else batch_size(batch) is None,
+        plan=plan,
+        preference=preference,
+        store=request.store,
+        precision=request.precision,
+    )
 
 
 def preference(objective: str, threads: str, *, ort_format: bool) -> Preference:

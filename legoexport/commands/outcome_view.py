@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from legoexport.compile.stages import CompileOptions
-from legoexport.deliver.convert import Conversion
+from legoexport.deliver.conversion import Conversion
 from legoexport.deliver.ort_format import config_path
 from legoexport.deliver.packaging import Package
 from legoexport.host.outputs import is_standard_output

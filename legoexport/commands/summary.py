@@ -20,7 +20,7 @@ from legoexport.commands.outcome_view import (
 )
 from legoexport.compile.freeze import LayerAudit
 from legoexport.compile.stages import CompileOptions
-from legoexport.deliver.convert import Conversion
+from legoexport.deliver.conversion import Conversion
 from legoexport.host.report import print_json, print_table, print_text
 from legoexport.inspect import view
 from legoexport.inspect.inventory import Inventory

@@ -2,84 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from torch import nn
 
-import torch
-from torch import Tensor, nn
-
-from legoexport.compile.example import Example, checked_example, input_names, integer_ranges
-from legoexport.compile.freeze import FrozenNetwork, freeze
-from legoexport.compile.pipeline import choose_plan, lower, prepare
-from legoexport.compile.stages import Compiled, CompileOptions, Observer, Prepared, Stage
-from legoexport.compile.stamp import stamp
-from legoexport.deliver import invariants
+from legoexport.compile.example import Example, checked_example
+from legoexport.compile.pipeline import lower
+from legoexport.compile.stages import CompileOptions, Observer, Stage
+from legoexport.deliver.conversion import Conversion
 from legoexport.deliver.dense_twin import convert_dense_twin
-from legoexport.deliver.integer_invariants import Computes
-from legoexport.deliver.prove import (
-    IMAGES_COUNT,
-    check_resize,
-    hold_invariants,
-    prove_integers,
-    prove_outputs,
-    tensor_sets,
-)
-from legoexport.host import atomic
+from legoexport.deliver.finished import finish
+from legoexport.deliver.judged import cost_of_rounding, run_for_integers, run_for_stored
+from legoexport.deliver.planned import settle_plan
+from legoexport.deliver.proved import prove
+from legoexport.deliver.ready import make_ready
+from legoexport.deliver.request import ConversionRequest, Origin
 from legoexport.host.progress import Progress
-from legoexport.host.staging import make_folder
 from legoexport.lego.normalization import Normalization
-from legoexport.models.round_weights import round_weights
-from legoexport.parity.agreement import Agreement
 from legoexport.parity.inputs import InputSet
-from legoexport.parity.integer.walk_file import Walked
-from legoexport.quantize.calibrate import Calibration
-from legoexport.quantize.cost import RoundingCost
-from legoexport.quantize.revert import Held, drop_limit
-from legoexport.quantize.settle import CalibrationOptions, calibration_record, settle_scales
-from legoexport.quantize.trained import TWIN, Trained
-from legoexport.tune import Tuned, TuneOptions, tune
+from legoexport.quantize.revert import drop_limit
+from legoexport.quantize.settle import CalibrationOptions
+from legoexport.tune import TuneOptions
 
-
-@dataclass(frozen=True)
-class Conversion:
-    """A converted network, proved but not written yet.
-
-    Attributes:
-        model_bytes: The finished ONNX file.
-        compiled: The graph and how it came about.
-        network: The frozen network and its audit.
-        agreement: Parity of the file with PyTorch.
-        tuned: How the plan was found, if it was measured.
-        calibration: Where its integers come from, if it computes in int8.
-        computes: What ONNX Runtime computes in integers, if it does.
-        integers: How all of them compare with an independent implementation, if it does.
-        held: How the file came to hold its limit on the accuracy it loses, if it has one.
-        cost: What rounding costs, if the file computes in int8 or stores its weights in fewer bits.
-        dense_twin: The same function as a dense network, as an ONNX file, if it was asked for.
-    """
-
-    model_bytes: bytes
-    compiled: Compiled
-    network: FrozenNetwork
-    agreement: Agreement
-    tuned: Tuned | None = None
-    calibration: Calibration | None = None
-    computes: Computes | None = None
-    integers: Walked | None = None
-    held: Held | None = None
-    cost: RoundingCost | None = None
-    dense_twin: bytes | None = None
-
-    def save(self, path: Path | str) -> Path:
-        """Write the file in one step and return its path.
-
-        Raises:
-            UsageError: The folder does not exist or cannot be written. An existing file is replaced
-                whole or not at all.
-        """
-        path = Path(path)
-        atomic.write_bytes(path, self.model_bytes)
-        return path
+__all__ = ["Conversion", "convert_module"]
 
 
 def convert_module(
@@ -130,116 +73,55 @@ def convert_module(
         CheckFailed: The file loses more than ``max_drop_points`` even in float.
     """
     options = options or CompileOptions()
-    normalization = options.pixels or normalization
-    limit = drop_limit(options, max_drop_points, has_images=data is not None)
-    inputs, announce = checked_example(example), _announce(observe, progress)
-    rounded = round_weights(module, options.final_store)
-    progress("freezing masks")
-    network = freeze(rounded, inputs)
-    prepared = prepare(network, inputs, options, announce)
-    prepared, calibration = _calibrated(prepared, calibrate, progress)
-    trained = _trained(module, inputs, options, data, progress)
-    tuned = tune(prepared, tuning, progress) if tuning else None
-    plan, held = tuned.plan if tuned else choose_plan(prepared), None
-    if trained is not None and limit is not None:
-        held = trained.held_to(limit, prepared, plan, progress)
-    compiled = lower(prepared, held.plan if held else plan, announce)
-    if compiled.resize is not None:
-        check_resize(compiled.resize)
-    progress("holding invariants")
-    unstamped = compiled.model.SerializeToString(deterministic=True)
-    computes = hold_invariants(compiled, unstamped, prepared)
-    progress("proving parity")
-    ranges = integer_ranges(input_names(network.module, inputs), inputs)
-    agreement = prove_outputs(compiled, unstamped, rounded, ranges, calibrate)
-    stamped = stamp(
-        compiled,
-        checkpoint_sha256=checkpoint_sha256,
-        cost_model_sha256=options.cost_model_sha256,
-        target=options.target.name,
-        relative_error=agreement.relative_error,
-        normalization=normalization,
-        class_names=class_names,
-        integer_ranges=ranges,
-        calibration=None if calibration is None else calibration_record(calibration),
-    ).SerializeToString(deterministic=True)
-    invariants.check_size(len(stamped), compiled, max_size_bytes, class_names)
-    integers = prove_integers(compiled, prepared, stamped, calibrate)
-    twin = None
-    if dense_twin:
-        progress("building the dense twin")
-        twin = convert_dense_twin(module, inputs, options, calibrate)
-    if options.precision == "fp32" and options.store != "fp32":
-        progress("running the trained network")
-        sets = tensor_sets(unstamped, data, ranges, compiled.resize)
-        trained = Trained.of(module, inputs, options, sets)
-    cost = None
-    if trained is not None:
-        progress("telling what rounding costs")
-        cost = trained.cost(compiled.plan, stamped, {} if twin is None else {TWIN: twin})
+    request = ConversionRequest(
+        module=module,
+        max_drop_points=drop_limit(options, max_drop_points, has_images=data is not None),
+        inputs=checked_example(example),
+        options=options,
+        origin=Origin(checkpoint_sha256, options.pixels or normalization, class_names),
+        calibrate=calibrate,
+        images=data,
+        tuning=tuning,
+        max_size_bytes=max_size_bytes,
+        dense_twin=dense_twin,
+    )
+    return _carried_out(request, _announce(observe, progress), progress)
+
+
+def _carried_out(request: ConversionRequest, announce: Observer, progress: Progress) -> Conversion:
+    ready = make_ready(request, announce, progress)
+    trained = run_for_integers(request, progress)
+    planned = settle_plan(request, ready.prepared, trained, progress)
+    proved = prove(request, ready, lower(ready.prepared, planned.plan, announce), progress)
+    finished = finish(request, ready, proved)
+    twin = _dense_twin(request, progress)
+    trained = trained or run_for_stored(request, proved, progress)
+    cost = cost_of_rounding(trained, planned.plan, finished.model_bytes, twin, progress)
     return Conversion(
-        model_bytes=stamped,
-        compiled=compiled,
-        network=network,
-        agreement=agreement,
-        tuned=tuned,
-        calibration=calibration,
-        computes=computes,
-        integers=integers,
-        held=held,
+        model_bytes=finished.model_bytes,
+        compiled=proved.compiled,
+        network=ready.network,
+        agreement=proved.agreement,
+        tuned=planned.tuned,
+        calibration=ready.calibration,
+        computes=proved.computes,
+        integers=finished.integers,
+        held=planned.held,
         cost=cost,
         dense_twin=twin,
     )
 
 
-def _calibrated(
-    prepared: Prepared, calibrate: CalibrationOptions | None, progress: Progress
-) -> tuple[Prepared, Calibration | None]:
-    """Settle the integers of a network that has none yet and needs some."""
-    options = prepared.options
-    if options.precision == "fp32" or options.scales is not None:
-        return prepared, None
-    if calibrate is not None and options.pixels is not None:
-        # Its proof begins at pixels, and what is wrong with them is to be said early.
-        options.pixels.undone(next(calibrate.images.batches(IMAGES_COUNT)))
-    progress("calibrating")
-    return settle_scales(prepared, calibrate)
-
-
-def _trained(
-    module: nn.Module,
-    example: Example,
-    options: CompileOptions,
-    data: InputSet | None,
-    progress: Progress,
-) -> Trained | None:
-    """Run the network as it was trained, where a file in int8 is judged on real images."""
-    if options.precision == "fp32" or data is None:
+def _dense_twin(request: ConversionRequest, progress: Progress) -> bytes | None:
+    if not request.dense_twin:
         return None
-    progress("running the trained network")
-    return Trained.of(module, example, options, [data])
-
-
-def example_input(input_shape: tuple[int, int, int], batch: int = 1) -> Tensor:
-    """Return zeros of shape ``(batch, *input_shape)``."""
-    return torch.zeros(batch, *input_shape)
-
-
-def stage_writer(folder: Path) -> Observer:
-    """Return an observer that writes each stage to ``folder/NN_name.onnx``."""
-    make_folder(folder)
-    count = 0
-
-    def observe(stage: Stage) -> None:
-        nonlocal count
-        path = folder / f"{count:02d}_{stage.name}.onnx"
-        atomic.write_bytes(path, stage.model.SerializeToString(deterministic=True))
-        count += 1
-
-    return observe
+    progress("building the dense twin")
+    return convert_dense_twin(request.module, request.inputs, request.options, request.calibrate)
 
 
 def _announce(observe: Observer | None, progress: Progress) -> Observer:
+    """Let ``progress`` name each stage, too."""
+
     def announce(stage: Stage) -> None:
         progress(stage.name.replace("_", " "))
         if observe:

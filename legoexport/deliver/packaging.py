@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from legoexport.deliver.convert import Conversion
+from legoexport.deliver.conversion import Conversion
 from legoexport.deliver.ort_format import OrtFormat, config_path, to_ort_format
 from legoexport.deliver.prove import rounding_growth
 from legoexport.errors import InvariantBroken, ParityFailed

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from legoexport.compile.stages import CompileOptions
-from legoexport.deliver.convert import convert_module, example_input
+from legoexport.deliver.convert import convert_module
 from legoexport.deliver.dense_twin import convert_dense_twin
 from legoexport.host import atomic
 from legoexport.inspect.inventory_torch import summarize_module
@@ -71,7 +72,7 @@ def time_variant(
 
 def _converted(checkpoint: Checkpoint, pictures: Divided | None, *, is_dense: bool) -> bytes:
     """Compile a network: in float, or in integers if there are pictures to calibrate with."""
-    example, options, calibrate = example_input(checkpoint.input_shape), CompileOptions(), None
+    example, options, calibrate = torch.zeros(1, *checkpoint.input_shape), CompileOptions(), None
     if pictures is not None:
         options = CompileOptions(precision="int8")
         calibrate = CalibrationOptions(pictures.calibration)
