@@ -156,7 +156,7 @@ class Case:
 
 def measure(dense: nn.Module, data: ImageData, case: Case) -> Iterator[str]:
     """Yield a row for the fit of weights and one for the fit of outputs."""
-    shown, seed = some_images(data, SEARCH_IMAGES_COUNT), case.seed
+    shown, seed = some_images(data, SEARCH_IMAGES_COUNT).together, case.seed
     network = permuted(dense, shown, ORDERS[case.name], case.o, seed)
     lego = legofy(network, o=case.o, m_ratio=case.m_ratio).module.eval()
     fits = fit_network(lego, network, FitOptions(seed=seed))

@@ -137,7 +137,6 @@ def _read(asked: argparse.Namespace) -> Given:
     data = load(asked.data, channels=channels, size=size).data.to(device)
     layers = LayerOptions(
         images_count=asked.images,
-        pixels_count=asked.images * size * size,
         positions_count=asked.positions,
         rounds_count=asked.rounds,
         damping_ratio=asked.damping,

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from legoexport.parity.verify import Verification, verify
     from legoexport.passes.plan import Plan
     from legoexport.target import Target, find_target
-    from legoexport.training.from_dense import Fitted, fit
+    from legoexport.training.fitted import Fitted
+    from legoexport.training.from_dense import fit
     from legoexport.tune.options import TuneOptions
 
 __all__ = [
@@ -94,7 +95,8 @@ _HOMES = {
     "parity.verify": ("Verification", "verify"),
     "passes.plan": ("Plan",),
     "target": ("Target", "find_target"),
-    "training.from_dense": ("Fitted", "fit"),
+    "training.fitted": ("Fitted",),
+    "training.from_dense": ("fit",),
     "tune.options": ("TuneOptions",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -10,13 +10,14 @@ import click
 
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.commands.output_options import force_option
+from legoexport.errors import UsageError
 from legoexport.host.kinds import Kind
 from legoexport.host.outputs import Output, check_outputs
 from legoexport.host.report import format_count, print_json, print_table, print_text, step_progress
 
 if TYPE_CHECKING:
     from legoexport.training.fit_outputs import OutputOptions
-    from legoexport.training.from_dense import Fitted
+    from legoexport.training.fitted import Fitted
 
 
 @click.command("fit")
@@ -39,6 +40,14 @@ if TYPE_CHECKING:
     "--data",
     metavar="SOURCE",
     help="Pictures, as for train, to fit outputs on, without labels; the accuracy is printed.",
+)
+@click.option(
+    "--pictures",
+    "pictures_count",
+    type=click.IntRange(min=2),
+    metavar="N",
+    show_default="2048, fewer where they are large",
+    help="With --data: training pictures that the statistics of the layers are taken of.",
 )
 @click.option(
     "--fit",
@@ -68,6 +77,7 @@ def command(
     o: int,
     m_ratio: float,
     data: str | None,
+    pictures_count: int | None,
     to: str | None,
     steps: int | None,
     device: str,
@@ -91,6 +101,7 @@ def command(
     from legoexport.models.fitting.cluster import FitOptions
     from legoexport.training.from_dense import fit
 
+    _check_pictures(pictures_count, data)
     inputs = {"--from": source, "--data": None if data is None else Path(data)}
     check_outputs([Output("--out", out, Kind.CHECKPOINT)], inputs, force=force)
     with step_progress() as progress:
@@ -104,7 +115,7 @@ def command(
             data=data,
             options=FitOptions(restarts_count=restarts, seed=seed),
             to=to,
-            outputs=_output_options(steps, seed),
+            outputs=_output_options(steps, pictures_count, seed),
             device=device,
             progress=progress,
         )
@@ -115,7 +126,16 @@ def command(
         _print(result, out)
 
 
-def _output_options(steps: int | None, seed: int) -> OutputOptions:
+def _check_pictures(pictures_count: int | None, data: str | None) -> None:
+    if pictures_count is not None and data is None:
+        raise UsageError(
+            "--pictures counts training pictures of --data",
+            received=f"--pictures {pictures_count} without --data",
+            next_step="give --data SOURCE, or leave --pictures out",
+        )
+
+
+def _output_options(steps: int | None, pictures_count: int | None, seed: int) -> OutputOptions:
     from legoexport.models.fitting.distill import DistillOptions
     from legoexport.models.fitting.layer_outputs import LayerOptions
     from legoexport.training.fit_outputs import OutputOptions
@@ -123,7 +143,7 @@ def _output_options(steps: int | None, seed: int) -> OutputOptions:
     whole = DistillOptions(seed=seed)
     if steps is not None:
         whole = replace(whole, steps_count=steps)
-    return OutputOptions(LayerOptions(seed=seed), whole)
+    return OutputOptions(LayerOptions(pictures_count, seed=seed), whole)
 
 
 def _print(result: Fitted, out: Path) -> None:
@@ -178,6 +198,7 @@ def _record(result: Fitted, out: Path) -> dict[str, Any]:
         "dense_sha256": result.dense_sha256,
         "layers": [asdict(fit) for fit in result.fits],
         "outputs": [asdict(fit) for fit in result.output_fits],
+        "pictures_count": result.pictures_count,
         "is_calibrated": correct is not None,
         "correct": None if correct is None else asdict(correct),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -19,7 +20,8 @@ from legoexport.training.data.images import ImageData
 
 # Statistics of a channel over this many pictures are known to about 1 %.
 CALIBRATION_COUNT = 2048
-FEWEST_IMAGES = 256
+# One value has no variance.
+FEWEST_IMAGES = 2
 WEIGHTS, OUTPUTS = "weights", "outputs"
 
 
@@ -28,7 +30,8 @@ class OutputOptions:
     """How long a network is drawn towards the outputs of the dense one.
 
     Attributes:
-        layers: The fit of each layer.
+        layers: The fit of each layer. Batch norm is calibrated with as many pictures, if it says
+            how many.
         whole: The fit of the scores after it.
     """
 
@@ -53,6 +56,31 @@ def choose_target(to: str | None, *, has_data: bool) -> str:
     return to
 
 
+def statistics_count(data: ImageData, to: str, options: LayerOptions) -> int:
+    """Return how many training pictures layers and batch norm are read on.
+
+    Args:
+        data: The pictures.
+        to: What is fitted.
+        options: How many are asked for, if a number is.
+
+    Raises:
+        UsageError: There are not so many, or those are too few.
+    """
+    available, (_, height, width) = len(data.train_images), data.input_shape
+    if options.images_count is None:
+        most = options.images_at_a_time(height, width) if to == OUTPUTS else CALIBRATION_COUNT
+        return min(most, available)
+    if not FEWEST_IMAGES <= options.images_count <= available:
+        raise UsageError(
+            "--pictures: statistics are taken of training pictures",
+            received=options.images_count,
+            legal=f"{FEWEST_IMAGES} to {available}, which is all that --data has",
+            next_step="leave --pictures out, or name a source with more",
+        )
+    return options.images_count
+
+
 def fit_to_outputs(
     lego: nn.Module,
     dense: nn.Module,
@@ -74,7 +102,8 @@ def fit_to_outputs(
     """
     fits = fit_layers(lego, dense, data, options.layers, progress)
     if options.whole.steps_count:
-        draw_scores_together(lego, dense, data, options.whole, progress)
+        count = options.layers.images_count or CALIBRATION_COUNT
+        draw_scores_together(lego, dense, data, options.whole, progress, images_count=count)
     return fits
 
 
@@ -86,9 +115,7 @@ def fit_layers(
     progress: Progress = lambda _: None,
 ) -> tuple[OutputFit, ...]:
     """Fit layer by layer, as ``fit_to_outputs`` does first."""
-    _, height, width = data.input_shape
-    affordable = max(FEWEST_IMAGES, options.pixels_count // (height * width))
-    images = some_images(data, min(options.images_count, affordable), options.seed)
+    images = some_images(data, statistics_count(data, OUTPUTS, options), options.seed)
     return fit_outputs(lego, dense, images, options, progress)
 
 
@@ -98,6 +125,8 @@ def draw_scores_together(
     data: ImageData,
     options: DistillOptions,
     progress: Progress = lambda _: None,
+    *,
+    images_count: int = CALIBRATION_COUNT,
 ) -> None:
     """Fit the scores and calibrate batch norm, as ``fit_to_outputs`` does last."""
     device = data.train_images.device
@@ -105,14 +134,42 @@ def draw_scores_together(
     batches = (data.normalised(data.train_images[index.to(device)]) for index in order)
     distill(lego, dense, batches, options, progress)
     progress("calibrating batch norm")
-    recalibrate(lego, some_images(data, CALIBRATION_COUNT))
+    recalibrate(lego, some_images(data, images_count))
 
 
-def some_images(data: ImageData, most: int, seed: int = 0) -> Tensor:
-    """Return up to ``most`` training pictures, prepared; sources may be sorted by class."""
+@dataclass(frozen=True)
+class SomeImages:
+    """Training pictures in some order; a part is prepared when it is asked for.
+
+    Attributes:
+        data: All pictures.
+        order: ``(N,)`` int64, which of them.
+    """
+
+    data: ImageData
+    order: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, c, h, w)``."""
+        return len(self.order), *self.data.input_shape
+
+    @property
+    def together(self) -> Tensor:
+        """All of them, prepared."""
+        return next(self.tensor_split(1))
+
+    def tensor_split(self, sections: int, /) -> Iterator[Tensor]:
+        """Yield parts whose sizes differ by one at most, prepared."""
+        for part in self.order.tensor_split(sections):
+            yield self.data.normalised(self.data.train_images[part])
+
+
+def some_images(data: ImageData, most: int, seed: int = 0) -> SomeImages:
+    """Return up to ``most`` training pictures; sources may be sorted by class."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data.train_images), generator=generator)[:most]
-    return data.normalised(data.train_images[order.to(data.train_images.device)])
+    return SomeImages(data, order.to(data.train_images.device))
 
 
 def described_again(fit: LayerFit, lego: nn.Module, dense: nn.Module) -> LayerFit:

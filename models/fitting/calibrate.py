@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from legoexport.models.fitting.parts import Pictures
 
 BATCH_SIZE = 128
 
 
 @torch.no_grad()
-def recalibrate(module: nn.Module, images: Tensor) -> int:
+def recalibrate(module: nn.Module, images: Pictures) -> int:
     """Estimate the statistics of every batch norm anew, in place; nothing is learned.
 
     Fitted filters give maps of another mean and variance than the dense ones. The statistics of the
@@ -29,7 +31,7 @@ def recalibrate(module: nn.Module, images: Tensor) -> int:
         norm.momentum = None  # the plain mean over batches
         norm.train()
     # Batches of equal size: each then weighs the same, and none is too small to have a variance.
-    for batch in images.tensor_split(-(-len(images) // BATCH_SIZE)):
+    for batch in images.tensor_split(-(-images.shape[0] // BATCH_SIZE)):
         module(batch)
     for norm, (training, momentum) in zip(norms, before, strict=True):
         norm.momentum = momentum

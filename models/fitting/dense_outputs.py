@@ -28,14 +28,14 @@ class DenseOutputs:
 
 @torch.no_grad()
 def read_outputs(
-    dense: nn.Module, names: Iterable[str], images: Tensor, positions: Positions
+    dense: nn.Module, names: Iterable[str], parts: Iterable[Tensor], positions: Positions
 ) -> DenseOutputs:
     """Run a network and keep what its layers give, in its first call where there are several.
 
     Args:
         dense: The network, in eval mode.
         names: Dotted names of its convolutions.
-        images: ``(N, c, h, w)``, prepared.
+        parts: Prepared pictures, ``(N, c, h, w)`` each.
         positions: Which positions of the maps to keep.
     """
     reader = _Reader(positions)
@@ -43,9 +43,10 @@ def read_outputs(
     norms = [each for each in dense.modules() if isinstance(each, nn.BatchNorm2d)]
     handles += [each.register_forward_pre_hook(reader.norm) for each in norms]
     try:
-        for batch in images.split(BATCH_SIZE):  # type: ignore[no-untyped-call]
-            dense(batch)
-            reader.next_batch(len(batch))
+        for images in parts:
+            for batch in images.split(BATCH_SIZE):  # type: ignore[no-untyped-call]
+                dense(batch)
+                reader.next_batch(len(batch))
     finally:
         for handle in handles:
             handle.remove()

@@ -12,15 +12,16 @@ from legoexport.models.fitting.layer import LEAD, SPREAD
 from legoexport.models.fitting.output_error import OutputError
 from legoexport.models.lego_conv import LegoConv2d
 
+FEWEST_AT_A_TIME, MOST_AT_A_TIME = 256, 2048
+
 
 @dataclass(frozen=True)
 class LayerOptions:
     """How long each layer is fitted to the outputs of the dense one.
 
     Attributes:
-        images_count: Pictures, at most.
-        pixels_count: Pixels of all pictures, at most, which bounds the memory; a few pictures are
-            taken all the same.
+        images_count: Pictures to take; None takes as many as run at a time.
+        pixels_count: Pixels of the pictures that run at a time, which bounds the memory.
         positions_count: Positions of a layer's output that are read, over all pictures.
         rounds_count: Rounds of assignment and least squares.
         steps_per_round: Steps of conjugate gradients in each.
@@ -28,13 +29,18 @@ class LayerOptions:
         seed: Seed of pictures and positions.
     """
 
-    images_count: int = 2048
+    images_count: int | None = None
     pixels_count: int = 2**22
     positions_count: int = 16384
     rounds_count: int = 6
     steps_per_round: int = 4
     damping_ratio: float = 0.01
     seed: int = 0
+
+    def images_at_a_time(self, height: int, width: int) -> int:
+        """Return how many pictures of this size run at a time; a few do, however large."""
+        few = max(FEWEST_AT_A_TIME, self.pixels_count // (height * width))
+        return min(few, MOST_AT_A_TIME)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 
 from legoexport.models.lego_conv import LegoConv2d
 
+# Odds of all positions of a few pictures at a time: of large maps they take the most memory.
+ROWS_AT_A_TIME = 256
+
 
 @dataclass(frozen=True)
 class Positions:
@@ -17,7 +21,8 @@ class Positions:
 
     Attributes:
         images_count: Pictures N.
-        count: Positions to draw altogether; small maps have fewer.
+        count: Positions to draw altogether; small maps have fewer. Of more pictures than that, the
+            first have one each.
         seed: Seed of the draws.
     """
 
@@ -27,13 +32,22 @@ class Positions:
     _drawn: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def at(self, height: int, width: int) -> Tensor:
-        """Return ``(N, k)`` int64 flat positions in maps of this size, on the CPU."""
+        """Return int64 flat positions in maps of this size, on the CPU.
+
+        They are ``(N, k)``, or fewer rows than pictures where one for each would be too many.
+        """
         if (height, width) not in self._drawn:
-            each = min(height * width, -(-self.count // self.images_count))
-            generator = torch.Generator().manual_seed(self.seed)
-            odds = torch.rand(self.images_count, height * width, generator=generator)
-            self._drawn[height, width] = odds.topk(each, dim=1).indices
+            self._drawn[height, width] = torch.cat(list(self._rows(height * width)))
         return self._drawn[height, width]
+
+    def _rows(self, size: int) -> Iterator[Tensor]:
+        each = min(size, -(-self.count // self.images_count))
+        generator = torch.Generator().manual_seed(self.seed)
+        left = min(self.images_count, self.count)
+        while left:
+            count = min(left, ROWS_AT_A_TIME)
+            yield torch.rand(count, size, generator=generator).topk(each, dim=1).indices
+            left -= count
 
     def sample(self, maps: Tensor, first: int = 0) -> Tensor:
         """Return the values at the positions, ``(N * k, c)``.
@@ -42,16 +56,18 @@ class Positions:
             maps: ``(N, c, h, w)``, or some of the pictures.
             first: Number of the first picture.
         """
-        chosen = self.at(*maps.shape[2:])[first : first + len(maps)].to(maps.device)
+        chosen = self._of(maps, first, *maps.shape[2:])
+        maps = maps[: len(chosen)]
         index = chosen[:, None].expand(-1, maps.shape[1], -1)
         return maps.flatten(2).gather(2, index).transpose(1, 2).flatten(0, 1)
 
-    def patches(self, layer: LegoConv2d, maps: Tensor) -> Tensor:
+    def patches(self, layer: LegoConv2d, maps: Tensor, first: int = 0) -> Tensor:
         """Return what ``layer`` reads for the positions of its output, ``(N * k, c * kh * kw)``.
 
         Args:
             layer: The layer.
-            maps: ``(N, c, h, w)`` its input.
+            maps: ``(N, c, h, w)`` its input, or that of some of the pictures.
+            first: Number of the first picture.
         """
         (top, left), (height, width) = layer.padding, layer.kernel_size
         padded = F.pad(maps, (left, left, top, top))
@@ -61,12 +77,15 @@ class Positions:
                 padded.shape[2:], layer.dilation, layer.kernel_size, layer.stride, strict=True
             )
         )
-        chosen = self.at(tall, wide).to(maps.device)
+        chosen = self._of(maps, first, tall, wide)
         rows, columns = chosen // wide * layer.stride[0], chosen % wide * layer.stride[1]
-        images = torch.arange(len(maps), device=maps.device)[:, None]
+        images = torch.arange(len(chosen), device=maps.device)[:, None]
         seen = [
             padded[images, :, rows + i * layer.dilation[0], columns + j * layer.dilation[1]]
             for i in range(height)
             for j in range(width)
         ]
         return torch.stack(seen, dim=3).flatten(0, 1).flatten(1)
+
+    def _of(self, maps: Tensor, first: int, height: int, width: int) -> Tensor:
+        return self.at(height, width)[first : first + len(maps)].to(maps.device)

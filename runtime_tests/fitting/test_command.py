@@ -93,6 +93,7 @@ def test_json_has_every_digit_and_the_accuracy(
         assert 0 < each["fitted_error_ratio"] < each["clustered_error_ratio"]
     checkpoint, twin = read_checkpoint(out), read_checkpoint(dense, dense=True)
     assert report["is_calibrated"]
+    assert report["pictures_count"] == 40
     assert report["correct"]["images_count"] == 40
     assert report["arch"] == checkpoint.arch == "lego_digits"
     for each in report["layers"]:
@@ -101,6 +102,27 @@ def test_json_has_every_digit_and_the_accuracy(
         assert isinstance(layer, LegoConv2d)
         error = (layer.weight().detach() - weight).norm() / weight.norm()
         assert each["relative_error_ratio"] == pytest.approx(error.item(), rel=1e-4)
+
+
+def test_batch_norm_is_calibrated_on_as_many_pictures_as_are_asked_for(
+    fit: Any, dense: Path, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "lego.pt"
+    weights = ("--fit", "weights", "--restarts", 1, "--m-ratio", 0.125)
+    code, text, _ = fit(
+        *("--from", dense, "--out", out, *weights, "--data", pictures, "--pictures", 7, "--json")
+    )
+    assert (code, json.loads(text)["pictures_count"]) == (0, 7)
+    module = read_checkpoint(out).module.eval()
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))[:7]
+    images = torch.from_numpy(np.load(pictures)["train_images"])[order]
+    convolution, norm = (module.get_submodule(f"features.{index}") for index in (0, 1))
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    with torch.no_grad():
+        maps = convolution(images)
+    # float32 sums in another order.
+    torch.testing.assert_close(norm.running_mean, maps.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, maps.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +135,9 @@ def test_json_has_every_digit_and_the_accuracy(
         (["--fit", "outputs"], "--data"),
         (["--fit", "scores"], "outputs"),
         (["--steps", -1], "--steps"),
+        (["--pictures", 5], "give --data"),
+        (["--pictures", 1, "--data", "digits"], "--pictures"),
+        (["--pictures", 1438, "--data", "digits"], "2 to 1437"),
         (["--device", "nowhere"], "nowhere"),
         (["--arch", "vgg16"], "lacks weights"),
         (["--arch", "lego_digits"], "Lego layers already"),
