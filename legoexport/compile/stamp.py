@@ -47,55 +47,69 @@ def stamp(
     digest. A network that computes in int8 says how it was calibrated: ``calibration`` is JSON.
     Names of classes are kept if there is one for each score.
     """
+    facts = {
+        "checkpoint_sha256": checkpoint_sha256 or FROM_MODULE,
+        "target": target,
+        "versions": json.dumps(installed_versions()),
+        "measured_relative_error": f"{relative_error:.3g}",
+        "cost_model_sha256": cost_model_sha256,
+        "calibration": calibration,
+        **_compiled_facts(compiled),
+        **_end_facts(compiled, normalization, class_names),
+        **_range_facts(integer_ranges),
+    }
     model = onnx.ModelProto()
     model.CopyFrom(compiled.model)
     model.producer_name, model.producer_version = "legoexport", __version__
-    facts = {
-        "checkpoint_sha256": checkpoint_sha256 or FROM_MODULE,
+    del model.metadata_props[:]
+    for key, value in sorted(facts.items()):
+        if value is not None:
+            model.metadata_props.add(key=PREFIX + key, value=value)
+    return model
+
+
+def _compiled_facts(compiled: Compiled) -> dict[str, str | None]:
+    """Return how the network was compiled, and what its layers became."""
+    in_float = compiled.scales is None
+    return {
         "mask_sha256": mask_digest(compiled.layers),
-        "target": target,
         "plan": compiled.plan.to_json(),
         "passes": json.dumps(compiled.stages),
-        "versions": json.dumps(installed_versions()),
         LAYERS_KEY.removeprefix(PREFIX): write_layers(map(_record, compiled.layers)),
-        "measured_relative_error": f"{relative_error:.3g}",
-        "precision": "fp32" if compiled.scales is None else "int8",
+        "precision": "fp32" if in_float else "int8",
+        "scales_sha256": None if in_float else read_scales(compiled.model).sha256(),
+        "store": None if compiled.store == "fp32" else compiled.store,
     }
-    image = image_facts(
-        model.graph,
-        normalization,
-        takes_pixels=compiled.pixels is not None,
-        scales=compiled.resize is not None,
-    )
-    if image is not None:
-        facts["image"] = image.to_json()
-    if class_names and len(class_names) == (compiled.classes_count or classes_count(model.graph)):
-        facts["class_names"] = json.dumps(class_names)
-    if normalization:
-        facts["normalization"] = normalization.to_json()
-    if compiled.resize is not None:
-        facts["resize"] = compiled.resize.to_json()
-    if compiled.output != SCORES:
-        facts["output"] = compiled.output
-    if compiled.classes_count is not None:
-        facts["classes_count"] = str(compiled.classes_count)
-    if cost_model_sha256 is not None:
-        facts["cost_model_sha256"] = cost_model_sha256
-    if compiled.store != "fp32":
-        facts["store"] = compiled.store
-    if compiled.scales is not None:
-        facts["scales_sha256"] = read_scales(model).sha256()
-    if calibration is not None:
-        facts["calibration"] = calibration
-    if integer_ranges:
-        ranges = json.dumps(dict(integer_ranges))
-        # They came from the example, which nobody has when the file is rebuilt to be compared.
-        digest = hashlib.sha256(ranges.encode()).hexdigest()
-        facts |= {"integer_ranges": ranges, "integer_ranges_sha256": digest}
-    del model.metadata_props[:]
-    for key in sorted(facts):
-        model.metadata_props.add(key=PREFIX + key, value=facts[key])
-    return model
+
+
+def _end_facts(
+    compiled: Compiled, normalization: Normalization | None, class_names: tuple[str, ...]
+) -> dict[str, str | None]:
+    """Return what the file takes and gives."""
+    graph, resize, count = compiled.model.graph, compiled.resize, compiled.classes_count
+    takes_pixels = compiled.pixels is not None
+    image = image_facts(graph, normalization, takes_pixels=takes_pixels, scales=resize is not None)
+    named = class_names and len(class_names) == (count or classes_count(graph))
+    return {
+        "image": None if image is None else image.to_json(),
+        "normalization": None if normalization is None else normalization.to_json(),
+        "resize": None if resize is None else resize.to_json(),
+        "output": None if compiled.output == SCORES else compiled.output,
+        "classes_count": None if count is None else str(count),
+        "class_names": json.dumps(class_names) if named else None,
+    }
+
+
+def _range_facts(integer_ranges: Mapping[str, tuple[int, int]]) -> dict[str, str]:
+    """Return the ranges of integer inputs, and their digest.
+
+    They came from the example, which nobody has when the file is rebuilt to be compared.
+    """
+    if not integer_ranges:
+        return {}
+    text = json.dumps(dict(integer_ranges))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {"integer_ranges": text, "integer_ranges_sha256": digest}
 
 
 def read_stamp(model: onnx.ModelProto) -> Mapping[str, str]:
