@@ -97,7 +97,16 @@ def _parsed(text: str) -> InputShape:
             f"{OPTION} {text}: a range is for integers that are indices",
             legal=", ".join(one for one in TYPES if one.startswith("int")),
         )
+    if found["low"]:
+        _check_ends(text, dtype, low, high)
     return InputShape(found["name"], sizes, dtype, (low, high))
+
+
+def _check_ends(text: str, dtype: str, low: int, high: int) -> None:
+    highest = 2 ** (int(dtype.removeprefix("int")) - 1) - 1
+    if not -highest - 1 <= low <= high <= highest:
+        legal = f"values of {dtype}, {-highest - 1}..{highest}"
+        raise UsageError(f"{OPTION} {text}", received=f"{low}..{high}", legal=legal)
 
 
 def check_shapes(given: Mapping[str, object], *, as_ort: bool) -> None:
@@ -120,12 +129,10 @@ def example_of(checkpoint: Checkpoint, batch_size: int) -> Tensor | tuple[Tensor
     """Return an example for the network: an image, or what ``--input-shape`` says of each input.
 
     Raises:
-        UsageError: A parameter has no shape, or a shape no parameter.
+        UsageError: A parameter has no shape, or a shape no parameter; or the batch is too large.
     """
-    import torch
-
     if not given_shapes():
-        return torch.zeros(batch_size, *checkpoint.input_shape)
+        return _zeros((batch_size, *checkpoint.input_shape))
     by_name = {one.name: one for one in given_shapes()}
     parameters = inspect.signature(checkpoint.module.forward).parameters
     wanted = [
@@ -144,9 +151,20 @@ def example_of(checkpoint: Checkpoint, batch_size: int) -> Tensor | tuple[Tensor
 
 
 def _tensor(one: InputShape, batch_size: int) -> Tensor:
-    import torch
-
-    tensor = torch.zeros(batch_size, *one.sizes, dtype=getattr(torch, one.dtype))
+    tensor = _zeros((batch_size, *one.sizes), one.dtype)
     if one.ends != (0, 0):
         tensor.view(-1)[0], tensor.view(-1)[-1] = one.ends
     return tensor
+
+
+def _zeros(shape: tuple[int, ...], dtype: str = "float32") -> Tensor:
+    import torch
+
+    try:
+        return torch.zeros(shape, dtype=getattr(torch, dtype))
+    except (RuntimeError, TypeError):  # from torch: too many values to number, or to hold
+        raise UsageError(
+            "an example of this size does not fit into the memory",
+            received="x".join(map(str, shape)),
+            next_step=f"give a smaller --batch, or smaller sizes in {OPTION}",
+        ) from None

@@ -105,6 +105,9 @@ REFUSED = {
     "convert w.pt --out m.onnx --input-shape a=0": "sizes from 1 on",
     "convert w.pt --out m.onnx --input-shape a=3:int64:5..2": "LOW below HIGH",
     "convert w.pt --out m.onnx --input-shape a=3:uint8:0..2": "a range is for integers",
+    "convert w.pt --out m.onnx --input-shape a=3:int8:0..128": "legal: values of int8, -128..127",
+    f"{CONVERT} --batch {10**12}": f"received: {10**12}x8x6x6",
+    f"{CONVERT} --batch {10**20}": "give a smaller --batch",
 }
 
 
