@@ -64,11 +64,7 @@ def carry_out(request: ConvertRequest, checked: Checked, write_out: Writer) -> O
         loaded = _loaded(request, checked, progress)
         conversion = _converted(request, checked, loaded, progress)
         packed = _packed(checked, loaded, conversion, progress) if checked.as_ort else None
-    if packed:
-        packaging.write(packed, request.out)
-    else:
-        write_out(conversion.model_bytes)
-    _write_beside(request, conversion)
+    _write(request, conversion, packed, write_out)
     with step_progress() as progress:
         progress("measuring memory")
         return _measured(request, checked.batch_size, loaded, conversion, packed)
@@ -121,7 +117,13 @@ def _packed(
     )
 
 
-def _write_beside(request: ConvertRequest, conversion: Conversion) -> None:
+def _write(
+    request: ConvertRequest, conversion: Conversion, packed: Package | None, write_out: Writer
+) -> None:
+    if packed:
+        packaging.write(packed, request.out)
+    else:
+        write_out(conversion.model_bytes)
     if request.dense_twin and conversion.dense_twin:
         write_bytes(request.dense_twin, conversion.dense_twin)
     if request.save_plan:
@@ -139,12 +141,12 @@ def _measured(
         memory = measure_memory(file, batch_size)
     twin = measure_memory(request.dense_twin, batch_size) if request.dense_twin else None
     return Outcome(
-        conversion,
-        loaded.checkpoint,
-        loaded.options,
-        request.out,
-        packed,
-        memory,
-        request.dense_twin,
-        twin,
+        conversion=conversion,
+        checkpoint=loaded.checkpoint,
+        options=loaded.options,
+        out=request.out,
+        package=packed,
+        memory=memory,
+        dense_twin=request.dense_twin,
+        dense_twin_memory=twin,
     )
