@@ -85,14 +85,11 @@ def fit(
     pair = pair.on(where)
     fits = fit_network(pair.lego, pair.dense, options, progress)
     output_fits, correct = tuple[OutputFit, ...](), None
-    if pictures is not None and count is not None:
+    if pictures is not None:
         pictures = pictures.to(where)
-        if to == OUTPUTS:
-            output_fits = fit_to_outputs(pair.lego, pair.dense, pictures, outputs, progress)
+        output_fits = _made_good(pair, pictures, to, outputs, progress)
+        if output_fits:
             fits = tuple(described_again(fit, pair.lego, pair.dense) for fit in fits)
-        else:
-            progress("calibrating batch norm")
-            recalibrate(pair.lego, some_images(pictures, count))
         correct = _count(pair, pictures, progress)
     return Fitted(
         module=pair.lego.cpu(),
@@ -136,6 +133,17 @@ def _pair(dense: Checkpoint | nn.Module, recipe: LegoRecipe) -> _Pair:
     arch, settings = _twin(dense, recipe)
     facts = (dense.sha256, dense.normalization, dense.class_names)
     return _Pair(dense.module, build(arch, **settings), arch, settings, *facts)
+
+
+def _made_good(
+    pair: _Pair, pictures: ImageData, to: str, options: OutputOptions, progress: Progress
+) -> tuple[OutputFit, ...]:
+    """Fit outputs, or at least give batch norms the statistics that the fitted weights cause."""
+    if to == OUTPUTS:
+        return fit_to_outputs(pair.lego, pair.dense, pictures, options, progress)
+    progress("calibrating batch norm")
+    recalibrate(pair.lego, some_images(pictures, statistics_count(pictures, to, options.layers)))
+    return ()
 
 
 def _pictures(
