@@ -85,7 +85,10 @@ def test_statistics_and_errors_are_those_of_all_pictures(
         module[3](before[:3](together)).double().transpose(1, 3).flatten(0, 2)
         for module, before in ((dense, dense), (lego, lego))
     )
-    scale = (dense[4].weight / (dense[4].running_var + dense[4].eps).sqrt()).double()
+    norm = dense[4]
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_var is not None
+    scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).double()
     off, whole = (scale * (one - one.mean(0)) for one in (actual - wanted, wanted))
     # The report is computed in float32 from sums of squares.
     assert first.fitted_error_ratio == pytest.approx(float(off.norm() / whole.norm()), rel=1e-3)
