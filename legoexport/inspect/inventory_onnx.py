@@ -21,7 +21,7 @@ def load_model(path: Path) -> onnx.ModelProto:
     """Read an ONNX file.
 
     Raises:
-        UsageError: There is no such file, or it is not ONNX.
+        UsageError: There is no such file, it is not ONNX, or what it keeps elsewhere is missing.
     """
     try:
         return onnx.load(path)
@@ -29,6 +29,8 @@ def load_model(path: Path) -> onnx.ModelProto:
         raise UsageError(f"cannot read {path}", received=error.strerror) from None
     except DecodeError as error:
         raise UsageError(f"{path} is not an ONNX file", received=error) from None
+    except onnx.checker.ValidationError as error:
+        raise UsageError(f"{path} lacks tensors kept in another file", received=error) from None
 
 
 def summarize_model(model: onnx.ModelProto) -> Inventory:

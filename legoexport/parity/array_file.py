@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from lzma import LZMAError
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from legoexport.errors import UsageError
+from legoexport.host.reading import UNREADABLE
 from legoexport.parity.image_series import ImageSeries, Positions, chunks
 
 IMAGES_MEMBER = "images.npy"
@@ -30,10 +29,6 @@ LABELS_MEMBER = "labels.npy"
 LEGAL = ".npy of images (N, c, h, w), or .npz with images and, if known, labels (N,)"
 SKIPPED_BYTES = 2**18
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-UNREADABLE = (
-    *(OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error, LZMAError),
-)
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,8 @@ def _find(path: Path, member: str | None) -> ArrayPlace:
         start = file.tell()
     if start + dtype.itemsize * math.prod(shape) > size_bytes:
         raise _ends_early(path)
-    return ArrayPlace(path, member, start, shape, dtype, is_by_column)
+    # numpy takes True for a 1 in a header, and not in a shape.
+    return ArrayPlace(path, member, start, tuple(map(int, shape)), dtype, is_by_column)
 
 
 def _read(place: ArrayPlace, positions: Positions, size: int) -> Iterator[NDArray[np.float32]]:

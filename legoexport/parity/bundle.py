@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import ParityFailed, UsageError
+from legoexport.host.reading import UNREADABLE
 from legoexport.host.staging import staged_folder
 from legoexport.lego.file_facts import read_facts
 from legoexport.ort.session import RuntimeModel, parse_model
@@ -173,7 +174,7 @@ def _read_sets(folder: Path, record: dict[str, Any]) -> list[GoldenSet]:
         arrays = np.load(io.BytesIO(content), allow_pickle=False)
         read = _golden_of_first if record["version"] == FIRST_VERSION else _golden
         return [read(fields, arrays, i) for i, fields in enumerate(record["sets"])]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise _damaged(folder, ARRAYS_FILE, error) from None
 
 

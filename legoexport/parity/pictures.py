@@ -11,6 +11,7 @@ from pathlib import Path
 from numpy.lib.format import MAGIC_PREFIX
 
 from legoexport.errors import UsageError
+from legoexport.host.reading import UNREADABLE
 from legoexport.lego.normalization import Normalization
 from legoexport.parity.array_file import IMAGES_MEMBER, open_arrays
 from legoexport.parity.image_series import ImageSeries, shuffled
@@ -132,7 +133,7 @@ def _from_file(path: Path, network: NetworkInput) -> RealImages:
         with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else nullcontext() as archive:
             members = frozenset(archive.namelist() if archive else ())
         is_tar = tarfile.is_tarfile(path)
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise UsageError(f"cannot read {path}", received=error, legal=LEGAL) from None
     if is_array or IMAGES_MEMBER in members:
         return RealImages(open_arrays(path, members, network.input_shape))

@@ -80,6 +80,15 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         load_model(path)
 
 
+def test_a_file_without_the_tensors_that_it_keeps_elsewhere_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "external.onnx"
+    proto = onnx.load_from_string(model(CONV))
+    onnx.save(proto, path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    (tmp_path / "w.bin").unlink()
+    with pytest.raises(UsageError, match=r"(?s)external\.onnx lacks tensors.*w\.bin"):
+        load_model(path)
+
+
 def test_a_file_of_another_program_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no legoexport\.layers metadata"):
         summarize_model(onnx.load_from_string(model(CONV)))

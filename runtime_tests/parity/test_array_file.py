@@ -113,6 +113,26 @@ def test_damage_that_shows_only_later_is_refused(tmp_path: Path) -> None:
         read_inputs(path, SHAPE, None, None)
 
 
+@pytest.mark.parametrize(
+    "shape", ["(9, 2, 3, 4", "(" * 200, "(10**30, 2, 3, 4)", "(1" + "0" * 30 + ",)"]
+)
+def test_a_crafted_header_is_refused(tmp_path: Path, shape: str) -> None:
+    write_header(tmp_path / "a.npy", shape)
+    with pytest.raises(UsageError, match=r"cannot read .*a\.npy"):
+        read_inputs(tmp_path / "a.npy", SHAPE, None, None)
+
+
+def test_a_header_may_write_1_as_true(tmp_path: Path) -> None:
+    write_header(tmp_path / "a.npy", "(True, 2, 3, 4)")
+    assert read_inputs(tmp_path / "a.npy", SHAPE, None, None).images.shape == (1, *SHAPE)
+
+
+def write_header(path: Path, shape: str) -> None:
+    """Write float32 zeros under a header that says ``shape``."""
+    fields = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(fields).to_bytes(2, "little") + fields + bytes(96))
+
+
 def test_numbers_that_float32_cannot_hold_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.full((2, *SHAPE), 1e300))
     with pytest.raises(UsageError, match="infinite"):

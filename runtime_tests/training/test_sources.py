@@ -31,11 +31,18 @@ def write_folder(folder: Path, test_name: str = "test") -> None:
             Image.fromarray(picture(part, index)).save(file)
 
 
-def zipped(folder: Path, path: Path) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
+def zipped(folder: Path, path: Path, compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for file in folder.rglob("*.*"):
             archive.write(file, f"top/{file.relative_to(folder)}")
     return path
+
+
+def damage(path: Path) -> None:
+    """Change what the decompressor of the first member reads."""
+    content = bytearray(path.read_bytes())
+    content[80:110] = bytes(byte ^ 0x55 for byte in content[80:110])
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("test_name", ["test", "val"])
@@ -86,6 +93,23 @@ def test_a_damaged_picture_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "test" / "a" / "broken.jpg").write_bytes(content)
     with pytest.raises(UsageError, match=r"broken\.jpg"):
         load(str(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_a_picture_of_more_than_8_bits_is_not_cut_to_them(tmp_path: Path, dtype: type) -> None:
+    write_folder(tmp_path)
+    deep = Image.fromarray(np.full((6, 5), 40000, dtype))
+    deep.save(tmp_path / "test" / "a" / "deep.jpg", "TIFF")
+    with pytest.raises(UsageError, match=r"(?s)deep\.jpg has more than 8 bits.*received: .*mode"):
+        load(str(tmp_path))
+
+
+def test_a_damaged_archive_of_pictures_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path / "p")
+    path = zipped(tmp_path / "p", tmp_path / "p.zip", zipfile.ZIP_LZMA)
+    damage(path)
+    with pytest.raises(UsageError, match=r"p\.zip cannot be read"):
+        load(str(path))
 
 
 @pytest.mark.parametrize("name", ["missing", "file.txt", "empty.zip", "empty"])
@@ -139,6 +163,20 @@ def test_npz_that_does_not_fit(tmp_path: Path, changes: dict[str, np.ndarray]) -
     np.savez(tmp_path / "p.npz", **arrays(**changes))
     with pytest.raises(UsageError):
         load(str(tmp_path / "p.npz"))
+
+
+def test_a_damaged_npz_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "stored.npz", **arrays())
+    path = tmp_path / "p.npz"
+    with (
+        zipfile.ZipFile(tmp_path / "stored.npz") as stored,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive,
+    ):
+        for name in stored.namelist():
+            archive.writestr(name, stored.read(name))
+    damage(path)
+    with pytest.raises(UsageError, match=r"p\.npz cannot be read"):
+        load(str(path))
 
 
 def test_pictures_are_normalised_by_channel(tmp_path: Path) -> None:

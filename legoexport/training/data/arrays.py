@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from legoexport.errors import UsageError
 from legoexport.host import atomic
+from legoexport.host.reading import UNREADABLE
 from legoexport.training.data.images import ImageData
 
 NAMES = (
@@ -38,7 +37,7 @@ def read_arrays(path: Path) -> ImageData:
             if names is None:
                 raise UsageError(f"{path} lacks arrays", received=archive.files, legal=LEGAL)
             arrays = [archive[name] for name in names]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise UsageError(f"{path} cannot be read as an .npz archive", received=error) from None
     images = [_pictures(path, name, arrays[i]) for i, name in enumerate(names) if i % 2 == 0]
     labels = [_labels(path, name, arrays[i]) for i, name in enumerate(names) if i % 2 == 1]

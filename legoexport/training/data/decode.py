@@ -14,6 +14,8 @@ from legoexport.errors import UsageError
 from legoexport.lego.resampling import MOST_PIXELS
 
 MODES = {1: "L", 3: "RGB"}
+# Pillow's modes of 16 and 32 bits and of floats: convert() cuts their values to 0..255.
+DEEP_MODES = ("I", "F")
 
 
 def pillow() -> tuple[Any, Any]:
@@ -62,12 +64,13 @@ class Decoder:
         """Return ``(h, w, c)`` uint8.
 
         Raises:
-            UsageError: The file is not a picture, or has another size than the others.
+            UsageError: The file is not a picture of 8 bits, or has another size than the others.
         """
         image, ops = pillow()
         try:
             with image.open(io.BytesIO(content)) as opened:
                 self._hold_pixels(name, opened.size)
+                _hold_depth(name, opened.mode)
                 picture = opened.convert(MODES[self.channels])
                 if self.size is not None:
                     picture = ops.fit(picture, self.size[::-1])
@@ -91,3 +94,13 @@ class Decoder:
                 received=f"{size[0]}x{size[1]} and {common[0]}x{common[1]}",
                 next_step="--image-size N scales every picture to N x N",
             )
+
+
+def _hold_depth(name: str, mode: str) -> None:
+    if mode.startswith(DEEP_MODES):
+        raise UsageError(
+            f"{name} has more than 8 bits a pixel",
+            received=f"Pillow's mode {mode}",
+            legal="8 bits a channel",
+            next_step="scale its values to 0..255 and save it with 8 bits",
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from legoexport.errors import UsageError
 from legoexport.host.machine import usable_processors
-from legoexport.host.reading import read_bytes
+from legoexport.host.reading import UNREADABLE, read_bytes
 from legoexport.training.data.decode import Decoder
 from legoexport.training.data.images import ImageData
 
@@ -91,7 +90,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+    except UNREADABLE as error:
         raise UsageError(f"{path} cannot be read as a zip archive", received=error) from None
 
 
