@@ -106,10 +106,16 @@ def real_path(path: Path) -> Path:
     """Follow symbolic links, also one that points to nothing yet.
 
     Raises:
-        UsageError: The links lead in a circle.
+        UsageError: The links lead in a circle, or no file can have this name.
     """
     resolved = Path(os.path.realpath(path))
-    if resolved.is_symlink():
+    try:
+        is_circle = resolved.is_symlink()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be a file", received=error.strerror, next_step=OTHER_PATH
+        ) from None
+    if is_circle:
         raise UsageError(f"{path} is a symbolic link that leads to itself", next_step=OTHER_PATH)
     return resolved
 

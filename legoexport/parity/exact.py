@@ -114,8 +114,6 @@ def check_exactly(
     facts = read_stamp(opened.model)
     if not facts:
         return NOT_COMPARED
-    if others := _other_versions(opened.model):
-        return ExactCheck(reason=f"it was written with {others}")
     recorded = facts.get("checkpoint_sha256", "")
     own = checkpoint_sha256 or FROM_MODULE
     # A damaged digest is a difference; another one is another source.
@@ -135,6 +133,9 @@ def check_exactly(
         rebuilt = onnx.ModelProto()
     else:
         differences = compare_models(rebuilt, opened.model)
+    # Only now: what was observed along the way is judged in any case.
+    if others := _other_versions(opened.model):
+        return ExactCheck(reason=f"it was written with {others}")
     if differences and not is_source:
         first = f"{len(differences)} differences from it, the first in {differences[0]}"
         return ExactCheck(reason=f"{OTHER_SOURCE}; {first}")

@@ -20,7 +20,7 @@ from torch import nn
 from legoexport.compile.freeze import FrozenNetwork, freeze
 from legoexport.compile.stages import Stage
 from legoexport.compile.stamp import read_stamp
-from legoexport.errors import LegoExportError, ParityFailed
+from legoexport.errors import CheckFailed, LegoExportError, ParityFailed
 from legoexport.host.progress import Progress
 from legoexport.lego.frozen import FrozenLego
 from legoexport.parity import rankings
@@ -151,8 +151,7 @@ def _judge(
 ) -> Verification:
     opened = pair.opened
     if again is not None and opened.facts.precision == "int8":
-        graph = IntegerGraph(opened.model, again.tables, again.folded)
-        return judge_integers(pair, graph, again.exact, progress, elsewhere)
+        return judge_integers(pair, _integer_graph(opened, again), again.exact, progress, elsewhere)
     progress("judging the outputs")
     feeds = [Feed(one.images, one.batch_size) for one in pair.inputs] if elsewhere else []
     replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
@@ -182,3 +181,13 @@ def _judge(
     )
     ties = rankings.note(opened.model, found.agreement)
     return replace(found, diagnosis=(*causes, ties) if ties else causes)
+
+
+def _integer_graph(opened: OpenedModel, again: _Again) -> IntegerGraph:
+    if again.folded is None:
+        raise CheckFailed(
+            "the layers that compute in int8 cannot be proved",
+            received="a checkpoint that does not compile by the metadata of the model",
+            next_step="convert the checkpoint again",
+        )
+    return IntegerGraph(opened.model, again.tables, again.folded)

@@ -185,6 +185,11 @@ def test_a_missing_folder_is_told_before_any_work(tmp_path: Path) -> None:
         check_outputs([out(tmp_path / "no" / "m.onnx")], {})
 
 
+def test_a_name_that_is_too_long_is_told_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be a file"):
+        check_outputs([out(tmp_path / ("x" * 300))], {})
+
+
 def test_links_in_a_circle_are_told(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")

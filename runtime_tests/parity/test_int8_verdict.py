@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from legoexport.compile.stages import CompileOptions
 from legoexport.deliver.convert import convert_module
-from legoexport.errors import CheckFailed, UsageError
+from legoexport.errors import CheckFailed, ParityFailed, UsageError
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.verdict import layer_agreement
 from legoexport.parity.judge import measure_freely
@@ -55,6 +56,27 @@ def test_a_sound_file_has_a_row_for_each_lego_layer() -> None:
     found = verify(trained(), file_bytes())
     assert found.passed
     assert [one.layer for one in found.layers] == LEGO_LAYERS
+
+
+def with_metadata(key: str, value: str) -> bytes:
+    """The file with another entry in its metadata."""
+    model = onnx.load_from_string(file_bytes())
+    next(one for one in model.metadata_props if one.key == f"legoexport.{key}").value = value
+    return model.SerializeToString()
+
+
+def test_a_file_of_other_versions_is_proved_integer_by_integer() -> None:
+    found = verify(trained(), with_metadata("versions", json.dumps({"onnxsim": "0.1"})))
+    assert found.passed
+    assert [one.layer for one in found.layers] == LEGO_LAYERS
+    assert found.exact is not None
+    assert "onnxsim 0.1" in str(found.exact.reason)
+
+
+@pytest.mark.parametrize("key", ["target", "plan"])
+def test_a_file_that_cannot_be_compiled_again_is_refused(key: str) -> None:
+    with pytest.raises(ParityFailed, match=f"(?s)cannot be proved.*legoexport.{key}"):
+        verify(trained(), with_metadata(key, "{}"))
 
 
 def test_a_wrong_code_of_a_dense_layer_is_named_beside_the_tensor() -> None:
