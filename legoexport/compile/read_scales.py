@@ -63,4 +63,7 @@ def _affine(node: onnx.NodeProto, constants: Constants) -> Affine:
             received=", ".join(node.input[1:3]),
             next_step="convert the checkpoint again",
         )
-    return Affine(float(scale.reshape(())), int(zero.reshape(())), types[0])
+    try:
+        return Affine(float(scale.reshape(())), int(zero.reshape(())), types[0])
+    except UsageError as error:
+        raise UsageError(f"{' and '.join(node.input[1:3])}: {error}") from None

@@ -154,6 +154,17 @@ def test_a_changed_scale_is_what_the_file_says_and_is_found_against_the_checkpoi
     assert not all(one.passed for one in walked(model, small_int8()))
 
 
+@pytest.mark.parametrize("scale", [0, np.nan, -1])
+def test_a_scale_that_is_none_is_named(scale: float) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(lowered())
+    name = next(n.input[1] for n in model.graph.node if n.op_type == "QuantizeLinear")
+    stored = next(one for one in model.graph.initializer if one.name == name)
+    stored.CopyFrom(numpy_helper.from_array(np.array(scale, np.float32), name))
+    with pytest.raises(UsageError, match=f"(?s){name} and .*: a scale must be a positive float32"):
+        read_scales(model)
+
+
 def affines(dtype: ActivationType) -> tuple[Affine, Affine]:
     return Affine.of_range(-3, 2, dtype), Affine.of_range(-1, 4, dtype)
 

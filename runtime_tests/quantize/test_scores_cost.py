@@ -131,6 +131,14 @@ def test_drops_are_counted_in_points(
         assert scores.drop_points(network.lowered().model.SerializeToString()) == 0
 
 
+@pytest.mark.parametrize("label", [-1, CLASSES])
+def test_a_label_that_is_no_class_does_not_count_as_wrong(network: Int8Network, label: int) -> None:
+    labels = np.array([0] * (COUNT - 1) + [label])
+    scores = TrainedScores(network.module, [InputSet("any", (network.images,), 1, labels)], 1)
+    with pytest.raises(UsageError, match=f"(?s)none of the network's classes.*received: {label}"):
+        scores.drop_points(network.lowered().model.SerializeToString())
+
+
 def test_a_network_without_classes_has_no_accuracy_to_lose(network: Int8Network) -> None:
     features = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     scores = TrainedScores(features, [InputSet("any", (network.images,), 1)], threads=1)
