@@ -25,6 +25,7 @@ from legoexport.deliver.stage_files import stage_writer
 from legoexport.host.atomic import write_bytes
 from legoexport.host.progress import Progress
 from legoexport.host.report import step_progress
+from legoexport.lego.normalization import Normalization
 from legoexport.measure.memory import measure_memory
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.parity.inputs import InputSet
@@ -40,6 +41,7 @@ class Loaded:
     Attributes:
         checkpoint: The network and what is known of it.
         options: What to compile for, the ends of the file included.
+        normalization: Of the pictures in training, if it is known.
         example: One batch of every input.
         calibrate: Real images to calibrate int8 with.
         judging: Real images to tell what fewer bits cost on.
@@ -47,6 +49,7 @@ class Loaded:
 
     checkpoint: Checkpoint
     options: CompileOptions
+    normalization: Normalization | None
     example: Tensor | tuple[Tensor, ...]
     calibrate: CalibrationOptions | None
     judging: InputSet | None
@@ -82,7 +85,7 @@ def _loaded(request: ConvertRequest, checked: Checked, progress: Progress) -> Lo
     images = read_images(
         request.data, checkpoint.image_shape, fixed, normalization, options, request.calibration
     )
-    return Loaded(checkpoint, options, example, *images)
+    return Loaded(checkpoint, options, normalization, example, *images)
 
 
 def _converted(
@@ -94,7 +97,7 @@ def _converted(
         loaded.example,
         loaded.options,
         checkpoint_sha256=checkpoint.sha256,
-        normalization=checkpoint.normalization or picture_normalization(checkpoint),
+        normalization=loaded.normalization,
         class_names=checkpoint.class_names,
         max_size_bytes=None if checked.as_ort else checked.max_size_bytes,
         tuning=checked.tuning,

@@ -118,8 +118,9 @@ def check_exactly(
     own = checkpoint_sha256 or FROM_MODULE
     # A damaged digest is a difference; another one is another source.
     is_source = recorded == own or not (recorded == FROM_MODULE or DIGEST.fullmatch(recorded))
+    others = _other_versions(opened.model)
     differences: tuple[Difference, ...]
-    try:
+    try:  # also for other versions: what is observed on the way is judged in any case
         rebuilt = rebuild(
             compile_inputs(opened, network),
             opened.model,
@@ -132,9 +133,8 @@ def check_exactly(
         differences = (_uncompilable(facts, error),)
         rebuilt = onnx.ModelProto()
     else:
-        differences = compare_models(rebuilt, opened.model)
-    # Only now: what was observed along the way is judged in any case.
-    if others := _other_versions(opened.model):
+        differences = () if others else compare_models(rebuilt, opened.model)
+    if others:
         return ExactCheck(reason=f"it was written with {others}")
     if differences and not is_source:
         first = f"{len(differences)} differences from it, the first in {differences[0]}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -82,14 +83,27 @@ def opened(path: Path) -> Iterator[ReadFile]:
         yield lambda name: read_bytes(path / name)
     else:
         with _archive(path) as archive:
-            yield archive.read
+            yield partial(_member, path, archive)
 
 
 @contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    with _reading(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        yield archive
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
+    with _reading(path):
+        return archive.read(name)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name the archive where it is damaged; what else fails around it is no fault of the file."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
+        yield
     except UNREADABLE as error:
         raise UsageError(f"{path} cannot be read as a zip archive", received=error) from None
 
