@@ -54,6 +54,7 @@ class Target:
             for them.
         activations: Type of the integers that stand for activations.
         codes: How large the integers of weights may be where it computes in integers.
+        whole_fours: Whether its fast kernels for integers take whole fours of input channels alone.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Target:
     int8_lowerings: tuple[str, ...] = INTEGERS
     activations: Activations = "uint8"
     codes: Codes = "int8"
+    whole_fours: bool = False
 
     @property
     def batch(self) -> str:
@@ -97,6 +99,7 @@ CPU = Target(
     int8_lowerings=(*INTEGERS, GATHERED),
     # x86 without VNNI adds pairs of products in 16 bits and gives wrong sums beyond them, silently.
     codes="int7",
+    whole_fours=True,
 )
 # Exact, and with all eight bits, where the sums are of 32 bits at once; silently wrong elsewhere.
 CPU_VNNI = replace(

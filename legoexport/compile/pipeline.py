@@ -24,6 +24,7 @@ from legoexport.errors import UsageError
 from legoexport.lego.storage import Store, recover_weight
 from legoexport.passes import lego_op
 from legoexport.passes.drop_unused_pairs import DropUnusedPairs
+from legoexport.passes.fill_input_channels import FillInputChannels
 from legoexport.passes.fold_batch_norm import FoldBatchNorm
 from legoexport.passes.integer_plan import integer_plan
 from legoexport.passes.keep_floats import KeepFloats
@@ -123,6 +124,8 @@ def lower(prepared: Prepared, plan: Plan, observe: Observer | None = None) -> Co
     run.apply("lower_lego", LowerLego(plan, integers))
     if integers is not None:
         run.apply("quantize_weights", QuantizeWeights(integers.store, plan.floats))
+        if options.target.whole_fours:
+            run.apply("fill_input_channels", FillInputChannels())
         run.apply("share_zero_points", ShareZeroPoints())
         run.apply("keep_floats", KeepFloats())
     run.set_opset(options)

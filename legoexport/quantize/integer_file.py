@@ -15,6 +15,7 @@ from legoexport.lego.names import quantized_name
 from legoexport.lego.scales import LIMITS, Affine
 from legoexport.ort.session import RuntimeModel
 from legoexport.ort.subgraph import cut_layer
+from legoexport.passes.fill_input_channels import is_filling
 
 Numbers = NDArray[Any]
 Computation = Callable[[Numbers], Numbers]
@@ -127,3 +128,5 @@ def take_out_rounding(graph: onnx.GraphProto, start: str) -> None:
         if node.op_type in ROUNDING:
             node.op_type = "Identity"
             del node.input[1:], node.attribute[:]
+        elif is_filling(node.name, node.op_type):
+            del node.input[2:]  # what stands for zero is 0 then

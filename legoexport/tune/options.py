@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from legoexport.errors import UsageError
@@ -28,9 +29,10 @@ class TuneOptions:
     runtime: str = HERE
 
     def __post_init__(self) -> None:
-        if not self.threads or min(self.threads) < 1 or not self.budget_s > 0:
+        has_end = isfinite(self.budget_s) and self.budget_s > 0
+        if not self.threads or min(self.threads) < 1 or not has_end:
             received = f"threads {self.threads}, {self.budget_s} s"
-            raise UsageError("threads and budget must be positive", received=received)
+            raise UsageError("threads and budget must be positive and finite", received=received)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from legoexport.lego.frozen import FrozenLego
 from legoexport.parity.integer.check import compare
 from legoexport.parity.integer.lego_layer import ASSEMBLED, IntegerLego
+from legoexport.passes.constants import known_array
 from legoexport.passes.integer_plan import integer_plan
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site
 from legoexport.passes.lowerings.int8.gathered import LARGEST_BIAS_CODE
@@ -61,6 +62,24 @@ def test_a_bias_that_floats_cannot_add_exactly_is_left_to_the_other_forms() -> N
     assert str(LARGEST_BIAS_CODE) in reason
     assert integer_plan([huge], CPU).lowerings["layer"] != "int8_gathered"
     assert why_not("int8_gathered", biased(3.0), CPU) is None
+
+
+@pytest.mark.parametrize(("name", "groups"), [("int8_per_fragment", 1), ("int8_grouped", 2)])
+@pytest.mark.parametrize(("used", "maps"), [(1, 16), (15, 16), (16, 16), (17, 32), (31, 32)])
+def test_every_fragment_gives_whole_blocks_of_16_maps(
+    name: str, groups: int, used: int, maps: int
+) -> None:
+    """The bank holds no more filters than are used: the last of them fills the block up."""
+    frozen = random_frozen(np.random.default_rng(0), o=2, m=used, n=64, padding=(1, 1))
+    index = np.stack([np.arange(64) % used, np.arange(64)[::-1] % used])
+    site = integer_site(Site("layer", replace(frozen, index=index), (6, 6)))
+    graph = lowered_integer_layer(site, name).graph
+    rows = {
+        value.name: len(known_array(value))
+        for value in graph.initializers.values()
+        if str(value.name).startswith("layer/weights/codes_rows")
+    }
+    assert set(rows.values()) == {groups * maps}, rows
 
 
 def test_a_layer_without_scales_is_declined() -> None:

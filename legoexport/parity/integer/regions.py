@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import onnx
 
 from legoexport.lego.names import owner
+from legoexport.passes.fill_input_channels import is_filling
 from legoexport.passes.take_pixels import TRANSPOSE
 
 SUMS = ("Conv", "Gemm")
@@ -71,12 +72,20 @@ class _Reader:
         elif node is None or node.output[0] in nodes:
             return
         elif node.op_type == "DequantizeLinear":
-            if self._is_activation(node.input[0]):
-                entering[name] = node.input[0]
+            integers = self._unfilled(node.input[0])
+            if self._is_activation(integers):
+                entering[name] = integers
         else:
             for one in node.input:
                 self._visit(one, nodes, entering)
             nodes[node.output[0]] = node
+
+    def _unfilled(self, integers: str) -> str:
+        """Return the integers of the network, without the channels that fill them up."""
+        made = self.producers.get(integers)
+        if made is not None and is_filling(made.name, made.op_type):
+            return str(made.input[0])
+        return integers
 
     def _is_activation(self, integers: str) -> bool:
         """Whether integers are rounded to, or are pixels, and not stored or split in a layer."""

@@ -29,7 +29,9 @@ from legoexport.passes.lowerings.int8.integers import (
     weight,
 )
 
-# Kernels for integers compute this many channels at a time.
+# ONNX Runtime's fast kernels for integers take a Conv with so many outputs at least, and in whole
+# blocks: of 4 with AVX-512, 8 with AVX2, 16 with the dot products of arm64 (MlasConvSymPackWSize).
+# Its other kernels compute 16 channels at a time as well.
 BLOCK = 16
 
 
@@ -39,9 +41,9 @@ def why_no_maps(site: Site) -> str | None:
 
 
 def width(frozen: FrozenLego) -> int:
-    """Maps of each fragment: the most that any fragment uses, in whole blocks if there are any."""
+    """Maps of each fragment: the most that any fragment uses, in whole blocks."""
     most = max(len(used) for used in frozen.selection.filters)
-    return max(most, min(-(-most // BLOCK) * BLOCK, frozen.m))
+    return -(-most // BLOCK) * BLOCK
 
 
 def map_scales(draft: Draft, site: Site) -> ir.Value:
