@@ -30,7 +30,7 @@ from legoexport.measure.calibration.kept import read_constants
 from legoexport.passes.cost_model import Amounts
 from legoexport.passes.integer_plan import integer_plan
 from legoexport.passes.lowerings import INT8_LOWERINGS, find_lowering
-from legoexport.passes.machine_constants import BUILT_IN, WITH_VNNI, MachineConstants
+from legoexport.passes.machine_constants import BUILT_IN, MachineConstants
 from legoexport.passes.preference import Preference, preferred_plan
 from legoexport.target import CPU
 
@@ -62,7 +62,7 @@ def main() -> None:
     what = "least_ms" if arguments.fastest else "latency_ms"
     over_rounds: OverRounds = min if arguments.fastest else median
     timed = read_times([row for content in contents for row in content["times"]], what)
-    machines = {"built-in constants": BUILT_IN, "those with VNNI": WITH_VNNI}
+    machines = {"built-in constants": BUILT_IN}
     machines |= {path.name: read_constants(path) for path in arguments.machine}
     if arguments.fit:
         fitted = fit(timed, contents[0]["machine"], over_rounds)

@@ -35,7 +35,7 @@ def integer_plan(sites: Iterable[Site], target: Target, preference: Preference =
         return Plan({}, preference.sums)
     wishes = any(name in INT8_LOWERINGS for name in target.lowerings)
     choice: Choice = "time" if target.choice == "time" and not wishes else "order"
-    return chosen_plan(able, choice, preference.on(target))
+    return chosen_plan(able, choice, preference)
 
 
 def _automatic(target: Target, preference: Preference) -> tuple[str, ...]:

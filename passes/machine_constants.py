@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
@@ -127,7 +127,7 @@ class MachineConstants:
     @property
     def is_built_in(self) -> bool:
         """Whether these are the constants that everyone has."""
-        return self in (BUILT_IN, WITH_VNNI)
+        return self == BUILT_IN
 
     @property
     def sha256(self) -> str:
@@ -190,18 +190,12 @@ def _is_legal(name: str, number: object) -> bool:
     return isfinite(number) and (number > 0 or (name.startswith("seconds") and number == 0))
 
 
-# Fitted to 51 layers on an EPYC with AVX2; those for four threads are scaled, not measured. There
-# the choices take 1.014 times as long as the best forms.
+# Fitted to 34 layers on an EPYC with VNNI, where the choices take 1.005 times as long as the best
+# forms; on a Xeon with VNNI they take 1.004, on an EPYC without it, which multiplies integers a
+# sixth as fast, 1.012. Those for four threads are scaled from the latter, not measured.
 _INTEGERS = {
-    1: IntegerRates(85e9, 81e9, 0.45e-9, 4.5e-9, 1e-6),
+    1: IntegerRates(520e9, 420e9, 0.103e-9, 1.95e-9, 0.38e-6),
     4: IntegerRates(300e9, 280e9, 0.13e-9, 1.3e-9, 5e-6),
-}
-# Fitted to 34 layers on an EPYC with VNNI, and scaled for four threads. There the choices take 1.008
-# times as long as the best forms (1.021 with the constants above), on a Xeon with VNNI 1.003
-# (1.009), on the EPYC without it 1.022.
-_INTEGERS_WITH_VNNI = {
-    1: IntegerRates(490e9, 390e9, 0.12e-9, 2.3e-9, 0.35e-6),
-    4: IntegerRates(1700e9, 1350e9, 0.034e-9, 0.66e-9, 5e-6),
 }
 # Measured with ONNX Runtime 1.32 on an x86-64 server with AVX-512 and 2 MiB of L2 a core: a dense
 # 3x3 convolution of 256 maps of 56x56; the gather of 64 maps of 224x224 and the sum after it; a
@@ -230,13 +224,5 @@ BUILT_IN = MachineConstants(
             seconds_per_spilled_byte=0.0,
             integers=_INTEGERS[4],
         ),
-    ),
-)
-# For files that only a processor with VNNI computes right.
-WITH_VNNI = replace(
-    BUILT_IN,
-    processor="x86-64 server with AVX-512 VNNI",
-    rates=tuple(
-        replace(rates, integers=_INTEGERS_WITH_VNNI[rates.threads]) for rates in BUILT_IN.rates
     ),
 )

@@ -18,9 +18,9 @@ from legoexport.passes.cost_model import element_bytes, seconds, yardstick
 from legoexport.passes.draft import Draft
 from legoexport.passes.eligible import automatic
 from legoexport.passes.lowerings import INT8_LOWERINGS, Site, Sums, find_lowering
-from legoexport.passes.machine_constants import BUILT_IN, WITH_VNNI, MachineConstants, Rates
+from legoexport.passes.machine_constants import BUILT_IN, MachineConstants, Rates
 from legoexport.passes.plan import Plan, why_not
-from legoexport.target import CPU_VNNI, OBJECTIVES, Choice, Target
+from legoexport.target import OBJECTIVES, Choice, Target
 
 # A layer leaves the lowering that its target prefers only to save more than this: below it, what
 # the model says is noise, and so is what there is to gain.
@@ -58,12 +58,6 @@ class Preference:
     def rates(self) -> tuple[Rates, ...]:
         """What the machine does with each of ``threads``."""
         return tuple(self.constants.with_threads(count) for count in self.threads)
-
-    def on(self, target: Target) -> Preference:
-        """Return the same with the constants that are built in for ``target``, if none others."""
-        if not self.constants.is_built_in or target.name != CPU_VNNI.name:
-            return self
-        return replace(self, constants=WITH_VNNI)
 
     def asks_the_cost_model(self, target: Target) -> bool:
         """Whether the plan for ``target`` depends on ``constants``."""
