@@ -90,6 +90,7 @@ def test_times_without_noise_give_the_constants_back_and_a_good_choice() -> None
     [
         ("layer_times.json", "fp32", 3, 1.05),
         ("layer_times.json", "int8", 3, 1.02),
+        ("layer_times_vnni.json.gz", "int8", 2, 1.02),
         ("layer_times_avx2.json.gz", "int8", 3, 1.02),
         ("layer_times_avx2_two_threads.json.gz", "int8", 2, 1.06),
     ],
@@ -97,7 +98,7 @@ def test_times_without_noise_give_the_constants_back_and_a_good_choice() -> None
 def test_the_built_in_constants_choose_well_where_it_was_measured(
     name: str, precision: str, banks_count: int, most: float
 ) -> None:
-    """Limits a little above the means that were found: 1.036, 1.009, 1.014 and 1.046."""
+    """Limits a little above the means that were found: 1.036, 1.004, 1.005, 1.012 and 1.048."""
     times = read_file(RESULTS / name)["times"]
     timed = [one for one in read_times(times, "least_ms") if one.precision == precision]
     assert len(timed) == banks_count * len(LAYERS)
