@@ -14,21 +14,28 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from legoexport.lego.names import codes_name, dequantized_name
-from legoexport.passes.constants import add_constant, constant_array, known_array, set_constant
+from legoexport.passes.constants import (
+    add_constant,
+    constant_array,
+    input_of,
+    known_array,
+    set_constant,
+)
 from legoexport.passes.int8_nodes import IMAGE_WEIGHT_RANK
 from legoexport.passes.quantize_activations import is_dequantized
 
 FILLED = "filled"
 CHANNELS = 4
 OUTPUTS, LEAST_OUTPUTS = 8, 16
+ZERO_POINT = 2
 
 
 class FillInputChannels(ir.passes.InPlacePass):
     """Let a Conv read integers filled up with Pad, and hold codes of 0 for what was added.
 
     Declines a Conv in groups, one on floats, one whose codes are computed, as those of Lego layers
-    are, one with whole fours of channels already, and one with outputs that no fast kernel takes.
+    are, one that shares its input with another node, one with whole fours of channels already, and
+    one with outputs that no fast kernel takes.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -49,51 +56,40 @@ def _serves(node: ir.Node) -> bool:
         return False
     if not (is_dequantized(node.inputs[0]) and is_dequantized(node.inputs[1])):
         return False
-    codes = constant_array(_dequantize(node, 1).inputs[0])
-    if codes is None or codes.ndim != IMAGE_WEIGHT_RANK:
+    numbers, codes = input_of(node, 0), constant_array(_dequantize(node, 1).inputs[0])
+    is_shared = len(numbers.uses()) > 1 or numbers.is_graph_output()
+    if is_shared or codes is None or codes.ndim != IMAGE_WEIGHT_RANK:
         return False
-    outputs, channels = codes.shape[:2]
-    return channels % CHANNELS != 0 and outputs % OUTPUTS == 0 and outputs >= LEAST_OUTPUTS
+    outputs, channels, *_ = codes.shape
+    return bool(channels % CHANNELS) and outputs % OUTPUTS == 0 and outputs >= LEAST_OUTPUTS
 
 
 def _dequantize(node: ir.Node, position: int) -> ir.Node:
     """Return the DequantizeLinear that input ``position`` of ``node`` comes from."""
-    value = node.inputs[position]
-    producer = None if value is None else value.producer()
+    producer = input_of(node, position).producer()
     if producer is None:
         raise ValueError(f"node {node.name} reads no integers")
     return producer
 
 
 def _fill(node: ir.Node, graph: ir.Graph) -> None:
-    weight = _dequantize(node, 1)
-    codes = known_array(weight.inputs[0])
+    weight, dequantize = _dequantize(node, 1), _dequantize(node, 0)
+    codes, integers = known_array(weight.inputs[0]), input_of(dequantize, 0)
     missing = -codes.shape[1] % CHANNELS
     whole = np.pad(codes, [(0, 0), (0, missing), (0, 0), (0, 0)])
-    set_constant(weight, 0, codes_name(f"{node.name}/{FILLED}_weight"), whole)
-    dequantize = _dequantize(node, 0)
-    node.replace_input_with(0, _filled(node, dequantize, missing, graph))
-    numbers = dequantize.outputs[0]
-    if not numbers.uses() and not numbers.is_graph_output():
-        graph.remove(dequantize, safe=True)
-
-
-def _filled(node: ir.Node, dequantize: ir.Node, missing: int, graph: ir.Graph) -> ir.Value:
-    """Add the Pad between the integers that ``node`` reads and the numbers they stand for."""
-    integers, *constants = dequantize.inputs
-    name, numbers = f"{node.name}/{FILLED}", dequantize.outputs[0]
+    set_constant(weight, 0, str(input_of(weight, 0).name), whole)
+    name = f"{node.name}/{FILLED}"
     ends = add_constant(f"{name}_pads", np.array([0, 0, 0, 0, 0, missing, 0, 0]), graph)
-    pad = ir.node("Pad", [integers, ends, constants[1]], name=name)
-    again = ir.node("DequantizeLinear", [pad.outputs[0], *constants], name=dequantized_name(name))
-    for made, like in ((pad.outputs[0], integers), (again.outputs[0], numbers)):
-        made.shape, made.type = _wider(like, missing), None if like is None else like.type
-    pad.outputs[0].name, again.outputs[0].name = pad.name, again.name
-    graph.insert_before(node, [pad, again])
-    return again.outputs[0]
+    pad = ir.node("Pad", [integers, ends, dequantize.inputs[ZERO_POINT]], name=name)
+    filled, numbers = pad.outputs[0], dequantize.outputs[0]
+    filled.name, filled.type = name, integers.type
+    filled.shape = numbers.shape = _wider(numbers.shape, missing)
+    dequantize.replace_input_with(0, filled)
+    graph.insert_before(dequantize, pad)
 
 
-def _wider(value: ir.Value | None, missing: int) -> ir.Shape | None:
-    if value is None or value.shape is None:
+def _wider(shape: ir.Shape | None, missing: int) -> ir.Shape | None:
+    if shape is None:
         return None
-    batch, channels, *size = value.shape
+    batch, channels, *size = shape
     return ir.Shape([batch, channels + missing if isinstance(channels, int) else None, *size])

@@ -25,13 +25,12 @@ def layer(codes: np.ndarray, attributes: str = "", filled: int = 0, weight: str 
         f"float[{outputs}] u, int8[{outputs}] v = {{{', '.join('0' * outputs)}}}"
     )
     pads = f", int64[8] e = {{0, 0, 0, 0, 0, {filled}, 0, 0}}" if filled else ""
-    pad = "f = Pad (q, e, z) x = DequantizeLinear (f, s, z)" if filled else ""
-    numbers = "" if filled else "n = DequantizeLinear (q, s, z)"
+    pad = "f = Pad (q, e, z)" if filled else ""
+    integers = "f" if filled else "q"
     return (
         f"(float[batch, {channels - filled}, 5, 6] image) => (uint8 y) <{CONSTANTS}{held}{pads}> {{"
-        f" q = QuantizeLinear (image, s, z) {numbers}"
-        f" w = DequantizeLinear <axis = 0> (c, u, v) {pad}"
-        f" h = Conv <{attributes}> ({'x' if filled else 'n'}, {weight})"
+        f" q = QuantizeLinear (image, s, z) {pad} n = DequantizeLinear ({integers}, s, z)"
+        f" w = DequantizeLinear <axis = 0> (c, u, v) h = Conv <{attributes}> (n, {weight})"
         " y = QuantizeLinear (h, t, y0) }"
     ).replace(" <>", "")
 
@@ -98,6 +97,11 @@ def test_computed_codes_stay() -> None:
     text = layer(codes_of(16, 3)).replace("(c, u, v)", "(d, u, v)")
     text = text.replace("{ q =", "{ d = Neg (c) q =")
     declined(FillInputChannels(), parse(text))
+
+
+def test_an_input_that_something_else_reads_stays() -> None:
+    text = layer(codes_of(16, 3)).replace("h = Conv", "r = Relu (n) h = Conv")
+    declined(FillInputChannels(), parse(text.replace("(uint8 y)", "(uint8 y, float r)")))
 
 
 def test_a_convolution_of_floats_stays() -> None:
