@@ -10,6 +10,7 @@ import pytest
 
 import legoexport
 from legoexport.cli import COMMANDS, group, main
+from legoexport.commands.convert_options import preference
 from legoexport.errors import CheckFailed, LegoExportError, UsageError
 from legoexport.models.registry import find_architecture
 from legoexport.ort.providers import find_provider
@@ -107,6 +108,20 @@ def test_an_interrupt_is_no_traceback(
 def test_bad_usage_is_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(*arguments) == 2
     assert "Usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["bench", "verify", "predict", "report"])
+def test_threads_that_onnx_runtime_would_not_get_to_run_are_refused(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(command, "--threads", "257") == 2
+    assert "257 is not in the range 1<=x<=256" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", ["", "1;2", "1,257"])
+def test_threads_to_plan_for_are_checked(threads: str) -> None:
+    with pytest.raises(UsageError, match="such as 1 or 1,4, each up to 256"):
+        preference("latency", threads, ort_format=False)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import click
 
 from legoexport.commands import bench_view as view
 from legoexport.commands.processor_check import warn_of_wrong_sums
+from legoexport.commands.thread_options import THREADS, warn_of_waiting
 from legoexport.host.machine import Machine, describe
 from legoexport.host.report import print_json, print_table, print_text, step_progress
 from legoexport.measure.options import DEFAULT_DURATION_S, BenchOptions
@@ -22,7 +23,7 @@ CPU_PROVIDER = "cpu"
 @click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=THREADS,
     show_default="one per physical core",
     help="Intra-op threads of ONNX Runtime.",
 )
@@ -81,6 +82,8 @@ def command(
     machine = describe()
     default_threads = machine.default_threads if runtime == HERE else 1
     options = BenchOptions(threads or default_threads, provider, batch, duration, profile, runtime)
+    if runtime == HERE:
+        warn_of_waiting(options.threads, machine.logical_cores)
     with step_progress() as tell:
         if other is None:
             found: Timing | Comparison = bench(model, options, tell)

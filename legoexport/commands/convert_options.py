@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from legoexport.commands.convert_request import ConvertRequest
 from legoexport.commands.quantities import SIZE_UNITS, quantity
+from legoexport.commands.thread_options import MOST_THREADS
 from legoexport.errors import UsageError
 from legoexport.runtimes import find_runtime
 from legoexport.target import Target, find_target
@@ -60,14 +61,17 @@ def preference(objective: str, threads: str, *, ort_format: bool) -> Preference:
     """Return what ``--objective``, ``--threads`` and the format of the file ask for.
 
     Raises:
-        UsageError: ``threads`` are not positive numbers.
+        UsageError: ``threads`` are not numbers of threads.
     """
     from legoexport.passes.preference import Preference
 
+    legal = f"such as 1 or 1,4, each up to {MOST_THREADS}"
     try:
         counts = tuple(int(count) for count in threads.split(","))
     except ValueError:
-        raise UsageError("--threads", received=threads, legal="such as 1 or 1,4") from None
+        raise UsageError("--threads", received=threads, legal=legal) from None
+    if max(counts) > MOST_THREADS:
+        raise UsageError("--threads", received=threads, legal=legal)
     return Preference(objective, counts, ort_format=ort_format)
 
 

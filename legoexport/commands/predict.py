@@ -11,6 +11,7 @@ from legoexport.classify.classifier import Classifier, open_classifier
 from legoexport.classify.labels import read_labels
 from legoexport.classify.predict import Prediction, predict
 from legoexport.commands.recorded_options import labels_option, mean_option, std_option
+from legoexport.commands.thread_options import THREADS
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_table, step_progress
 from legoexport.lego.normalization import Normalization
@@ -30,7 +31,7 @@ COLUMNS = ("picture", "class", "probability")
 @labels_option
 @mean_option
 @std_option
-@click.option("--threads", default=1, type=click.IntRange(min=1), help="Threads of ONNX Runtime.")
+@click.option("--threads", default=1, type=THREADS, help="Threads of ONNX Runtime.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
     model: Path,

@@ -14,6 +14,7 @@ import click
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.commands.output_options import force_option
 from legoexport.commands.picture_options import SOURCES, picture_options
+from legoexport.commands.thread_options import THREADS
 from legoexport.commands.verify import open_both, real_images, two_files
 from legoexport.commands.verify_cost import images_to_judge
 from legoexport.errors import ParityFailed, UsageError
@@ -50,7 +51,7 @@ LIBRARIES = ("jinja2", "matplotlib")
 @picture_options
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=THREADS,
     show_default="one per physical core",
     help="Intra-op threads of ONNX Runtime.",
 )

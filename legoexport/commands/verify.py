@@ -17,6 +17,7 @@ from legoexport.commands.picture_options import (
     picture_options,
 )
 from legoexport.commands.processor_check import check_sums_here
+from legoexport.commands.thread_options import THREADS
 from legoexport.commands.verify_bundle import replay_files
 from legoexport.commands.verify_cost import check_twin, cost_of, images_to_judge
 from legoexport.commands.verify_view import print_verification
@@ -65,7 +66,7 @@ FILES_COUNT = 2
     metavar="DIR",
     help="Check MODEL against a saved bundle instead of a checkpoint.",
 )
-@click.option("--threads", default=1, type=click.IntRange(min=1), help="Threads of ONNX Runtime.")
+@click.option("--threads", default=1, type=THREADS, help="Threads of ONNX Runtime.")
 @click.option(
     "--runtime",
     default=HERE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -145,7 +146,10 @@ def test_a_tuned_plan_fits_its_network(prepared: Prepared, monkeypatch: pytest.M
     assert tuned.to_json()["name"] == tuned.name
 
 
-@pytest.mark.parametrize(("threads", "budget_s"), [((), 1.0), ((0,), 1.0), ((1,), 0.0)])
+@pytest.mark.parametrize(
+    ("threads", "budget_s"),
+    [((), 1.0), ((0,), 1.0), ((1,), 0.0), ((1,), math.inf), ((1,), math.nan)],
+)
 def test_senseless_options_are_refused(threads: tuple[int, ...], budget_s: float) -> None:
     with pytest.raises(UsageError, match="positive"):
         TuneOptions(threads, budget_s)

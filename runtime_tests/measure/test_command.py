@@ -12,6 +12,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
+from legoexport.host.machine import usable_processors
 from runtime_tests.measure.conftest import Bench
 
 SHORT = ("--duration", "0.2", "--threads", "1")
@@ -51,6 +52,16 @@ def test_json_of_one_model(bench: Bench, models: dict[str, Path]) -> None:
     assert report["model"]["profile"] is None
     assert report["machine"]["onnxruntime"] == onnxruntime.__version__
     assert report["machine"]["logical_cores"] >= 1
+
+
+def test_more_threads_than_processors_are_measured_with_a_warning(
+    bench: Bench, models: dict[str, Path]
+) -> None:
+    threads = len(usable_processors()) + 1
+    options = ("--duration", "0.2", "--threads", threads, "--json")
+    code, out, err = bench(models["dense"], *options)
+    assert (code, json.loads(out)["model"]["threads"]) == (0, threads)
+    assert f"WARNING: {threads} threads on {threads - 1} processors" in err
 
 
 def test_json_of_two_models(bench: Bench, models: dict[str, Path]) -> None:
