@@ -172,11 +172,17 @@ def without_repeated(
     """Leave out the images to judge on that equal one to calibrate with, to the bit.
 
     Raises:
-        UsageError: No batch is left.
+        UsageError: No batch is left, or not one image.
     """
     seen = {_digest(image) for batch in calibration.batches(BATCH_SIZE) for image in batch}
     is_new = np.array([_digest(image) not in seen for image in judging.images])
     labels = None if judging.labels is None else judging.labels[is_new]
+    if not is_new.any():
+        raise UsageError(
+            f"{judging.name}: not one is left to judge on, as each equals one that calibrates",
+            received=f"{len(is_new)} copies",
+            next_step="give pictures that differ",
+        )
     repeated_count = int(np.count_nonzero(~is_new))
     note = f", without {repeated_count} that calibrate" if repeated_count else ""
     name = f"{judging.name}{note}"

@@ -73,7 +73,7 @@ def test_no_image_that_calibrates_is_judged(
     calibrating, rest = numbers[:first], numbers[first:]
     fresh = [n for n in rest if n not in calibrating]
     if not fresh:
-        with pytest.raises(UsageError, match="do not fill one batch"):
+        with pytest.raises(UsageError, match="not one is left to judge on"):
             divide(tmp_path / "a.npz", SHAPE, None, None, limit)
         return
     divided = divide(tmp_path / "a.npz", SHAPE, None, None, limit)
