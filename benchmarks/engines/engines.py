@@ -58,7 +58,7 @@ ENGINES = (
         (("numpy",),),
         npm=("onnxruntime-node@1.30.0",),
     ),
-    Engine("OpenVINO", "open_vino", (("openvino==2026.4.1", "numpy"),)),
+    Engine("OpenVINO", "open_vino", (("openvino==2026.4.1", "numpy"),), target="coreml"),
     Engine("MNN", "mnn", (("MNN==3.6.1", "numpy"),), target="coreml"),
     Engine(
         "ncnn",
