@@ -8,7 +8,7 @@ the file cannot be rebuilt here, the reason is said, and the numerical proof sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import onnx
@@ -50,12 +50,14 @@ class ExactCheck:
         nodes_count: Nodes that were compared.
         differences: What is not as the checkpoint gives it.
         reason: Why the file was not held to it, or None if it was.
+        rebuilt: The file that the checkpoint gives here; None if it gives none.
     """
 
     tensors_count: int = 0
     nodes_count: int = 0
     differences: tuple[Difference, ...] = ()
     reason: str | None = None
+    rebuilt: onnx.ModelProto | None = field(default=None, compare=False, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -120,8 +122,9 @@ def check_exactly(
     is_source = recorded == own or not (recorded == FROM_MODULE or DIGEST.fullmatch(recorded))
     others = _other_versions(opened.model)
     differences: tuple[Difference, ...]
+    rebuilt: onnx.ModelProto | None = None
     try:  # also for other versions: what is observed on the way is judged in any case
-        rebuilt = rebuild(
+        made = rebuild(
             compile_inputs(opened, network),
             opened.model,
             checkpoint_sha256=own if is_source else recorded,
@@ -131,16 +134,15 @@ def check_exactly(
         )
     except LegoExportError as error:
         differences = (_uncompilable(facts, error),)
-        rebuilt = onnx.ModelProto()
     else:
-        differences = () if others else compare_models(rebuilt, opened.model)
+        rebuilt, differences = made, () if others else compare_models(made, opened.model)
     if others:
-        return ExactCheck(reason=f"it was written with {others}")
+        return ExactCheck(reason=f"it was written with {others}", rebuilt=rebuilt)
     if differences and not is_source:
         first = f"{len(differences)} differences from it, the first in {differences[0]}"
-        return ExactCheck(reason=f"{OTHER_SOURCE}; {first}")
-    graph = rebuilt.graph
-    return ExactCheck(len(graph.initializer), len(graph.node), differences)
+        return ExactCheck(reason=f"{OTHER_SOURCE}; {first}", rebuilt=rebuilt)
+    tensors, nodes = (rebuilt.graph.initializer, rebuilt.graph.node) if rebuilt else ((), ())
+    return ExactCheck(len(tensors), len(nodes), differences, rebuilt=rebuilt)
 
 
 def _other_versions(model: onnx.ModelProto) -> str:

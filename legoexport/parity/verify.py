@@ -184,10 +184,10 @@ def _judge(
 
 
 def _integer_graph(opened: OpenedModel, again: _Again) -> IntegerGraph:
-    if again.folded is None:
+    if again.folded is None or again.exact.rebuilt is None:
         raise CheckFailed(
             "the layers that compute in int8 cannot be proved",
             received="a checkpoint that does not compile by the metadata of the model",
             next_step="convert the checkpoint again",
         )
-    return IntegerGraph(opened.model, again.tables, again.folded)
+    return IntegerGraph(opened.model, again.tables, again.folded, again.exact.rebuilt)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legoexport.errors import CheckFailed
 from legoexport.parity.integer.arithmetic import Accepted
 
 CHANNEL_AXIS = 1
@@ -63,7 +64,18 @@ class IntegerAgreement:
 def compare(
     layer: str, lowering: str, expected: Accepted, actual: NDArray[Any]
 ) -> IntegerAgreement:
-    """Compare the integers ``actual (N, n, ...)`` of a layer with those that are right."""
+    """Compare the integers ``actual (N, n, ...)`` of a layer with those that are right.
+
+    Raises:
+        CheckFailed: They have another shape.
+    """
+    if actual.shape != expected.nearest.shape:
+        raise CheckFailed(
+            f"{layer} ({lowering}): its integers have another shape",
+            received=actual.shape,
+            legal=expected.nearest.shape,
+            next_step="convert the checkpoint again",
+        )
     wrong = expected.is_wrong(actual)
     channels = np.flatnonzero(wrong.any(axis=tuple({*range(wrong.ndim)} - {CHANNEL_AXIS})))
     difference = np.abs(actual.astype(np.int64) - expected.nearest)

@@ -32,11 +32,14 @@ class IntegerGraph:
         model: The file.
         layers: Its Lego layers before they are lowered.
         unrounded: The network before anything in it became an integer; None if it does not compile.
+        rebuilt: The file that the checkpoint gives here: how values follow from each other is read
+            from it. None where ``model`` is that file.
     """
 
     model: onnx.ModelProto
     layers: Mapping[str, FrozenLego]
     unrounded: onnx.ModelProto | None
+    rebuilt: onnx.ModelProto | None = None
 
 
 @dataclass(frozen=True)
@@ -73,22 +76,24 @@ class FileWalk:
 
     Raises:
         UsageError: The file does not say how large its codes are.
-        CheckFailed: Integers that leave a layer are not in it.
+        CheckFailed: Integers that leave a layer are not in it, or other values than the network's
+            are.
     """
 
     def __init__(self, graph: IntegerGraph) -> None:
         self._model = graph.model
-        scales, store = read_scales(graph.model), integer_store(graph.model)
+        # What the file says of itself would prove it, whatever it computes.
+        right = graph.model if graph.rebuilt is None else graph.rebuilt
+        scales, store = read_scales(graph.model), integer_store(right)
         largest = int(LARGEST_CODE[store])
         self.kernels: ActivationType | None = exact_kernels(scales, store)
-        self._lego = LegoWalk(graph.model, graph.layers, scales, largest)
+        self._lego = LegoWalk(right, graph.layers, scales, largest)
         self._between = (
-            None
-            if graph.unrounded is None
-            else DenseWalk(graph.model, graph.unrounded, scales, largest)
+            None if graph.unrounded is None else DenseWalk(right, graph.unrounded, scales, largest)
         )
-        self._ends = FileEnds.of(graph.model)
-        records = read_layers(graph.model) or ()
+        self._ends = FileEnds.of(right)
+        _check_values(graph.model, right, self.names)
+        records = read_layers(right) or ()
         lego_floats = any(one.lowering not in INT8_LOWERINGS for one in records)
         self._sums_floats = lego_floats or bool(self._between and self._between.floats)
 
@@ -144,6 +149,27 @@ class FileWalk:
         """
         between = self._between.check(values) if self._between else ()
         return Walked(self._lego.check(values), (*between, *self._ends.check(values)))
+
+
+def _check_values(model: onnx.ModelProto, right: onnx.ModelProto, names: Sequence[str]) -> None:
+    """Hold what a file computes, by name, to what the checkpoint gives.
+
+    Raises:
+        CheckFailed: It lacks a value, rounds others to integers, or has other outputs.
+    """
+    made = {name for node in model.graph.node for name in node.output}
+    made.update(one.name for one in model.graph.input)
+    missing = [name for name in names if name not in made]
+    rounded = [set(read_scales(one).activations) for one in (model, right)]
+    outputs = [[one.name for one in graph.output] for graph in (model.graph, right.graph)]
+    if missing or rounded[0] != rounded[1] or outputs[0] != outputs[1]:
+        other = sorted(rounded[0] ^ rounded[1])
+        raise CheckFailed(
+            "the file computes other values than the checkpoint gives",
+            received=f"no {missing}, outputs {outputs[0]}, rounded on one side only: {other}",
+            legal=f"outputs {outputs[1]}, and the same values rounded to integers",
+            next_step="convert the checkpoint again",
+        )
 
 
 def integer_store(model: onnx.ModelProto) -> IntegerStore:

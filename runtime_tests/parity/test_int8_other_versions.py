@@ -1,0 +1,158 @@
+"""A file in int8 of other versions is not compared to the bit: a wrong one fails all the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+from torch import Tensor, nn
+
+from legoexport.compile.stages import CompileOptions
+from legoexport.deliver.convert import convert_module
+from legoexport.errors import CheckFailed
+from legoexport.models.lego_conv import LegoConv2d
+from legoexport.parity.verify import verify
+from legoexport.quantize.images import CalibrationImages
+from legoexport.quantize.settle import CalibrationOptions
+from runtime_tests.networks import randomize
+
+EXAMPLE = torch.zeros(1, 3, 8, 8)
+IMAGES = np.random.default_rng(0).standard_normal((12, 3, 8, 8)).astype(np.float32)
+
+
+class Branches(nn.Module):
+    """A pool beside a convolution, put together, then a Lego layer and a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.side = nn.Conv2d(16, 16, 3, stride=2, padding=1)
+        self.body = LegoConv2d(32, 16, 3, o=2, m=5, padding=1)
+        self.classifier = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).relu()
+        x = torch.cat([self.pool(x), self.side(x).relu()], 1)
+        y: Tensor = self.classifier(self.body(x).relu().mean((2, 3)))
+        return y
+
+
+def trained() -> nn.Module:
+    torch.manual_seed(0)
+    return randomize(Branches())
+
+
+@cache
+def file_bytes() -> bytes:
+    calibrate = CalibrationOptions(CalibrationImages.of(IMAGES))
+    options = CompileOptions(precision="int8")
+    return convert_module(trained(), EXAMPLE, options, calibrate=calibrate).model_bytes
+
+
+def of_other_versions() -> onnx.ModelProto:
+    model = onnx.load_from_string(file_bytes())
+    entry = next(one for one in model.metadata_props if one.key == "legoexport.versions")
+    entry.value = json.dumps({"onnxsim": "0.1"})
+    return model
+
+
+def node_of(model: onnx.ModelProto, start: str, operator: str) -> onnx.NodeProto:
+    return next(n for n in model.graph.node if n.op_type == operator and n.name.startswith(start))
+
+
+def move_padding(node: onnx.NodeProto) -> None:
+    """As many zeros as before, but all of them on one side."""
+    pads = next(one for one in node.attribute if one.name == "pads")
+    pads.ints[:] = [2, pads.ints[1], 0, pads.ints[3]]
+
+
+def pad_a_convolution(model: onnx.ModelProto) -> None:
+    move_padding(node_of(model, "node_conv2d", "Conv"))
+
+
+def pad_a_pool(model: onnx.ModelProto) -> None:
+    move_padding(node_of(model, "", "MaxPool"))
+
+
+def swap_the_branches(model: onnx.ModelProto) -> None:
+    inputs = node_of(model, "", "Concat").input
+    inputs[0], inputs[1] = inputs[1], inputs[0]
+
+
+def repeat_a_branch(model: onnx.ModelProto) -> None:
+    """Both halves are the first branch then."""
+    inputs = node_of(model, "", "Concat").input
+    inputs[1] = inputs[0]
+
+
+def put_in(operator: str, after: onnx.NodeProto, model: onnx.ModelProto) -> None:
+    (name,) = after.output
+    after.output[0] = f"{name}_before"
+    place = list(model.graph.node).index(after) + 1
+    model.graph.node.insert(place, helper.make_node(operator, [f"{name}_before"], [name]))
+
+
+def negate_a_convolution(model: onnx.ModelProto) -> None:
+    put_in("Neg", node_of(model, "node_conv2d", "Conv"), model)
+
+
+def squash_the_scores(model: onnx.ModelProto) -> None:
+    put_in("Sigmoid", node_of(model, "", "Gemm"), model)
+
+
+PLANTED = (
+    pad_a_convolution,
+    pad_a_pool,
+    swap_the_branches,
+    repeat_a_branch,
+    negate_a_convolution,
+    squash_the_scores,
+)
+
+
+def test_a_sound_file_passes() -> None:
+    found = verify(trained(), of_other_versions().SerializeToString())
+    assert found.passed
+    assert "onnxsim 0.1" in str(found.exact.reason)
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_a_file_that_computes_something_else_fails(
+    plant: Callable[[onnx.ModelProto], None],
+) -> None:
+    model = of_other_versions()
+    plant(model)
+    found = verify(trained(), model.SerializeToString())
+    assert not found.passed
+    assert "first at fault" in found.diagnosis[0]
+
+
+def test_another_shape_is_named_with_its_layer() -> None:
+    model = of_other_versions()
+    conv = node_of(model, "body/transform", "Conv")
+    next(one for one in conv.attribute if one.name == "strides").ints[:] = [2, 2]
+    with pytest.raises(CheckFailed, match=r"(?s)body.*another shape.*legal: \(2, 16, 4, 4\)"):
+        verify(trained(), model.SerializeToString())
+
+
+def test_values_that_this_version_does_not_round_are_named() -> None:
+    model = of_other_versions()
+    concat = node_of(model, "", "Concat")
+    constants = node_of(model, concat.input[0], "DequantizeLinear").input[1:]
+    again = (
+        helper.make_node("QuantizeLinear", [concat.input[0], *constants], ["again_quantized"]),
+        helper.make_node("DequantizeLinear", ["again_quantized", *constants], ["again"]),
+    )
+    place = list(model.graph.node).index(concat)
+    for node in reversed(again):
+        model.graph.node.insert(place, node)
+    node_of(model, "", "Concat").input[0] = "again"
+    with pytest.raises(CheckFailed, match=r"(?s)other values than.*side only: \['again'\]"):
+        verify(trained(), model.SerializeToString())
