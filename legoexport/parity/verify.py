@@ -23,6 +23,7 @@ from legoexport.compile.stamp import read_stamp
 from legoexport.errors import CheckFailed, LegoExportError, ParityFailed
 from legoexport.host.progress import Progress
 from legoexport.lego.frozen import FrozenLego
+from legoexport.lego.layer_records import read_layers
 from legoexport.parity import rankings
 from legoexport.parity.diagnosis import diagnose
 from legoexport.parity.exact import ExactCheck, check_exactly
@@ -41,6 +42,7 @@ from legoexport.parity.pair import ModelPair, pair_up
 from legoexport.parity.single import check_single
 from legoexport.parity.verification import Verification
 from legoexport.parity.walk import walk
+from legoexport.passes.lowerings import INT8_LOWERINGS
 from legoexport.runtimes.base import Feed, Runtime
 from legoexport.runtimes.each import by_set_and_runtime, run_each
 
@@ -151,7 +153,9 @@ def _judge(
 ) -> Verification:
     opened = pair.opened
     if again is not None and opened.facts.precision == "int8":
-        return judge_integers(pair, _integer_graph(opened, again), again.exact, progress, elsewhere)
+        graph = _integer_graph(opened, again)
+        proved = judge_integers(pair, graph, again.exact, progress, elsewhere)
+        return _with_floats(proved, pair, again)
     progress("judging the outputs")
     feeds = [Feed(one.images, one.batch_size) for one in pair.inputs] if elsewhere else []
     replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
@@ -181,6 +185,25 @@ def _judge(
     )
     ties = rankings.note(opened.model, found.agreement)
     return replace(found, diagnosis=(*causes, ties) if ties else causes)
+
+
+def _with_floats(found: Verification, pair: ModelPair, again: _Again) -> Verification:
+    """Add the Lego layers that a file in int8 leaves in float, each held to its own limit."""
+    opened, rebuilt = pair.opened, again.exact.rebuilt
+    records = () if rebuilt is None else read_layers(rebuilt) or ()
+    floats = [
+        one
+        for one in expected_layers(opened.model, records, again.layers)
+        if one.record.lowering not in INT8_LOWERINGS
+    ]
+    rows = walk(opened.model, floats, pair.inputs[0], opened.threads) if floats else ()
+    wrong = (one for one in rows if not one.passed)
+    causes = [
+        f"first at fault: {one.layer} ({one.lowering}), {one.limit_ratio:.3g} times its limit"
+        for one in wrong
+    ]
+    diagnosis = (*causes[:1], *found.diagnosis)
+    return replace(found, layers=(*found.layers, *rows), diagnosis=diagnosis)
 
 
 def _integer_graph(opened: OpenedModel, again: _Again) -> IntegerGraph:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from legoexport.compile.stages import CompileOptions
@@ -18,6 +18,7 @@ from legoexport.deliver.convert import convert_module
 from legoexport.errors import CheckFailed
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.parity.verify import verify
+from legoexport.passes.plan import Plan
 from legoexport.quantize.images import CalibrationImages
 from legoexport.quantize.settle import CalibrationOptions
 from runtime_tests.networks import randomize
@@ -50,14 +51,14 @@ def trained() -> nn.Module:
 
 
 @cache
-def file_bytes() -> bytes:
+def file_bytes(plan: Plan | None = None) -> bytes:
     calibrate = CalibrationOptions(CalibrationImages.of(IMAGES))
-    options = CompileOptions(precision="int8")
+    options = CompileOptions(precision="int8", plan=plan)
     return convert_module(trained(), EXAMPLE, options, calibrate=calibrate).model_bytes
 
 
-def of_other_versions() -> onnx.ModelProto:
-    model = onnx.load_from_string(file_bytes())
+def of_other_versions(plan: Plan | None = None) -> onnx.ModelProto:
+    model = onnx.load_from_string(file_bytes(plan))
     entry = next(one for one in model.metadata_props if one.key == "legoexport.versions")
     entry.value = json.dumps({"onnxsim": "0.1"})
     return model
@@ -156,3 +157,57 @@ def test_values_that_this_version_does_not_round_are_named() -> None:
     node_of(model, "", "Concat").input[0] = "again"
     with pytest.raises(CheckFailed, match=r"(?s)other values than.*side only: \['again'\]"):
         verify(trained(), model.SerializeToString())
+
+
+def change(model: onnx.ModelProto, name: str) -> None:
+    """Another number in the first entry of a tensor."""
+    tensor = next(one for one in model.graph.initializer if one.name == name)
+    array = numpy_helper.to_array(tensor).copy()
+    array.reshape(-1)[0] = array.reshape(-1)[0] ^ 5 if array.dtype.kind in "iu" else 0.75
+    tensor.CopyFrom(numpy_helper.from_array(array, name))
+
+
+# Kernels for integers read no scale of a bias; a weight at zeros, and one in float, shows nowhere.
+IN_FLOAT = Plan({"body": "grouped"}, floats=("node_linear",))
+
+
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [
+        ("classifier.bias_scale", None),
+        ("classifier.bias_zero_point", None),
+        ("relu_scale", None),
+        ("classifier.weight_codes", None),
+        ("classifier.weight_codes", IN_FLOAT),
+        ("body.tables.lego_codes", IN_FLOAT),
+    ],
+)
+def test_a_number_that_no_integer_of_the_walk_shows_is_named(name: str, plan: Plan | None) -> None:
+    model = of_other_versions(plan)
+    assert verify(trained(), model.SerializeToString()).passed
+    change(model, name)
+    found = verify(trained(), model.SerializeToString())
+    assert not found.passed
+    assert found.exact.reason is not None
+    named = "scales_sha256" if name == "relu_scale" else name
+    assert any(named in line for line in found.diagnosis), found.diagnosis
+
+
+def test_the_axis_of_a_weight_is_named() -> None:
+    model = of_other_versions()
+    node = node_of(model, "node_conv2d_1/", "DequantizeLinear")
+    next(one for one in node.attribute if one.name == "axis").i = 1
+    found = verify(trained(), model.SerializeToString())
+    assert not found.passed
+    assert any(f"{node.name} attribute axis" in line for line in found.diagnosis)
+
+
+@pytest.mark.parametrize("name", ["body/merge/coefficient", "body/merge/index"])
+def test_a_lego_layer_in_float_is_walked_too(name: str) -> None:
+    model = of_other_versions(IN_FLOAT)
+    found = verify(trained(), model.SerializeToString())
+    assert [(one.layer, one.passed) for one in found.layers] == [("body", True)]
+    change(model, name)
+    found = verify(trained(), model.SerializeToString())
+    assert [(one.layer, one.passed) for one in found.layers] == [("body", False)]
+    assert found.diagnosis[0].startswith("first at fault: body (grouped)")
