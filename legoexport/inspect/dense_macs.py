@@ -9,6 +9,7 @@ import onnx
 from onnx import shape_inference
 
 from legoexport.errors import UsageError
+from legoexport.inspect.own_counts import own_counts
 from legoexport.lego.names import owner
 
 Shapes = Mapping[str, tuple[int | None, ...]]
@@ -32,8 +33,8 @@ def dense_macs(model: onnx.ModelProto) -> int:
 
 
 def _weights(graph: onnx.GraphProto) -> dict[str, int]:
-    """Count the numbers of each stored tensor, and of each that is decoded from codes."""
-    counts = {tensor.name: prod(tensor.dims) for tensor in graph.initializer}
+    """Count the network's numbers in each stored tensor, and in each decoded from codes."""
+    counts = own_counts(graph)
     for node in graph.node:
         decodes = node.op_type in ("Cast", "Mul", "DequantizeLinear")
         if decodes and all(name in counts for name in node.input):

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from legoexport.errors import UsageError
 from legoexport.inspect.dense_macs import dense_macs
 from legoexport.inspect.inventory import DensePart, Inventory, LayerRow, StoredBytes
+from legoexport.inspect.own_counts import own_counts
 from legoexport.lego.layer_records import LAYERS_KEY, LayerRecord, read_layers
 from legoexport.lego.names import codes_name, owner, scale_name
 
@@ -46,7 +47,8 @@ def summarize_model(model: onnx.ModelProto) -> Inventory:
     stored = StoredBytes(size_bytes["bank"], size_bytes["table"], size_bytes["dense"], graph_bytes)
     steps = {node.input[1] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     dense = [one for one in _without_scales(tensors["dense"]) if one.name not in steps]
-    weights = sum(map(_weights_count, dense))
+    counts = own_counts(model.graph)
+    weights = sum(counts[one.name] for one in dense if _is_weight(one))
     return Inventory(rows, DensePart(weights, dense_macs(model)), stored)
 
 
@@ -80,9 +82,8 @@ def _without_scales(tensors: list[onnx.TensorProto]) -> list[onnx.TensorProto]:
     return [tensor for tensor in tensors if tensor.name not in scales]
 
 
-def _weights_count(tensor: onnx.TensorProto) -> int:
-    is_weight = tensor.data_type in FLOAT_TYPES or tensor.name.endswith(codes_name(""))
-    return prod(tensor.dims) if is_weight else 0
+def _is_weight(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_type in FLOAT_TYPES or tensor.name.endswith(codes_name(""))
 
 
 def _size_bytes(tensor: onnx.TensorProto) -> int:
