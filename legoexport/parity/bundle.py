@@ -1,8 +1,8 @@
 """Bundle: a parity check to carry away and repeat without PyTorch.
 
 A folder with ``arrays.npz`` (inputs and golden outputs of every set of images), ``bundle.json``
-(limits, shapes, versions, the digests of all else, and what the model says of its pictures) and,
-where images are made of pixels, ``pictures/``.
+(limits, shapes, versions, the digests of all else and its own, and what the model says of its
+pictures) and, where images are made of pixels, ``pictures/``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ FORMAT_VERSION = 2
 FIRST_VERSION = 1
 RECORD_FILE = "bundle.json"
 ARRAYS_FILE = "arrays.npz"
+# Bundles of before have none.
+OWN_DIGEST = "record_sha256"
 PACKAGES = ("torch", "onnxruntime", "numpy", "legoexport")
 RULE = (
     "floats: max|onnx - golden| <= limit, top-1 may differ where the scores tie within limit;"
@@ -74,7 +76,7 @@ def save_bundle(folder: Path, model_bytes: bytes, sets: Sequence[GoldenSet]) -> 
         "facts": facts.to_json(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
-    text = json.dumps(record, indent=2) + "\n"
+    text = json.dumps(record | {OWN_DIGEST: _own_digest(record)}, indent=2) + "\n"
     files = {RECORD_FILE: text.encode(), ARRAYS_FILE: arrays, **pictures}
     with staged_folder(folder) as staged:
         for name, content in files.items():
@@ -163,7 +165,21 @@ def _read_record(folder: Path) -> dict[str, Any]:
     legal = (FIRST_VERSION, FORMAT_VERSION)
     if version not in legal:
         raise UsageError(f"{folder}: unknown bundle version", received=version, legal=legal)
+    digest = _own_digest(record)
+    if record.get(OWN_DIGEST, digest) != digest:
+        raise UsageError(
+            f"{folder}: {RECORD_FILE} was changed after the bundle was saved",
+            received=f"{OWN_DIGEST} {digest} of what it says",
+            legal=f"{OWN_DIGEST} {record[OWN_DIGEST]}",
+            next_step="make a new bundle from the checkpoint with --save-bundle",
+        )
     return dict(record)
+
+
+def _own_digest(record: dict[str, Any]) -> str:
+    """Return the digest of all that a record says, but for that digest."""
+    said = {key: value for key, value in record.items() if key != OWN_DIGEST}
+    return _digest(json.dumps(said, sort_keys=True).encode())
 
 
 def _read_sets(folder: Path, record: dict[str, Any]) -> list[GoldenSet]:
@@ -196,6 +212,8 @@ def _golden(fields: dict[str, Any], arrays: Any, position: int) -> GoldenSet:
     missing = {one.scores for one in outputs} - {None, *(one.name for one in outputs)}
     if missing:
         raise ValueError(f"indices rank an output that it lacks: {missing}")
+    if not fields["inputs"] or int(fields["batch_size"]) < 1:
+        raise ValueError(f"{fields['name']}: no inputs, or no images in a batch")
     return GoldenSet(
         name=str(fields["name"]),
         batch_size=int(fields["batch_size"]),

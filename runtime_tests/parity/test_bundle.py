@@ -87,9 +87,30 @@ def test_a_wrong_model_under_the_right_digest_fails(bundle: Path) -> None:
     record = json.loads((bundle / "bundle.json").read_text())
     with pytest.raises(ParityFailed, match="not the one"):
         replay_bundle(bundle, changed)
+    del record["record_sha256"]
     record["model_sha256"] = hashlib.sha256(changed).hexdigest()
     (bundle / "bundle.json").write_text(json.dumps(record))
     assert not combine(replay_bundle(bundle, changed)).passed
+
+
+def test_a_limit_that_was_changed_is_noticed(bundle: Path, model_bytes: bytes) -> None:
+    record = json.loads((bundle / "bundle.json").read_text())
+    record["sets"][0]["outputs"][0]["limit"] *= 100
+    (bundle / "bundle.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=r"bundle\.json was changed after the bundle was saved"):
+        replay_bundle(bundle, model_bytes)
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"batch_size": -1}, {"inputs": []}])
+def test_an_older_record_that_runs_nothing_is_refused(
+    bundle: Path, model_bytes: bytes, change: dict[str, object]
+) -> None:
+    record = json.loads((bundle / "bundle.json").read_text())
+    del record["record_sha256"]
+    record["sets"][0] |= change
+    (bundle / "bundle.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="is not a bundle"):
+        replay_bundle(bundle, model_bytes)
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "arrays.npz"])
