@@ -38,7 +38,7 @@ def compare_across_versions(
     return (
         *_scales(received),
         *_tensors(expected.graph, received.graph),
-        *_attributes(expected.graph, received.graph),
+        *_nodes(expected.graph, received.graph),
     )
 
 
@@ -51,17 +51,28 @@ def _scales(received: onnx.ModelProto) -> Iterator[Difference]:
 
 
 def _tensors(expected: onnx.GraphProto, received: onnx.GraphProto) -> Iterator[Difference]:
-    stored = {one.name: one for one in received.initializer}
+    stored = _stored(received)
     for one in expected.initializer:
-        other = stored.get(one.name)
-        if other is None or owner(one.name):
-            continue
-        if (one.data_type, one.dims) != (other.data_type, other.dims):
-            continue
-        found = tensor_difference(one, other)
-        if found is not None and not _is_rounding(one, other):
+        found = None if owner(one.name) else _difference(one, stored.get(one.name))
+        if found is not None:
             part, *texts = found
             yield Difference("tensor", f"{one.name} {part}", None, *texts)
+
+
+def _stored(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    return {one.name: one for one in graph.initializer}
+
+
+def _difference(
+    expected: onnx.TensorProto | None, received: onnx.TensorProto | None
+) -> tuple[str, str, str] | None:
+    """Return what differs, with both sides of it, between two tensors of one type and shape."""
+    if expected is None or received is None:
+        return None
+    if (expected.data_type, expected.dims) != (received.data_type, received.dims):
+        return None
+    found = tensor_difference(expected, received)
+    return None if found is None or _is_rounding(expected, received) else found
 
 
 def _is_rounding(expected: onnx.TensorProto, received: onnx.TensorProto) -> bool:
@@ -73,7 +84,9 @@ def _is_rounding(expected: onnx.TensorProto, received: onnx.TensorProto) -> bool
     return bool((np.abs(other.astype(np.float64) - array) <= allowed).all())
 
 
-def _attributes(expected: onnx.GraphProto, received: onnx.GraphProto) -> Iterator[Difference]:
+def _nodes(expected: onnx.GraphProto, received: onnx.GraphProto) -> Iterator[Difference]:
+    """Compare attributes, and the tensors that a node reads, whatever they are called."""
+    sides = _stored(expected), _stored(received)
     nodes = {node.name: node for node in received.node if node.name}
     for node in expected.node:
         other = nodes.get(node.name)
@@ -84,3 +97,7 @@ def _attributes(expected: onnx.GraphProto, received: onnx.GraphProto) -> Iterato
         for aspect, *texts in node_differences(node, other):
             if aspect.startswith("attribute"):
                 yield Difference("node", f"{node.name} {aspect}", None, *texts)
+        for position, names in enumerate(zip(node.input, other.input, strict=False)):
+            read = [stored.get(name) for stored, name in zip(sides, names, strict=True)]
+            if names[0] != names[1] and _difference(*read) is not None:
+                yield Difference("node", f"{node.name} input {position}", None, *names)

@@ -211,3 +211,12 @@ def test_a_lego_layer_in_float_is_walked_too(name: str) -> None:
     found = verify(trained(), model.SerializeToString())
     assert [(one.layer, one.passed) for one in found.layers] == [("body", False)]
     assert found.diagnosis[0].startswith("first at fault: body (grouped)")
+
+
+def test_a_bias_in_the_scale_of_another_tensor_is_named() -> None:
+    model = of_other_versions()
+    node = node_of(model, "node_linear/classifier.bias", "DequantizeLinear")
+    node.input[1] = "classifier.weight_scale"
+    found = verify(trained(), model.SerializeToString())
+    assert not found.passed
+    assert any(f"{node.name} input 1" in line for line in found.diagnosis)
