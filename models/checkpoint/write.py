@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ def write_checkpoint(
         if path.suffix == SAFETENSORS_SUFFIX:
             temporary.write_bytes(save_safetensors(state, metadata={METADATA_KEY: text}))
         else:
-            _save_torch({**json.loads(text), "state_dict": state}, temporary)
+            temporary.write_bytes(_torch_bytes({**json.loads(text), "state_dict": state}))
 
 
 def _json(path: Path, facts: Mapping[str, object]) -> str:
@@ -73,7 +74,12 @@ def _json(path: Path, facts: Mapping[str, object]) -> str:
         ) from None
 
 
-def _save_torch(value: object, path: Path) -> None:
-    # By name, torch would write the name into the file, and equal checkpoints would differ.
-    with path.open("wb") as file:
-        torch.save(value, file)
+def _torch_bytes(value: object) -> memoryview:
+    """Return what torch saves.
+
+    Into a file by name, torch would write the name, and equal checkpoints would differ. Into an
+    open file, it would tell of a full disk as a fault of its own.
+    """
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getbuffer()

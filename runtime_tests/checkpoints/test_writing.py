@@ -31,14 +31,15 @@ def test_write_where_nothing_can_be_written(tmp_path: Path, name: str) -> None:
         write_checkpoint(tmp_path / "no" / name, network, arch="a", hyperparameters={})
 
 
+@pytest.mark.parametrize("room_bytes", [4096, 100_000])
 @pytest.mark.parametrize("name", ["d.pt", "d.safetensors"])
 def test_write_that_ends_early_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, name: str, room_bytes: int
 ) -> None:
     (tmp_path / name).write_text("old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, limits[1]))
     try:
         with pytest.raises(UsageError, match=f"cannot write .*{name}"):
             write_checkpoint(
