@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import os
 import signal
 import sys
 
 import click
 
 from legoexport.errors import LegoExportError, closest
+from legoexport.host.standard_output import fill_closed_streams, told_output
 from legoexport.host.temporary import check_temporary_folder
 from legoexport.signals import end_cleanly, exit_code
 from legoexport.version import __version__
@@ -81,22 +82,23 @@ def group() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a check failed, 2 bad usage, 130 interrupted."""
     end_cleanly()
+    fill_closed_streams()
     try:
-        # Outside standalone mode click returns the code of ctx.exit() instead of exiting with it.
-        code = group(arguments, prog_name="legoexport", standalone_mode=False)
-        sys.stdout.flush()  # a reader that went away shows here, and not when Python ends
+        with told_output():
+            # Outside standalone mode click returns the code of ctx.exit() and does not exit.
+            code = group(arguments, prog_name="legoexport", standalone_mode=False)
+            sys.stdout.flush()  # what cannot be written shows here, and not when Python ends
         sys.exit(code if isinstance(code, int) else 0)
     except LegoExportError as error:
         _fail(f"error: {error}", error.exit_code)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", exit_code(signal.SIGINT))
     except BrokenPipeError:
-        # The reader went away; say nothing, and keep the interpreter from flushing into the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(1)  # the reader went away; say nothing
 
 
 def _no_such_command(name: str) -> str:
@@ -108,5 +110,6 @@ def _no_such_command(name: str) -> str:
 
 
 def _fail(message: str, exit_code: int) -> None:
-    click.echo(message, err=True)
+    with contextlib.suppress(OSError):  # where nothing can be said, the code still tells
+        click.echo(message, err=True)
     sys.exit(exit_code)

@@ -1,4 +1,4 @@
-"""A file that goes to standard output: alone, whole, and all that is said goes to stderr."""
+"""Standard output: what fails there is told, and a file that goes there is alone and whole."""
 
 from __future__ import annotations
 
@@ -8,11 +8,70 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from legoexport.errors import UsageError
 from legoexport.host.atomic import write_bytes
 from legoexport.host.outputs import is_standard_output
+
+# What stands in for stdin, stdout and stderr: from a closed one nothing comes, to a closed stdout
+# nothing can be written, and what is said to a closed stderr is lost.
+STAND_INS = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
+
+
+class ToldOutput:
+    """Standard output, which explains why it cannot be written to.
+
+    Args:
+        stream: The stream that does all else.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write to the stream.
+
+        Raises:
+            UsageError: It takes no more.
+        """
+        with _failure_told(self._stream):
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush the stream.
+
+        Raises:
+            UsageError: It takes no more.
+        """
+        with _failure_told(self._stream):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def told_output() -> contextlib.AbstractContextManager[TextIO]:
+    """Let prints inside of the block fail as a ``UsageError`` where standard output takes no more.
+
+    A reader that went away is a ``BrokenPipeError`` as ever.
+    """
+    return contextlib.redirect_stdout(cast("TextIO", ToldOutput(sys.stdout)))
+
+
+def fill_closed_streams() -> None:
+    """Give standard streams that are closed a stand-in, in this process and its children.
+
+    Else the next file that is opened takes the place, and gets what is printed.
+    """
+    for number, flags in enumerate(STAND_INS):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest number that is free
+            os.set_inheritable(number, True)  # noqa: FBT003
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for good
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - for good
 
 
 @contextlib.contextmanager
@@ -31,15 +90,21 @@ def writer_of(path: Path) -> Iterator[Callable[[bytes], None]]:
 
 def _write_through(stdout: TextIO, content: bytes) -> None:
     left = memoryview(content)
-    try:
+    with _failure_told(stdout):
         while left:  # without a buffer, as PYTHONUNBUFFERED has it, less than all may be taken
             left = left[stdout.buffer.write(left) :]
         stdout.flush()
-    except BrokenPipeError:
-        raise
+
+
+@contextlib.contextmanager
+def _failure_told(stdout: TextIO) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         # What is left in the buffer must not fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
         raise UsageError(
             "cannot write to standard output",
             received=error.strerror,

@@ -1,4 +1,4 @@
-"""``--out -``: the file alone on standard output, whole, and everything else on stderr."""
+"""Standard output: what cannot be written is told, and ``--out -`` has the file alone on it."""
 
 from __future__ import annotations
 
@@ -100,3 +100,53 @@ def test_a_reader_that_goes_away(checkpoint: Path) -> None:
 def test_a_file_of_that_name_is_reached_by_its_whole_path(checkpoint: Path) -> None:
     refused = CliRunner().invoke(group, ["fit", "--from", str(checkpoint), "--out", "-"])
     assert f"name a file; {Path.cwd() / '-'} is one of that name" in str(refused.exception)
+
+
+def in_a_shell(command: str, redirection: str, *options: str) -> subprocess.CompletedProcess[bytes]:
+    line = f"{sys.executable} {' '.join(options)} -m legoexport {command} {redirection}"
+    return subprocess.run(
+        ["bash", "-c", line],  # noqa: S607
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("options", [["-u"], []], ids=["unbuffered", "buffered"])
+@pytest.mark.parametrize("command", ["targets", "targets --json"])
+@pytest.mark.parametrize(
+    ("redirection", "received"),
+    [(">&-", b"Bad file descriptor"), (">/dev/full", b"No space left on device")],
+)
+def test_a_report_that_cannot_be_written(
+    command: str, redirection: str, received: bytes, options: list[str]
+) -> None:
+    if "full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("this system has no device that is always full")
+    done = in_a_shell(command, redirection, *options)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:2] == [
+        b"error: cannot write to standard output",
+        b"  received: " + received,
+    ]
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+def test_a_closed_stderr_takes_no_exit_code() -> None:
+    assert in_a_shell("bench 'no such file.onnx'", "<&- >&- 2>&-").returncode == 2
+
+
+def test_no_file_takes_the_place_of_a_closed_stream() -> None:
+    program = (
+        "import os, sys; from legoexport.host.standard_output import fill_closed_streams;"
+        " fill_closed_streams(); print('lost', file=sys.stderr);"
+        " sys.exit(os.open('/dev/null', os.O_RDONLY) < 3)"
+    )
+    line = f'{sys.executable} -c "{program}" <&- >&- 2>&-'
+    assert subprocess.run(["bash", "-c", line], check=False).returncode == 0  # noqa: S607
+
+
+def test_a_reader_that_is_gone_meets_no_late_flush() -> None:
+    done = in_a_shell("--help", "| true; exit ${PIPESTATUS[0]}")
+    assert (done.returncode in (0, 1), done.stderr) == (True, b"")
