@@ -8,6 +8,7 @@ from pathlib import Path
 
 from legoexport.errors import UsageError
 from legoexport.host.left_behind import owned_prefix, remove_left_behind
+from legoexport.host.outputs import real_path
 from legoexport.signals import held, temporary_folder
 
 
@@ -31,7 +32,7 @@ def staged_folder(
     Raises:
         UsageError: Something cannot be written.
     """
-    target = folder.resolve()
+    target = real_path(folder)
     try:
         remove_left_behind(target)
         with temporary_folder(owned_prefix(target), target.parent) as staged:

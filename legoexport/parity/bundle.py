@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legoexport.errors import ParityFailed, UsageError
+from legoexport.host.outputs import real_path
 from legoexport.host.reading import UNREADABLE
 from legoexport.host.staging import staged_folder
 from legoexport.lego.file_facts import read_facts
@@ -123,8 +124,9 @@ def check_vacant(folder: Path) -> None:
     Raises:
         UsageError: It cannot be written there.
     """
+    parent = real_path(folder).parent
     taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
-    if taken or not folder.resolve().parent.is_dir():
+    if taken or not parent.is_dir():
         raise UsageError(
             f"cannot write a bundle to {folder}",
             received="it holds something already" if taken else "its parent does not exist",

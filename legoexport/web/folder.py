@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from legoexport.errors import UsageError
+from legoexport.host.outputs import real_path
 from legoexport.host.staging import staged_folder
 
 RECORD_FILE = "site.json"
@@ -21,7 +22,7 @@ def check_replaceable(folder: Path) -> None:
     Raises:
         UsageError: Its parent does not exist, or it holds something that legoexport did not write.
     """
-    if not folder.resolve().parent.is_dir():
+    if not real_path(folder).parent.is_dir():
         raise UsageError(f"cannot write {folder}", received="its parent does not exist")
     if not folder.exists() and not folder.is_symlink():
         return

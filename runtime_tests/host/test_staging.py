@@ -84,3 +84,11 @@ def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot make the folder"):
         make_folder(tmp_path / "file" / "b")
+
+
+def test_links_in_a_circle_are_told(tmp_path: Path) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    with pytest.raises(UsageError, match="leads to itself"), staged_folder(circle):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["circle"]

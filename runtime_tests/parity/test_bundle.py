@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from legoexport.errors import ParityFailed, UsageError
 from legoexport.ort.session import RuntimeModel
 from legoexport.parity.agreement import Agreement
-from legoexport.parity.bundle import read_bundle, replay, save_bundle
+from legoexport.parity.bundle import check_vacant, read_bundle, replay, save_bundle
 from legoexport.parity.judge import combine
 from legoexport.parity.verify import Verification, verify
 from runtime_tests.parity.networks import converted
@@ -143,6 +143,15 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path, model_bytes: bytes) -> No
     with pytest.raises(UsageError, match="does not exist"):
         save_bundle(tmp_path / "missing" / "bundle", model_bytes, [])
     assert [path.name for path in tmp_path.iterdir()] == ["used"]
+
+
+def test_no_folder_can_be_there(tmp_path: Path) -> None:
+    circle, too_long = tmp_path / "circle", tmp_path / ("a" * 300)
+    circle.symlink_to(circle)
+    with pytest.raises(UsageError, match="leads to itself"):
+        check_vacant(circle)
+    with pytest.raises(UsageError, match="name too long"):
+        check_vacant(too_long)
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path, bundle: Path, model_bytes: bytes) -> None:

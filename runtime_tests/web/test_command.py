@@ -143,3 +143,13 @@ def test_a_cache_with_holes_is_filled_again(
     runtime_folder()
     assert sorted(path.name for path in cache.iterdir()) == sorted(RUNTIME_FILES)
     assert (cache / RUNTIME_FILES[0]).read_text() == ""
+
+
+def test_a_folder_that_no_folder_can_be_is_told(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    assert run(model, "--out", tmp_path / "circle") == 2
+    assert "is a symbolic link that leads to itself" in capsys.readouterr().err
+    assert run(model, "--out", tmp_path / ("a" * 300)) == 2
+    assert "File name too long" in capsys.readouterr().err
