@@ -11,7 +11,7 @@ import click
 
 from legoexport.errors import LegoExportError, closest
 from legoexport.host.standard_output import fill_closed_streams, told_output
-from legoexport.host.temporary import check_temporary_folder
+from legoexport.host.temporary import check_temporary_folder, no_room
 from legoexport.signals import end_cleanly, exit_code
 from legoexport.version import __version__
 
@@ -99,6 +99,10 @@ def main(arguments: list[str] | None = None) -> None:
         _fail("interrupted", exit_code(signal.SIGINT))
     except BrokenPipeError:
         sys.exit(1)  # the reader went away; say nothing
+    except OSError as error:
+        if not (explained := no_room(error)):
+            raise
+        _fail(f"error: {explained}", explained.exit_code)
 
 
 def _no_such_command(name: str) -> str:

@@ -6,6 +6,7 @@ import os
 import tempfile
 
 from legoexport.errors import UsageError
+from legoexport.host.atomic import NO_ROOM
 
 
 def check_temporary_folder() -> None:
@@ -27,3 +28,17 @@ def check_temporary_folder() -> None:
             legal="a folder whose name is ASCII, or a locale of UTF-8",
             next_step="set TMPDIR=/tmp, or LC_ALL=C.UTF-8",
         )
+
+
+def no_room(error: OSError) -> UsageError | None:
+    """Explain an error that comes of a full disk under temporary files; None if it does not.
+
+    Outputs and standard output explain theirs themselves.
+    """
+    if error.errno not in NO_ROOM:
+        return None
+    return UsageError(
+        "there is no room for temporary files",
+        received=error.strerror,
+        next_step=f"make room in {tempfile.gettempdir()}, or set TMPDIR to another folder",
+    )

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from legoexport import convert_module
 from legoexport.cli import main
 from legoexport.models.checkpoint import write_checkpoint
 from legoexport.models.registry import build
@@ -104,6 +106,24 @@ def test_a_limit_on_files_keeps_the_old_one(checkpoint: Path) -> None:
     assert f"next: make room in {out.parent}" in said
     assert out.read_bytes() == OLD
     assert names(out.parent) == ["ckpt.pt", "m.onnx"]
+
+
+def test_a_full_disk_under_temporary_files(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, content: bytes) -> int:
+        assert "legoexport-doctor-" in str(path)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    model = checkpoint.with_name("m.onnx")
+    convert_module(build("lego_digits"), torch.zeros(1, 1, 8, 8)).save(model)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(SystemExit) as ending:
+        main(["doctor", str(model)])
+    assert ending.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: there is no room for temporary files\n")
+    assert f"next: make room in {tempfile.gettempdir()}, or set TMPDIR to another folder" in error
 
 
 @pytest.mark.heavy
