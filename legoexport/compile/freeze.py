@@ -81,7 +81,8 @@ def freeze(module: nn.Module, example: Example) -> FrozenNetwork:
 
     Raises:
         CheckpointError: A table holds NaN or infinite values.
-        UsageError: The network cannot be copied, or does not run on the example.
+        UsageError: The network cannot be copied, does not run on the example, or has a Lego layer
+            that computes more than that.
         CheckFailed: The frozen network does not compute what the training form computes, or that
             gives NaN or infinite outputs.
     """
@@ -189,11 +190,34 @@ def _agreement(training_form: nn.Module, frozen_form: nn.Module, example: Exampl
             received="two different outputs for one input, in eval mode",
             next_step="take random numbers out of its forward, or give them as an input",
         )
+    _refuse_additions(training_form)
     raise CheckFailed(
         "the frozen network does not compute what the training form computes",
         received=f"difference of {difference:.1e} of the output's range",
         legal=f"at most {AGREEMENT_TOLERANCE:.0e}",
     )
+
+
+def _refuse_additions(training_form: nn.Module) -> None:
+    """Name a Lego layer to which something was added; what only looks on does no harm."""
+    for name, layer in training_form.named_modules():
+        if isinstance(layer, LegoConv2d) and (added := _added(layer)):
+            raise UsageError(
+                f"layer {name} computes more than a Lego layer does, and tables cannot hold it",
+                received=", ".join(added),
+                legal="LegoConv2d as it is",
+                next_step="move what is added into a module before or after the layer",
+            )
+
+
+def _added(layer: LegoConv2d) -> list[str]:
+    function = getattr(layer.forward, "__func__", None)
+    found = {
+        "a forward hook": layer._forward_hooks,
+        "a forward pre-hook": layer._forward_pre_hooks,
+        "a forward of its own": function is not LegoConv2d.forward,
+    }
+    return [what for what, is_there in found.items() if is_there]
 
 
 def _not_finite(module: nn.Module) -> str:

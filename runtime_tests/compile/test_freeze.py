@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from legoexport.compile.freeze import AGREEMENT_TOLERANCE, freeze
-from legoexport.errors import CheckFailed, CheckpointError
+from legoexport.errors import CheckFailed, CheckpointError, UsageError
 from legoexport.models.frozen_conv import FrozenLegoConv2d
 from legoexport.models.lego_conv import LegoConv2d
 from runtime_tests.networks import small_net
@@ -102,3 +104,50 @@ def test_a_wrong_table_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FrozenLegoConv2d, "__init__", scrambled)
     with pytest.raises(CheckFailed, match="training form"):
         freeze(small_net(), EXAMPLE)
+
+
+class Doubled(LegoConv2d):
+    """A Lego layer that computes more."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+def hooked(layer: LegoConv2d) -> nn.Module:
+    layer.register_forward_hook(lambda _, __, y: 2 * y)
+    return layer
+
+
+def pre_hooked(layer: LegoConv2d) -> nn.Module:
+    layer.register_forward_pre_hook(lambda _, x: (x[0] + 1,))
+    return layer
+
+
+def subclassed(layer: LegoConv2d) -> nn.Module:
+    layer.__class__ = Doubled
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("add", "received"),
+    [
+        (hooked, "a forward hook"),
+        (pre_hooked, "a forward pre-hook"),
+        (subclassed, "a forward of its own"),
+    ],
+)
+def test_a_layer_with_additions_is_named(
+    add: Callable[[LegoConv2d], nn.Module], received: str
+) -> None:
+    module = small_net()
+    layer = module.get_submodule("second")
+    assert isinstance(layer, LegoConv2d)
+    add(layer)
+    with pytest.raises(UsageError, match=f"layer second computes more.*\n  received: {received}\n"):
+        freeze(module, EXAMPLE)
+
+
+def test_a_hook_that_only_looks_on_does_no_harm() -> None:
+    module = small_net()
+    module.get_submodule("second").register_forward_hook(lambda *_: None)
+    assert freeze(module, EXAMPLE).agreement <= AGREEMENT_TOLERANCE
