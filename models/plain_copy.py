@@ -44,11 +44,17 @@ def plain_copy(module: nn.Module) -> nn.Module:
             legal="the torch.nn.Module that was scripted or traced",
             next_step="give the network as it was before torch.jit",
         )
-    copied = _copied(_outermost(module)).eval()
-    _unwrap_children(copied)
+    copied = unwrapped(_copied(_outermost(module))).eval()
     for submodule in list(copied.modules()):
         _settle_weights(submodule)
     return copied.float().cpu()
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Take wrappers off ``module`` and, in place, off all that is in it; return what is left."""
+    inner = _outermost(module)
+    _unwrap_children(inner)
+    return inner
 
 
 def _copied(module: nn.Module) -> nn.Module:

@@ -13,6 +13,7 @@ from legoexport.models.checkpoint.layout import Layout
 from legoexport.models.checkpoint.user_code import input_channels, make_network
 from legoexport.models.lego_conv import LegoConv2d
 from legoexport.models.registry import ARCHITECTURES, build, complete, input_shape
+from legoexport.models.run import shortened
 
 _LISTED_COUNT = 5
 _MOST_COUNT = 2**40
@@ -166,9 +167,10 @@ def check_input(network: Network) -> None:
     try:
         with torch.no_grad():
             network.module(torch.zeros(1, *network.image_shape))
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # the forward may be the user's
         raise CheckpointError(
             f"{network.arch} cannot take this input size",
             received=network.image_shape,
-            next_step=f"give the size it was trained for ({error})",
+            next_step="give the size it was trained for, on the CPU and in PyTorch first"
+            f" ({shortened(error)})",
         ) from error

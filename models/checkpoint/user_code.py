@@ -12,6 +12,7 @@ from typing import cast
 from torch import nn
 
 from legoexport.errors import CheckpointError
+from legoexport.models.plain_copy import unwrapped
 
 
 def make_network(factory: str, arguments: Mapping[str, object]) -> nn.Module:
@@ -22,7 +23,7 @@ def make_network(factory: str, arguments: Mapping[str, object]) -> nn.Module:
         arguments: Keyword arguments of the factory.
 
     Returns:
-        The network, float32 on the CPU.
+        The network, float32 on the CPU, without what torch.compile and the like put around it.
 
     Raises:
         CheckpointError: The code cannot be imported, fails, or makes no network.
@@ -31,7 +32,7 @@ def make_network(factory: str, arguments: Mapping[str, object]) -> nn.Module:
     try:
         with _working_directory_importable():
             network = getattr(importlib.import_module(module_name), name)(**arguments)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything, and be a script
         raise CheckpointError(
             f"the network {factory} cannot be made",
             received=repr(error),
@@ -42,7 +43,7 @@ def make_network(factory: str, arguments: Mapping[str, object]) -> nn.Module:
         raise CheckpointError(
             f"{factory} makes no network", received=type(network), legal="an nn.Module"
         )
-    return network.cpu().float()
+    return unwrapped(network).cpu().float()
 
 
 def input_channels(network: nn.Module) -> int:
