@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import signal
 import sys
+from pathlib import Path
 
 import click
 
-from legoexport.errors import LegoExportError, closest
+from legoexport.errors import LegoExportError, UsageError, closest
 from legoexport.host.standard_output import fill_closed_streams, told_output
 from legoexport.host.temporary import check_temporary_folder, no_room
 from legoexport.signals import end_cleanly, exit_code
@@ -76,6 +78,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="legoexport")
 def group() -> None:
     """Take a trained LegoNet to the phone: convert, verify, bench, inspect."""
+    _check_working_directory()
     check_temporary_folder()
 
 
@@ -103,6 +106,18 @@ def main(arguments: list[str] | None = None) -> None:
         if not (explained := no_room(error)):
             raise
         _fail(f"error: {explained}", explained.exit_code)
+
+
+def _check_working_directory() -> None:
+    """Refuse one that is gone: torch's own libraries end the process there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError(
+            "the working directory does not exist any more",
+            received=os.environ.get("PWD"),
+            next_step="cd to a folder that exists",
+        ) from None
 
 
 def _no_such_command(name: str) -> str:

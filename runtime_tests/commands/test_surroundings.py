@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import legoexport
 from legoexport import convert_module
 from legoexport.cli import main
 from legoexport.models.checkpoint import write_checkpoint
@@ -158,6 +159,21 @@ def test_a_temporary_folder_that_the_locale_does_not_know(tmp_path: Path) -> Non
     assert said.startswith("error: temporary files cannot go where TMPDIR says")
     assert "next: set TMPDIR=/tmp, or LC_ALL=C.UTF-8" in said
     assert ended(start(["targets"], {"TMPDIR": str(folder), "PYTHONUTF8": "1"})) == (0, "")
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    def leave_nowhere() -> None:
+        os.chdir(gone)
+        gone.rmdir()
+
+    # Python would look for the package there.
+    repository = str(Path(legoexport.__file__).parents[1])
+    code, said = ended(start(["targets"], {"PYTHONPATH": repository}, leave_nowhere))
+    assert code == 2
+    assert said.startswith("error: the working directory does not exist any more\n")
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
