@@ -50,9 +50,11 @@ def command(threads: str | None, out: Path | None, *, force: bool, as_json: bool
         check_outputs([Output("--out", out, Kind.JSON, streams=True)], {}, force=force)
         write = click.get_current_context().with_resource(writer_of(out))
 
-    from legoexport.measure.calibration.kept import keep
+    from legoexport.measure.calibration.kept import check_keeping, keep
     from legoexport.measure.calibration.run import calibrate
 
+    if out is None:
+        check_keeping()
     with step_progress() as tell:
         calibration = calibrate(counts, tell)
     constants = calibration.constants

@@ -55,6 +55,20 @@ def test_it_keeps_what_convert_then_finds(typed: Typed, capsys: pytest.CaptureFi
     assert found.sha256 in capsys.readouterr().out
 
 
+def test_a_cache_that_cannot_be_written_is_told_before_measuring(
+    typed: Typed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(measuring, "calibrate", lambda *_: pytest.fail("it measures"))
+    (tmp_path / "cache").write_text("no folder")
+    assert typed() == 2
+    said = capsys.readouterr().err
+    assert f"cannot make the folder {tmp_path / 'cache'}" in said
+    assert "next: set XDG_CACHE_HOME to a writable folder" in said
+
+
 def test_another_file_leaves_the_cache_alone(
     typed: Typed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

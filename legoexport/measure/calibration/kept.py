@@ -8,7 +8,9 @@ from pathlib import Path
 from legoexport.errors import UsageError
 from legoexport.host import atomic
 from legoexport.host.cache import XDG_STEP, cache_folder
+from legoexport.host.kinds import Kind
 from legoexport.host.machine import describe
+from legoexport.host.outputs import Output, check_outputs
 from legoexport.host.staging import make_folder
 from legoexport.passes.machine_constants import MachineConstants
 
@@ -20,6 +22,17 @@ def kept_file(processor: str) -> Path:
     """Return where the constants of ``processor`` are, or will be."""
     name = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
     return cache_folder(FOLDER) / f"{name or 'unknown'}.json"
+
+
+def check_keeping() -> None:
+    """Check early that `keep` can write what is going to be measured on this machine.
+
+    Raises:
+        UsageError: The cache cannot be written.
+    """
+    path = kept_file(describe().cpu_model)
+    make_folder(path.parent, XDG_STEP)
+    check_outputs([Output("the cache's", path, Kind.JSON)], {}, force=True)
 
 
 def keep(constants: MachineConstants) -> Path:
