@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,17 @@ from legoexport.host.outputs import is_standard_output
 # What stands in for stdin, stdout and stderr: from a closed one nothing comes, to a closed stdout
 # nothing can be written, and what is said to a closed stderr is lost.
 STAND_INS = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
+WHOLE = "legoexport.whole"
+
+
+def _whole(error: UnicodeError) -> tuple[bytes, int]:
+    """Give what an encoding lacks as UTF-8, and bytes of a file's name as they are in it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return error.object[error.start : error.end].encode(errors="surrogateescape"), error.end
+
+
+codecs.register_error(WHOLE, _whole)
 
 
 class ToldOutput:
@@ -54,8 +67,11 @@ class ToldOutput:
 def told_output() -> contextlib.AbstractContextManager[TextIO]:
     """Let prints inside of the block fail as a ``UsageError`` where standard output takes no more.
 
-    A reader that went away is a ``BrokenPipeError`` as ever.
+    A reader that went away is a ``BrokenPipeError`` as ever. Letters that the locale does not know,
+    as in the name of a class or of a file, are UTF-8.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=WHOLE)
     return contextlib.redirect_stdout(cast("TextIO", ToldOutput(sys.stdout)))
 
 

@@ -48,7 +48,9 @@ def fill(template: str, values: Mapping[str, object]) -> bytes:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template(template).render(values).encode()
+    page = environment.get_template(template).render(values)
+    # A file may have a name that is no text; the page has to be.
+    return page.encode(errors="surrogateescape").decode(errors="replace").encode()
 
 
 def verdict(facts: Facts) -> str:

@@ -150,3 +150,24 @@ def test_no_file_takes_the_place_of_a_closed_stream() -> None:
 def test_a_reader_that_is_gone_meets_no_late_flush() -> None:
     done = in_a_shell("--help", "| true; exit ${PIPESTATUS[0]}")
     assert (done.returncode in (0, 1), done.stderr) == (True, b"")
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "utf-8:strict"},
+    ],
+)
+def test_letters_that_the_locale_does_not_know(surroundings: dict[str, str]) -> None:
+    program = (
+        "import os; from legoexport.host.standard_output import told_output\n"
+        r"with told_output(): print('\xf6', os.fsdecode(b'\xff'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env={**os.environ, **surroundings},
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (b"\xc3\xb6 \xff\n", b"")

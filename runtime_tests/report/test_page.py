@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -17,7 +18,7 @@ from legoexport.report.figures.banks import MOST_PIXELS, PIXELS_BUDGET, side_pix
 from legoexport.report.figures.latency import layer_bars, whole_bar
 from legoexport.report.figures.precision import draw_precision
 from legoexport.report.figures.style import VARIABLES
-from legoexport.report.page import MOST_DRAWN, drawn_layers, verdict
+from legoexport.report.page import MOST_DRAWN, drawn_layers, render, verdict
 from legoexport.report.tables import summary
 from runtime_tests.report.conftest import COST, HOSTILE, IMAGES
 
@@ -119,6 +120,12 @@ def test_names_stay_text(page: str, elements: Elements) -> None:
     assert "<script" not in page
     assert elements.text.count(HOSTILE) >= 10 + 3  # classes; heading, files, images
     assert not any(name.startswith("on") for _, found in elements.found for name in found)
+
+
+def test_a_name_that_is_no_text_is_replaced(alone: Facts) -> None:
+    model = os.fsdecode(b"\xc3\xb6 \xff.onnx")
+    content = render(replace(alone, subject=replace(alone.subject, model=model)))
+    assert "\xf6 \N{REPLACEMENT CHARACTER}.onnx" in content.decode()
 
 
 def test_it_is_small(page: str) -> None:
