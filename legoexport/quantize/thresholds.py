@@ -17,6 +17,9 @@ from legoexport.quantize.histogram import BINS, Histogram
 PERCENTILE_ONE_IN = 10_000
 # Levels of TensorRT's and onnxruntime's entropy calibrators.
 ENTROPY_LEVELS = 128
+# One value in so many may be clipped by entropy. Where values lie on few levels, as pixels do, a
+# threshold below nearly all of them diverges by nothing.
+ENTROPY_ONE_IN = 100
 # Divergences this close are equal but for rounding.
 ENTROPY_TIE = 1e-9
 SEARCH_STEPS = 64
@@ -51,8 +54,9 @@ def keep_entropy(histogram: Histogram) -> Kept:
     ``i`` counts, what lies beyond added to the last; ``q`` are the same counts without it, spread
     evenly, over bins that hold anything, within 128 levels of ``i // 128`` bins each, the last
     level with the rest. The threshold with the least ``sum p log(p / q)`` is chosen, and of equal
-    ones the largest. Unlike there, zeros do not count, because integers hold them exactly, and
-    nothing is smoothed: where ``q`` is zero and ``p`` is not, the divergence is infinite.
+    ones the largest. Unlike there, zeros do not count, because integers hold them exactly, nothing
+    is smoothed: where ``q`` is zero and ``p`` is not, the divergence is infinite; and no threshold
+    is chosen that clips more than one value in a hundred.
     """
     counts = histogram.magnitudes()
     if len(counts) <= ENTROPY_LEVELS:
@@ -119,7 +123,8 @@ def _divergences(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     spread += (inside + beyond) * np.log(last_height)
     own = information[ends - 1] + _x_log_x(last_bin)
     finite = (own - spread) / seen[-1] + np.log(np.maximum(seen[ends], 1) / seen[-1])
-    divergences: NDArray[np.float64] = np.where(inside > 0, finite, np.inf)
+    is_legal = (inside > 0) & (beyond * ENTROPY_ONE_IN <= seen[-1])
+    divergences: NDArray[np.float64] = np.where(is_legal, finite, np.inf)
     return divergences
 
 
