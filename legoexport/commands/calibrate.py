@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from legoexport.commands.output_options import force_option
+from legoexport.commands.thread_options import MOST_THREADS
 from legoexport.errors import UsageError
 from legoexport.host.kinds import Kind
 from legoexport.host.machine import describe
@@ -79,8 +80,9 @@ def _counts(text: str | None) -> tuple[int, ...]:
     if text is None:
         return tuple(sorted({1, describe().default_threads}))
     counts = tuple(int(part) if part.isdecimal() else 0 for part in text.split(","))
-    if list(counts) != sorted({1, *counts}) or min(counts) < 1:
-        raise UsageError("--threads", received=text, legal="ascending from 1, such as 1,2,4")
+    if list(counts) != sorted({1, *counts}) or min(counts) < 1 or max(counts) > MOST_THREADS:
+        legal = f"ascending from 1 to {MOST_THREADS} at most, such as 1,2,4"
+        raise UsageError("--threads", received=text, legal=legal)
     return counts
 
 

@@ -65,12 +65,12 @@ def preference(objective: str, threads: str, *, ort_format: bool) -> Preference:
     """
     from legoexport.passes.preference import Preference
 
-    legal = f"such as 1 or 1,4, each up to {MOST_THREADS}"
     try:
         counts = tuple(int(count) for count in threads.split(","))
     except ValueError:
-        raise UsageError("--threads", received=threads, legal=legal) from None
-    if max(counts) > MOST_THREADS:
+        counts = ()
+    if not counts or max(counts) > MOST_THREADS:
+        legal = f"such as 1 or 1,4, each up to {MOST_THREADS}"
         raise UsageError("--threads", received=threads, legal=legal)
     return Preference(objective, counts, ort_format=ort_format)
 

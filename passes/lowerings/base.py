@@ -160,6 +160,12 @@ def filter_taps(frozen: FrozenLego) -> int:
     return int(frozen.lego[0].size)
 
 
+def filled_width(frozen: FrozenLego, block: int) -> int:
+    """The most filters that any fragment uses, in whole blocks of ``block``."""
+    most = max(len(used) for used in frozen.selection.filters)
+    return -(-most // block) * block
+
+
 def stored_bias(frozen: FrozenLego) -> NDArray[np.float32]:
     """The bias of the last Conv of a layer, ``(n,)``: zeros where the layer has none."""
     if frozen.bias is None:

@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from legoexport.lego.frozen import FrozenLego, IndexArray
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site
+from legoexport.passes.lowerings.base import Site, filled_width
 
 # ONNX Runtime's blocked layout takes a grouped Conv only with whole blocks per group: 8 channels
 # with AVX2 or NEON, 16 with AVX-512.
@@ -201,6 +201,4 @@ AS_STACK = AsStack()
 
 
 def _group_width(frozen: FrozenLego) -> int:
-    """The most filters that any fragment uses, in whole blocks."""
-    most = max(len(used) for used in frozen.selection.filters)
-    return -(-most // BLOCK) * BLOCK
+    return filled_width(frozen, BLOCK)

@@ -80,7 +80,7 @@ def test_another_file_leaves_the_cache_alone(
     assert told["processor"] == HERE.cpu_model
 
 
-@pytest.mark.parametrize("threads", ["", "2", "2,1", "1,1", "0,1", "one", "1,-2"])
+@pytest.mark.parametrize("threads", ["", "2", "2,1", "1,1", "0,1", "one", "1,-2", "1,257"])
 def test_thread_counts_ascend_from_one(
     typed: Typed, threads: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

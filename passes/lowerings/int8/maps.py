@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from legoexport.lego.frozen import FrozenLego, IndexArray
 from legoexport.lego.integers import encode_rows
 from legoexport.passes.draft import Draft
-from legoexport.passes.lowerings.base import Site, stored_bias
+from legoexport.passes.lowerings.base import Site, filled_width, stored_bias
 from legoexport.passes.lowerings.int8.integers import (
     NOT_CALIBRATED,
     Coded,
@@ -42,8 +42,7 @@ def why_no_maps(site: Site) -> str | None:
 
 def width(frozen: FrozenLego) -> int:
     """Maps of each fragment: the most that any fragment uses, in whole blocks."""
-    most = max(len(used) for used in frozen.selection.filters)
-    return -(-most // BLOCK) * BLOCK
+    return filled_width(frozen, BLOCK)
 
 
 def map_scales(draft: Draft, site: Site) -> ir.Value:
