@@ -8,6 +8,7 @@ import click
 
 from legoexport.commands import bench_view as view
 from legoexport.commands.processor_check import warn_of_wrong_sums
+from legoexport.commands.quantities import Seconds
 from legoexport.commands.thread_options import THREADS, warn_of_waiting
 from legoexport.host.machine import Machine, describe
 from legoexport.host.report import print_json, print_table, print_text, step_progress
@@ -45,7 +46,7 @@ CPU_PROVIDER = "cpu"
 @click.option(
     "--duration",
     default=DEFAULT_DURATION_S,
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     metavar="S",
     help="Seconds to measure each model.",
 )

@@ -15,7 +15,6 @@ from legoexport.target import find_target
 
 if TYPE_CHECKING:
     from legoexport.compile.stages import CompileOptions
-    from legoexport.passes.preference import Preference
     from legoexport.tune import TuneOptions
 
 
@@ -49,7 +48,7 @@ def check(request: ConvertRequest) -> Checked:
     _check_together(request, as_ort=as_ort)
     max_size_bytes = None if request.max_size is None else parse.size_bytes(request.max_size)
     preference = parse.preference(request.objective, request.threads, ort_format=as_ort)
-    tuning = _tuning(request, preference)
+    tuning = parse.tuning(request, preference) if request.tune else None
     options = parse.with_constants(parse.compile_options(request, preference), request.machine)
     _check_files(request, as_ort=as_ort)
     batch_size = parse.batch_size(request.batch) or 1
@@ -57,19 +56,13 @@ def check(request: ConvertRequest) -> Checked:
 
 
 def _check_together(request: ConvertRequest, *, as_ort: bool) -> None:
+    parse.check_unused(request)
     of_images = {"--data": request.data, "--input-size": request.input_size}
     check_shapes(of_images, as_ort=as_ort)
     target = find_target(request.target_name)
     check_precision(request.precision, request.data, target, as_ort=as_ort)
     check_max_drop(request.max_drop, request.precision)
     parse.check_store(request.store, request.data, request.precision, as_ort=as_ort)
-
-
-def _tuning(request: ConvertRequest, preference: Preference) -> TuneOptions | None:
-    if not request.tune:
-        return None
-    given = request.plan_file or request.prefer
-    return parse.tuning(preference, request.budget, request.runtime, given)
 
 
 def _check_files(request: ConvertRequest, *, as_ort: bool) -> None:

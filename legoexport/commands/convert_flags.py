@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from legoexport.commands.checkpoint_options import checkpoint_options
-from legoexport.commands.convert_options import FORMATS
+from legoexport.commands.convert_options import DEFAULT_BUDGET_S, FORMATS
 from legoexport.commands.ends_options import ends_options
 from legoexport.commands.output_options import force_option
 from legoexport.commands.picture_options import SOURCES, picture_options
 from legoexport.commands.shape_options import shape_option
 from legoexport.lego.scales import PRECISIONS
 from legoexport.lego.storage import STORES
-from legoexport.quantize.calibrators import METHODS
+from legoexport.quantize.calibrators import DEFAULT_METHOD, METHODS
 from legoexport.runtimes import HERE
 from legoexport.target import OBJECTIVES, TARGETS
 
@@ -109,8 +109,8 @@ ROUNDING = (
     ),
     click.option(
         "--calibration",
-        default="minmax",
         type=click.Choice(METHODS),
+        show_default=DEFAULT_METHOD,
         help="How int8 chooses the ranges of activations from what the images gave.",
     ),
     click.option(
@@ -133,11 +133,17 @@ TUNING = (
     click.option(
         "--threads", default="1", metavar="N[,N]", help="Thread counts to choose the plan for."
     ),
-    click.option("--budget", default=60.0, metavar="SECONDS", help="Time that --tune may take."),
+    click.option(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        show_default=f"{DEFAULT_BUDGET_S:.0f}",
+        help="Time that --tune may take.",
+    ),
     click.option(
         "--runtime",
-        default=HERE,
         metavar="NAME",
+        show_default=HERE,
         help="Where --tune measures, as for bench --runtime.",
     ),
 )

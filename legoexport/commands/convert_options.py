@@ -11,7 +11,7 @@ from legoexport.commands.convert_request import ConvertRequest
 from legoexport.commands.quantities import SIZE_UNITS, quantity
 from legoexport.commands.thread_options import MOST_THREADS
 from legoexport.errors import UsageError
-from legoexport.runtimes import find_runtime
+from legoexport.runtimes import HERE, find_runtime
 from legoexport.target import Target, find_target
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("onnx", "ort")
 BUILT_IN_NAME = "built-in"
+DEFAULT_BUDGET_S = 60.0
 # Bytes, too, where no unit is given.
 UNITS_OF_ANY_CASE = {"": 1.0} | {
     "".join(letters): number
@@ -122,7 +123,26 @@ def check_store(store: Store, data: Path | None, precision: Precision, *, as_ort
         )
 
 
-def tuning(preference: Preference, budget: float, runtime: str, plan: object) -> TuneOptions:
+def check_unused(request: ConvertRequest) -> None:
+    """Hold each option against the one that it belongs to.
+
+    Raises:
+        UsageError: An option would change nothing.
+    """
+    for option, value, owner, has_owner in (
+        ("--budget", request.budget, "--tune", request.tune),
+        ("--runtime", request.runtime, "--tune", request.tune),
+        ("--calibration", request.calibration, "--precision int8", request.precision == "int8"),
+    ):
+        if value is not None and not has_owner:
+            raise UsageError(
+                f"{option} changes nothing without {owner}",
+                received=f"{option} {value}",
+                next_step=f"add {owner}, or leave {option} out",
+            )
+
+
+def tuning(request: ConvertRequest, preference: Preference) -> TuneOptions:
     """Return what ``--budget`` and ``--runtime`` ask for.
 
     Raises:
@@ -135,14 +155,16 @@ def tuning(preference: Preference, budget: float, runtime: str, plan: object) ->
             received=f"--objective {preference.objective}",
             next_step="leave one out",
         )
-    if plan is not None:
+    if request.plan_file or request.prefer:
         raise UsageError(
             "--tune finds a plan; --plan and --prefer give one", next_step="leave one out"
         )
     from legoexport.tune import TuneOptions
 
+    runtime = request.runtime or HERE
     find_runtime(runtime)
-    return TuneOptions(preference.threads, budget, runtime)
+    budget_s = DEFAULT_BUDGET_S if request.budget is None else request.budget
+    return TuneOptions(preference.threads, budget_s, runtime)
 
 
 def _read_text(path: Path) -> str:

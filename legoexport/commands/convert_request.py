@@ -35,13 +35,13 @@ class ConvertRequest:
         machine: File with the constants of the cost model, or ``built-in``.
         store: What the file holds of weights.
         precision: What the file computes in.
-        calibration: How the ranges of activations are chosen.
+        calibration: How the ranges of activations are chosen; None for the default.
         max_drop: Percentage points of accuracy that int8 may lose.
         data: Real images.
         tune: Whether to measure plans.
         threads: Thread counts to choose the plan for, with commas between.
-        budget: Seconds that measuring plans may take.
-        runtime: Where plans are measured.
+        budget: Seconds that measuring plans may take; None for the default.
+        runtime: Where plans are measured; None for here.
         force: Whether outputs may replace files of another kind.
         as_json: Whether the summary is JSON.
     """
@@ -66,12 +66,12 @@ class ConvertRequest:
     machine: str | None
     store: Store
     precision: Precision
-    calibration: Method
+    calibration: Method | None
     max_drop: float | None
     data: Path | None
     tune: bool
     threads: str
-    budget: float
-    runtime: str
+    budget: float | None
+    runtime: str | None
     force: bool
     as_json: bool

@@ -29,6 +29,7 @@ from legoexport.lego.normalization import Normalization
 from legoexport.measure.memory import measure_memory
 from legoexport.models.checkpoint import Checkpoint
 from legoexport.parity.inputs import InputSet
+from legoexport.quantize.calibrators import DEFAULT_METHOD
 from legoexport.quantize.settle import CalibrationOptions
 
 Writer = Callable[[bytes], None]
@@ -82,8 +83,9 @@ def _loaded(request: ConvertRequest, checked: Checked, progress: Progress) -> Lo
     example = example_of(checkpoint, checked.batch_size)
     fixed = None if options.final_dynamic_batch else checked.batch_size
     normalization = picture_normalization(checkpoint)
+    method = request.calibration or DEFAULT_METHOD
     images = read_images(
-        request.data, checkpoint.image_shape, fixed, normalization, options, request.calibration
+        request.data, checkpoint.image_shape, fixed, normalization, options, method
     )
     return Loaded(checkpoint, options, normalization, example, *images)
 

@@ -14,6 +14,7 @@ import click
 from legoexport.commands.checkpoint_options import checkpoint_options, load_checkpoint
 from legoexport.commands.output_options import force_option
 from legoexport.commands.picture_options import SOURCES, picture_options
+from legoexport.commands.quantities import Seconds
 from legoexport.commands.thread_options import THREADS
 from legoexport.commands.verify import open_both, real_images, two_files
 from legoexport.commands.verify_cost import images_to_judge
@@ -58,7 +59,7 @@ LIBRARIES = ("jinja2", "matplotlib")
 @click.option(
     "--duration",
     default=DEFAULT_DURATION_S,
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     metavar="S",
     help="Seconds to measure each model.",
 )

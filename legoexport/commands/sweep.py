@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from legoexport.commands.checkpoint_options import parse_settings
+from legoexport.commands.quantities import Seconds
 from legoexport.commands.sweep_workers import CLUSTERS, RETRIES_COUNT, Workers, parse_workers
+from legoexport.commands.thread_options import THREADS
 from legoexport.errors import UsageError
 from legoexport.host.report import print_json, print_table, print_text
 from legoexport.lego.scales import PRECISIONS, Precision
@@ -79,10 +81,16 @@ Value = TypeVar("Value")
 @click.option(
     "--bench-threads",
     default=1,
-    type=click.IntRange(min=1),
+    type=THREADS,
     help="Threads of ONNX Runtime for measuring.",
 )
-@click.option("--bench-seconds", default=5.0, metavar="S", help="Seconds to measure each file.")
+@click.option(
+    "--bench-seconds",
+    default=5.0,
+    type=Seconds(min=0, min_open=True),
+    metavar="S",
+    help="Seconds to measure each file.",
+)
 @click.option(
     "--workers",
     "workers_count",

@@ -10,6 +10,7 @@ import click
 
 from legoexport.commands.checkpoint_options import parse_settings
 from legoexport.commands.output_options import force_option
+from legoexport.commands.quantities import Seconds
 from legoexport.host.report import print_json, print_text
 from legoexport.training.recipe import PRESETS, choose
 from legoexport.training.request import SAVE_SECONDS, TrainingRequest
@@ -99,7 +100,7 @@ if TYPE_CHECKING:
     "--save-every",
     "save_seconds",
     default=SAVE_SECONDS,
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     metavar="S",
     help="Seconds between two saved states.",
 )

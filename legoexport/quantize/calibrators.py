@@ -23,6 +23,7 @@ from legoexport.quantize.thresholds import (
 
 Method = Literal["minmax", "percentile", "entropy", "mse"]
 METHODS: tuple[Method, ...] = get_args(Method)
+DEFAULT_METHOD: Method = "minmax"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from legoexport.lego.pixel_integers import affine_of_pixels
 from legoexport.lego.scales import Scales
 from legoexport.passes.take_pixels import NORMALIZED
 from legoexport.quantize.calibrate import Calibration, ImageSet, calibrate_halves
-from legoexport.quantize.calibrators import Method
+from legoexport.quantize.calibrators import DEFAULT_METHOD, Method
 from legoexport.quantize.ranges import network_scales
 
 
@@ -26,7 +26,7 @@ class CalibrationOptions:
     """
 
     images: ImageSet
-    method: Method = "minmax"
+    method: Method = DEFAULT_METHOD
     threads: int = 1
 
 
