@@ -29,19 +29,17 @@ class Position:
     step: int = 0
 
 
-def learning_rate(recipe: Recipe, position: Position, steps_per_epoch: int) -> float:
-    """Return the learning rate of the step at ``position``."""
+def rate_share(recipe: Recipe, position: Position, steps_per_epoch: int) -> float:
+    """Return the rate of the step at ``position`` as a share of the highest."""
     epoch, epochs = position.epoch - 1, recipe.epochs
     if recipe.restarts_after_warmup and not recipe.learns_masks(position.epoch):
         warmup = recipe.warmup_epochs or 0
         epoch, epochs = epoch - warmup, epochs - warmup
     if recipe.schedule == "cosine":
-        share = (1 + math.cos(math.pi * epoch / epochs)) / 2
-    elif recipe.schedule == "step":
-        share = STEP_FACTOR ** sum(epoch >= turn * epochs for turn in STEP_SHARES)
-    else:
-        share = _one_cycle(epoch * steps_per_epoch + position.step, epochs * steps_per_epoch)
-    return recipe.learning_rate * share
+        return (1 + math.cos(math.pi * epoch / epochs)) / 2
+    if recipe.schedule == "step":
+        return STEP_FACTOR ** sum(epoch >= turn * epochs for turn in STEP_SHARES)
+    return _one_cycle(epoch * steps_per_epoch + position.step, epochs * steps_per_epoch)
 
 
 def _one_cycle(step: int, steps: int) -> float:

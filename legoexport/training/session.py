@@ -16,27 +16,15 @@ from legoexport.training.batches import Batch, Batches, Draws
 from legoexport.training.data.images import ImageData
 from legoexport.training.evaluate import count_correct
 from legoexport.training.objective import loss_sum
+from legoexport.training.optimizers import optimizers, set_rates
 from legoexport.training.passes import RecordedPass
 from legoexport.training.precision import EXACT, Precision
 from legoexport.training.ranks import ALONE, Ranks
 from legoexport.training.recipe import Recipe
 from legoexport.training.results import EpochResult
-from legoexport.training.schedule import Position, learning_rate
+from legoexport.training.schedule import Position, rate_share
 from legoexport.training.shared_batch_norm import share_batch_norms
 from legoexport.training.teacher import Teacher
-
-
-def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Mask logits matter by their order only; decay would just shrink their margins."""
-    logits = [layer.mask_logits for layer in masks.lego_layers(module)]
-    others = [p for p in module.parameters() if all(p is not logit for logit in logits)]
-    groups: list[dict[str, object]] = [{"params": others, "weight_decay": recipe.weight_decay}]
-    if logits:
-        decay = recipe.weight_decay if recipe.decays_masks else 0.0
-        groups.append({"params": logits, "weight_decay": decay})
-    return torch.optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
-    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +64,7 @@ class Session:
         position: The next step to make.
         results: One for each epoch done.
         average: Moving average of the weights, if the recipe has one.
-        optimizer: The optimizer, with its momentum.
+        optimizers: What moves the parameters, with its momentum.
         loss_sum: Sum over the pictures that this process has shown in this epoch, float64.
         choices_before: What each mask chose when this epoch began.
         training_seconds: Time that the steps of this epoch have taken so far.
@@ -93,7 +81,7 @@ class Session:
         self.batches = Batches(
             setting.data, setting.recipe, setting.seed, setting.ranks.rank, setting.ranks.count
         )
-        self.optimizer = _optimizer(module, setting.recipe)
+        self.optimizers = optimizers(module, setting.recipe, bfloat16=setting.precision.bfloat16)
         self.choices_before = masks.choices(module)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=setting.device)
         self.training_seconds = 0.0
@@ -128,7 +116,8 @@ class Session:
             self.loss_sum.zero_()
             self.training_seconds = 0.0
             if recipe.restarts_after_warmup and epoch - 1 == recipe.warmup_epochs:
-                self.optimizer.state.clear()
+                for each in self.optimizers:
+                    each.state.clear()
         self._draws = self.batches.draw(epoch)
         self._network = self._parallel()
         self._network.train()
@@ -172,7 +161,7 @@ class Session:
         """Leave the gradients of the batch's mean loss, and return the sum of its losses."""
         assert self._network is not None  # noqa: S101 - enter_epoch made it
         setting = self.setting
-        self.optimizer.zero_grad(set_to_none=not keeps)
+        self.module.zero_grad(set_to_none=not keeps)
         scores = setting.precision.scores(self._network, batch.images)
         taught = setting.teacher.scores(batch.images) if setting.teacher else None
         loss = loss_sum(scores, batch.labels, setting.recipe, taught)
@@ -184,11 +173,9 @@ class Session:
     def _move(self) -> None:
         recipe, position = self.setting.recipe, self.position
         steps_per_epoch = self.batches.steps_per_epoch
-        rate = learning_rate(recipe, position, steps_per_epoch)
-        rates = (rate, rate * recipe.mask_rate_ratio)  # a dense network has the first group alone
-        for group, group_rate in zip(self.optimizer.param_groups, rates, strict=False):
-            group["lr"] = group_rate
-        self.optimizer.step()
+        set_rates(self.optimizers, rate_share(recipe, position, steps_per_epoch))
+        for each in self.optimizers:
+            each.step()
         if self.average:
             steps_done = (position.epoch - 1) * steps_per_epoch + position.step + 1
             self.average.update(steps_done)
@@ -212,7 +199,7 @@ class Session:
             changed_choices_count=masks.count_changed(
                 self.choices_before, masks.choices(self.module)
             ),
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.optimizers[0].param_groups[0]["lr"],
             training_seconds=self.training_seconds,
             images_per_second=len(data.train_labels) / self.training_seconds,
         )

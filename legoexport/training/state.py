@@ -21,7 +21,7 @@ from legoexport.training.schedule import Position
 from legoexport.training.session import Session
 
 FORMAT = "legoexport training"
-VERSION = 1
+VERSION = 2
 
 
 def state_path(checkpoint: Path) -> Path:
@@ -51,7 +51,7 @@ def save(path: Path, session: Session, identity: Mapping[str, object]) -> None:
         "results": [asdict(result) for result in session.results],
         "module": session.module.state_dict(),
         "average": session.average.module.state_dict() if session.average else None,
-        "optimizer": session.optimizer.state_dict(),
+        "optimizers": [each.state_dict() for each in session.optimizers],
         "loss_sum": loss_sum,
         "training_seconds": session.training_seconds,
         "choices_before": session.choices_before,
@@ -74,7 +74,8 @@ def restore(path: Path, session: Session, identity: Mapping[str, object]) -> Non
     session.module.load_state_dict(state["module"])
     if session.average:
         session.average.module.load_state_dict(state["average"])
-    session.optimizer.load_state_dict(state["optimizer"])
+    for each, saved in zip(session.optimizers, state["optimizers"], strict=True):
+        each.load_state_dict(saved)
     # The sum over all ranks, so only one of them continues from it.
     session.loss_sum.copy_(state["loss_sum"] * session.setting.ranks.leads)
     session.training_seconds = state["training_seconds"]

@@ -10,7 +10,7 @@ import torch
 
 from legoexport.errors import UsageError
 from legoexport.training.recipe import PRESETS, Recipe, choose
-from legoexport.training.schedule import Position, learning_rate
+from legoexport.training.schedule import Position, rate_share
 
 
 @pytest.mark.parametrize("preset", ["paper", "published"])
@@ -59,6 +59,7 @@ def test_other_epochs_scale_a_short_warm_up_and_no_published_one() -> None:
         {"learning_rate": "fast"},
         {"mask_rate_ratio": 0},
         {"momentum": 1.0},
+        {"bank_step_ratio": 1.0},
         {"schedule": "linear"},
         {"padding": "mirror"},
         {"epochs": 0},
@@ -81,7 +82,7 @@ def test_values_out_of_range_are_refused_by_name(changes: dict[str, object]) -> 
 
 def rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
     return [
-        learning_rate(recipe, Position(epoch, step), steps_per_epoch)
+        recipe.learning_rate * rate_share(recipe, Position(epoch, step), steps_per_epoch)
         for epoch in range(1, recipe.epochs + 1)
         for step in range(steps_per_epoch)
     ]

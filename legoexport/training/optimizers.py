@@ -1,0 +1,56 @@
+"""What moves which parameters of a network, and how fast at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+
+from legoexport.training import masks
+from legoexport.training.muon import BankMuon
+from legoexport.training.recipe import Recipe
+
+# Name of a group's value in the optimizer: its rate at the height of the schedule.
+PEAK = "peak"
+
+
+def optimizers(
+    module: nn.Module, recipe: Recipe, *, bfloat16: bool
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Return the optimizers of all parameters of ``module``; the first is SGD.
+
+    Mask logits matter by their order only; decay would just shrink their margins. Banks are moved
+    by Muon if the recipe says by how much, in bfloat16 if the training computes in it.
+    """
+    layers = tuple(masks.lego_layers(module))
+    logits = [layer.mask_logits for layer in layers]
+    banks = [layer.lego for layer in layers] if recipe.bank_step_ratio else []
+    others = _without(module.parameters(), [*logits, *banks])
+    decay, rate = recipe.weight_decay, recipe.learning_rate
+    groups: list[dict[str, object]] = [{"params": others, "weight_decay": decay, PEAK: rate}]
+    if logits:
+        decay, rate = decay if recipe.decays_masks else 0.0, rate * recipe.mask_rate_ratio
+        groups.append({"params": logits, "weight_decay": decay, PEAK: rate})
+    sgd = torch.optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
+    )
+    if not banks:
+        return (sgd,)
+    muon = BankMuon(banks, recipe.bank_step_ratio, recipe.momentum, bfloat16=bfloat16)
+    muon.param_groups[0][PEAK] = recipe.bank_step_ratio
+    return sgd, muon
+
+
+def set_rates(all_optimizers: Sequence[torch.optim.Optimizer], share: float) -> None:
+    """Set each group's rate to a share of its peak."""
+    for each in all_optimizers:
+        for group in each.param_groups:
+            group["lr"] = group[PEAK] * share
+
+
+def _without(
+    parameters: Iterable[nn.Parameter], left_out: Sequence[nn.Parameter]
+) -> list[nn.Parameter]:
+    marked = {id(each) for each in left_out}
+    return [each for each in parameters if id(each) not in marked]
