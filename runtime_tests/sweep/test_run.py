@@ -143,7 +143,7 @@ def check_integers(
         (["--measure-only", "--workers", "2"], "--measure-only trains nothing"),
         (["--preset", "digits", "--recipe", "speed=9"], "speed"),
         (["--o", "3"], "o must divide"),
-        (["--bench-seconds", "0"], "duration must be positive"),
+        (["--bench-seconds", "0"], "0 is not in the range x>0"),
         (["--out", "/proc/nowhere"], "cannot make the folder"),
     ],
     ids=str,
