@@ -124,7 +124,7 @@ class Road:
         changes = {"learning_rate": 0.05, "weight_decay": 5e-4, "mask_rate_ratio": 0.1}
         changes |= {"warmup_epochs": self.long_epochs // 2}
         # What makes the most of four epochs was not tried over many.
-        changes |= {"bank_step_ratio": 0.0, "max_shift_pixels": 4}
+        changes |= {"bank_step_ratio": 0.0, "coefficient_step_ratio": 0.0, "max_shift_pixels": 4}
         recipe = choose("finetune", epochs=self.long_epochs, changes=changes)
         fitted = f"{_label(design)}-fit-long"
         yield Cell(fitted, design, None, "dense-long")

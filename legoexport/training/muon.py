@@ -6,8 +6,7 @@ the singular values of the momentum U S V^T made equal, each step moves the bank
 
     B <- B - ratio |B| (U V^T) / |U V^T|
 
-(Jordan et al., 2024; the length relative to the weight as in their record for CIFAR-10). A batch
-norm behind the layer makes the scale of a bank irrelevant, so there is no weight decay.
+(Jordan et al., 2024; the length relative to the weight as in their record for CIFAR-10).
 
 torch.optim.Muon takes matrices alone, and computes in bfloat16 even where processors imitate it.
 """
@@ -19,12 +18,14 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from legoexport.training.relative_steps import RelativeSteps
+
 # The polynomial a s + b s^3 + c s^5 of Jordan et al. draws singular values close to 1 in 5 rounds.
 A, B, C = 3.4445, -4.7750, 2.0315
 ROUNDS_COUNT = 5
 
 
-class BankMuon(torch.optim.Optimizer):
+class BankMuon(RelativeSteps):
     """Moves banks by a share of their norm.
 
     Args:
@@ -37,29 +38,14 @@ class BankMuon(torch.optim.Optimizer):
     def __init__(
         self, banks: Iterable[nn.Parameter], lr: float, momentum: float, *, bfloat16: bool
     ) -> None:
-        super().__init__(banks, {"lr": lr, "momentum": momentum})
+        super().__init__(banks, lr, momentum)
         self._bfloat16 = bfloat16
 
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move each bank that has a gradient."""
-        del closure
-        for group in self.param_groups:
-            for bank in group["params"]:
-                if bank.grad is not None:
-                    self._move(bank, bank.grad, group["lr"], group["momentum"])
-
-    def _move(self, bank: Tensor, gradient: Tensor, ratio: float, momentum: float) -> None:
-        state = self.state[bank]
-        if not state:
-            state["mean_gradient"] = torch.zeros_like(bank)
-        mean: Tensor = state["mean_gradient"].lerp_(gradient, 1 - momentum)
-        ahead = gradient.lerp(mean, momentum)
-        rows = ahead.flatten(1)
-        direction = orthogonalized(rows.bfloat16() if self._bfloat16 else rows)
-        direction = direction.to(bank.dtype).reshape(bank.shape)
-        length = direction.norm().clamp(min=torch.finfo(bank.dtype).tiny)
-        bank.sub_(direction * (ratio * bank.norm() / length))
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Return the mean gradient of a bank with its singular values made alike."""
+        rows = gradient.flatten(1)
+        rows = orthogonalized(rows.bfloat16() if self._bfloat16 else rows)
+        return rows.to(gradient.dtype).reshape(gradient.shape)
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:

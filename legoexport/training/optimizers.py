@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from legoexport.training import masks
 from legoexport.training.muon import BankMuon
 from legoexport.training.recipe import Recipe
+from legoexport.training.relative_steps import RelativeSteps
 
 # Name of a group's value in the optimizer: its rate at the height of the schedule.
 PEAK = "peak"
@@ -20,13 +21,14 @@ def optimizers(
 ) -> tuple[torch.optim.Optimizer, ...]:
     """Return the optimizers of all parameters of ``module``; the first is SGD.
 
-    Mask logits matter by their order only; decay would just shrink their margins. Banks are moved
-    by Muon if the recipe says by how much, in bfloat16 if the training computes in it.
+    Mask logits matter by their order only; decay would just shrink their margins. Banks and
+    coefficients take relative steps if the recipe says how long; those of banks are computed in
+    bfloat16 if the training computes in it.
     """
-    layers = tuple(masks.lego_layers(module))
-    logits = [layer.mask_logits for layer in layers]
-    banks = [layer.lego for layer in layers] if recipe.bank_step_ratio else []
-    others = _without(module.parameters(), [*logits, *banks])
+    logits = [layer.mask_logits for layer in masks.lego_layers(module)]
+    relative = tuple(_relative(module, recipe, bfloat16=bfloat16))
+    moved = [each for one in relative for each in one.param_groups[0]["params"]]
+    others = _without(module.parameters(), [*logits, *moved])
     decay, rate = recipe.weight_decay, recipe.learning_rate
     groups: list[dict[str, object]] = [{"params": others, "weight_decay": decay, PEAK: rate}]
     if logits:
@@ -35,11 +37,9 @@ def optimizers(
     sgd = torch.optim.SGD(
         groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
     )
-    if not banks:
-        return (sgd,)
-    muon = BankMuon(banks, recipe.bank_step_ratio, recipe.momentum, bfloat16=bfloat16)
-    muon.param_groups[0][PEAK] = recipe.bank_step_ratio
-    return sgd, muon
+    for each in relative:
+        each.param_groups[0][PEAK] = each.param_groups[0]["lr"]
+    return sgd, *relative
 
 
 def set_rates(all_optimizers: Sequence[torch.optim.Optimizer], share: float) -> None:
@@ -47,6 +47,19 @@ def set_rates(all_optimizers: Sequence[torch.optim.Optimizer], share: float) -> 
     for each in all_optimizers:
         for group in each.param_groups:
             group["lr"] = group[PEAK] * share
+
+
+def _relative(module: nn.Module, recipe: Recipe, *, bfloat16: bool) -> Iterator[RelativeSteps]:
+    """Yield what moves the banks, and what moves the coefficients, by shares of their norms."""
+    layers = tuple(masks.lego_layers(module))
+    ratio, momentum = recipe.bank_step_ratio, recipe.momentum
+    banks = [layer.lego for layer in layers]
+    if ratio and banks:
+        yield BankMuon(banks, ratio, momentum, bfloat16=bfloat16)
+    ratio = recipe.coefficient_step_ratio
+    tables = [layer.coefficients for layer in layers if layer.coefficients is not None]
+    if ratio and tables:
+        yield RelativeSteps(tables, ratio, momentum)
 
 
 def _without(

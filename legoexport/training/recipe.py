@@ -28,7 +28,9 @@ class Recipe:
         schedule: One of ``SCHEDULES``.
         bank_step_ratio: The highest step of a bank, as a share of its norm, with all directions
             of its gradient made equally long (Muon); 0 leaves banks to SGD.
-        momentum: Momentum of SGD, and of Muon.
+        coefficient_step_ratio: The highest step of a layer's coefficients, as a share of their
+            norm; 0 leaves them to SGD.
+        momentum: Momentum of SGD, and of the steps of banks and coefficients.
         nesterov: Whether the momentum looks ahead.
         weight_decay: Weight decay of SGD.
         decays_masks: Whether the decay acts on mask logits too.
@@ -57,6 +59,7 @@ class Recipe:
     batch_size: int = 128
     learning_rate: float = 0.1
     bank_step_ratio: float = 0.0
+    coefficient_step_ratio: float = 0.0
     schedule: str = "step"
     momentum: float = 0.9
     nesterov: bool = False
@@ -79,7 +82,9 @@ class Recipe:
         for name, least in (("epochs", 1), ("batch_size", 1), ("max_shift_pixels", 0)):
             self._hold(name, getattr(self, name) >= least, f"{least} or more")
         self._hold("warmup_epochs", (self.warmup_epochs or 0) >= 0, "0 or more, or null")
-        for name in ("momentum", "label_smoothing", "ema_decay", "bank_step_ratio"):
+        for name in ("momentum", "label_smoothing", "ema_decay"):
+            self._hold(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        for name in ("bank_step_ratio", "coefficient_step_ratio"):
             self._hold(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         for name in ("weight_decay", "balance_weight"):
             self._hold(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
@@ -116,12 +121,13 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
             warmup_scales=True,
             ema_decay=0.998,
         ),
-        # For a start that works already: a low rate, and the masks as they were fitted. Shifted
+        # For a start that works already: short steps, and the masks as they were fitted. Shifted
         # pictures keep a network from learning them by heart, for which four epochs are too few.
         "finetune": Recipe(
             epochs=4,
-            learning_rate=0.02,
+            learning_rate=0.05,
             bank_step_ratio=0.006,
+            coefficient_step_ratio=0.006,
             schedule="one_cycle",
             nesterov=True,
             balance_weight=0.0,
