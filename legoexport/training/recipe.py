@@ -126,7 +126,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
         "finetune": Recipe(
             epochs=4,
             learning_rate=0.05,
-            bank_step_ratio=0.006,
+            bank_step_ratio=0.01,
             coefficient_step_ratio=0.006,
             schedule="one_cycle",
             nesterov=True,
