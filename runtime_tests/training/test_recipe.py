@@ -60,6 +60,7 @@ def test_other_epochs_scale_a_short_warm_up_and_no_published_one() -> None:
         {"mask_rate_ratio": 0},
         {"momentum": 1.0},
         {"bank_step_ratio": 1.0},
+        {"coefficient_step_ratio": -0.1},
         {"schedule": "linear"},
         {"padding": "mirror"},
         {"epochs": 0},
