@@ -90,6 +90,17 @@ def test_fragments_that_use_the_same_filters_are_proved() -> None:
     assert all(one.passed for one in conversion.integers.layers)
 
 
+@pytest.mark.parametrize("padding", [0, 1])
+def test_pools_that_round_up_and_count_padding_are_proved(padding: int) -> None:
+    """The default of AvgPool2d(ceil_mode=True), which ONNX Runtime gets wrong in integers."""
+    torch.manual_seed(0)
+    pool = nn.AvgPool2d(3, 2, padding, ceil_mode=True)
+    network = randomize(nn.Sequential(nn.Conv2d(3, 16, 1), pool, LegoConv2d(16, 8, 3, o=2, m=4)))
+    options = CompileOptions(CPU, precision="int8")
+    conversion = convert_module(network, EXAMPLE, options, calibrate=CALIBRATE)
+    assert verify(network, conversion.model_bytes).passed
+
+
 def test_the_same_images_give_the_same_bytes() -> None:
     options = CompileOptions(CPU, precision="int8")
     again = convert_module(trained(), EXAMPLE, options, calibrate=CALIBRATE)

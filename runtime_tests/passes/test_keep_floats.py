@@ -73,6 +73,42 @@ def test_a_transposed_convolution_keeps_its_weights() -> None:
     assert counts == [2, 3]
 
 
+UP = "strides = [2, 2], ceil_mode = 1, count_include_pad = 1"
+POOLS = {
+    "directly": f"h = AveragePool <kernel_shape = [2, 2], {UP}> (v)",
+    "with padding": f"h = AveragePool <kernel_shape = [3, 3], {UP}, pads = [1, 1, 0, 0]> (v)",
+    "clamped": f"g = AveragePool <kernel_shape = [2, 2], {UP}> (v) h = Relu (g)",
+}
+
+
+@pytest.mark.parametrize("middle", POOLS.values(), ids=POOLS)
+def test_a_pool_that_counts_what_lies_behind_it_is_held(middle: str) -> None:
+    wrong, lowest = network(middle), float(np.finfo(np.float32).min)
+    made = middle[0]  # the name of the pool's output
+    held = f"c{middle[1:]}".replace("(v)", f"(v) {made} = Max (c, lowest)")
+    after = network(held, f"{CONSTANTS}, float lowest = {{{lowest}}}")
+    model = rewritten(KeepFloats(), parse(wrong), after)
+    # A mean of integers may be a tie, which float32 takes either way: one step.
+    np.testing.assert_allclose(numbers(model), defined(wrong), rtol=0, atol=STEP * 1.01)
+    # Why: in integers ONNX Runtime is off by more. If this fails, it has mended its kernel.
+    assert np.abs(numbers(parse(wrong)) - defined(wrong)).max() > STEP * 1.01
+    assert {"QLinearAveragePool"} == operators(wrong, hold=False) - operators(wrong, hold=True)
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        "h = AveragePool <kernel_shape = [2, 2], ceil_mode = 1> (v)",
+        "h = AveragePool <kernel_shape = [2, 2], count_include_pad = 1> (v)",
+    ],
+    ids=["rounded up", "padding counts"],
+)
+def test_a_pool_that_asks_for_one_of_both_is_right_in_integers(middle: str) -> None:
+    text = network(middle)
+    declined(KeepFloats(), parse(text))
+    np.testing.assert_allclose(numbers(parse(text)), defined(text), rtol=0, atol=STEP * 1.01)
+
+
 @pytest.mark.parametrize(
     "middle",
     [
