@@ -121,8 +121,8 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
             warmup_scales=True,
             ema_decay=0.998,
         ),
-        # For a start that works already: short steps, and the masks as they were fitted. Shifted
-        # pictures keep a network from learning them by heart, for which four epochs are too few.
+        # For a start that works already: short steps, and the masks as they were fitted. Pictures
+        # that are shifted far are not learned by heart, for which four epochs are too few anyway.
         "finetune": Recipe(
             epochs=4,
             learning_rate=0.05,
@@ -132,7 +132,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
             nesterov=True,
             balance_weight=0.0,
             warmup_epochs=0,
-            max_shift_pixels=0,
+            max_shift_pixels=1,
             ema_decay=0.998,
         ),
         # scikit-learn's 8x8 digits: a mirrored digit is not a digit, and one pixel is a lot.
