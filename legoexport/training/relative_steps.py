@@ -1,7 +1,7 @@
 """Steps whose length is a share of what they move, however long the gradient is.
 
 A coefficient has the gradient of its filter along one Lego filter, which is far shorter than that
-of a weight. At rates that are right for weights, SGD moves coefficients by its decay alone.
+of a weight. At the low rates of a finetuning, SGD moves coefficients by its decay alone.
 """
 
 from __future__ import annotations
