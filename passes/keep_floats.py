@@ -28,7 +28,7 @@ LOWEST = np.array(np.finfo(np.float32).min, np.float32)
 class KeepFloats(ir.passes.InPlacePass):
     """Put a Max behind such sums and pools that read integers and whose result becomes integers.
 
-    Declines sums whose weight is integers, other pools, and what other arithmetic stands behind.
+    Declines sums whose weight is integers, other pools, and nodes before other arithmetic.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

@@ -82,9 +82,8 @@ class Recipe:
         for name, least in (("epochs", 1), ("batch_size", 1), ("max_shift_pixels", 0)):
             self._hold(name, getattr(self, name) >= least, f"{least} or more")
         self._hold("warmup_epochs", (self.warmup_epochs or 0) >= 0, "0 or more, or null")
-        for name in ("momentum", "label_smoothing", "ema_decay"):
-            self._hold(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        for name in ("bank_step_ratio", "coefficient_step_ratio"):
+        steps = ("bank_step_ratio", "coefficient_step_ratio")
+        for name in ("momentum", "label_smoothing", "ema_decay", *steps):
             self._hold(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         for name in ("weight_decay", "balance_weight"):
             self._hold(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
