@@ -20,6 +20,9 @@ FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64}
 class _OneFloat(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Turns a cast to any floating-point type, also by autocast, into a cast to one."""
 
+    # torch 2.13 traces an LSTM or a GRU as a loop, which asks every mode whether it lets it pass.
+    supports_higher_order_operators = True
+
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.dtype = dtype

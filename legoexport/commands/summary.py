@@ -85,6 +85,7 @@ def _proof_lines(conversion: Conversion) -> list[str]:
         *([f"warning  {note}"] if note else []),
         f"proof    {len(walked.lego)} Lego layers and {len(walked.between)} pieces between them"
         f" equal an independent implementation: {values} integers, {ties} within rounding of a tie",
+        f"proof    the network that they follow, in float: {conversion.float_agreement}",
     ]
 
 
@@ -123,6 +124,7 @@ def _int8(conversion: Conversion) -> dict[str, Any] | None:
         "few_images_note": calibration.few_images_note,
         "computes": dict(computes.integers),
         "in_float": list(computes.floats),
+        "float_parity": conversion.float_agreement and conversion.float_agreement.to_json(),
         "layers": [one.to_json() for one in walked.lego],
         "between": [one.to_json() for one in walked.between],
         "max_drop": conversion.held and _held(conversion.held),

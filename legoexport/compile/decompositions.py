@@ -75,12 +75,20 @@ def attention(  # noqa: PLR0917 - the signature of the operator
     return scores.softmax(-1) @ value
 
 
+def clamp(x: Tensor, low: float | None = None, high: float | None = None) -> Any:
+    """The same between two floats: the exporter takes no integer beside one, as in (-1, 0.5)."""
+    if low is None or high is None or type(low) is type(high):
+        return NotImplemented
+    return torch.clamp(x, float(low), float(high))
+
+
 def _bounds(size: int, parts: int) -> list[tuple[int, int]]:
     return [(i * size // parts, -(-(i + 1) * size // parts)) for i in range(parts)]
 
 
 DECOMPOSITIONS: Mapping[Any, Callable[..., Any]] = {
     aten.adaptive_max_pool2d.default: adaptive_max_pool2d,
+    aten.clamp.default: clamp,
     aten.rrelu_with_noise_functional.default: rrelu_in_eval,
     aten.scaled_dot_product_attention.default: attention,
 }

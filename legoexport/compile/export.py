@@ -27,6 +27,8 @@ from legoexport.models.run import Place, shortened
 EXPORTER_OPSET = 18
 # How torch.onnx names the operator that it has no translation for.
 UNTRANSLATED = re.compile(r"torch\.ops\.(aten\.\w+)\.(\w+)")
+# How it names one that it finds no overload of, for arguments whose types differ.
+NO_OVERLOAD = re.compile(r"Cannot find a compatible OpOverload for (aten\.\w+)")
 SOURCE_LINE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
@@ -171,9 +173,10 @@ def _describe(node: torch.fx.Node) -> str:
 
 def _untranslated(error: BaseException) -> str | None:
     """Return such as ``aten.matrix_exp.default`` if the exporter lacks a translation for it."""
-    if "translating node" not in str(error.__cause__ or error):
-        return None
-    found = UNTRANSLATED.search(str(error.__cause__ or error))
+    message = str(error.__cause__ or error)
+    if differing := NO_OVERLOAD.search(message):
+        return f"{differing[1]}.default"
+    found = UNTRANSLATED.search(message) if "translating node" in message else None
     return f"{found[1]}.{found[2]}" if found else None
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from legoexport.compile.example import Example, inputs_of, random_like
 from legoexport.errors import CheckFailed, CheckpointError, UsageError
@@ -88,6 +89,7 @@ def freeze(module: nn.Module, example: Example) -> FrozenNetwork:
     """
     training_form = plain_copy(module)
     _check_layers_are_whole(training_form)
+    _check_statistics(training_form)
     frozen_form = copy.deepcopy(training_form)
     layers: dict[str, FrozenLego] = {}
     audits: list[LayerAudit] = []
@@ -111,6 +113,18 @@ def _check_layers_are_whole(module: nn.Module) -> None:
                 received=f"{type(module).__name__} with the parameter {name}",
                 legal="a network whose Lego layers are LegoConv2d modules",
                 next_step="give the network as it was before torch.fx traced it",
+            )
+
+
+def _check_statistics(module: nn.Module) -> None:
+    for name, one in module.named_modules():
+        if isinstance(one, BatchNorm) and one.running_mean is None:
+            raise UsageError(
+                f"batch norm {name} keeps no running statistics: what it gives for an image"
+                " depends on the others in the batch",
+                received=repr(one),
+                legal="track_running_stats=True, or a norm of each image such as GroupNorm",
+                next_step="train it so; one forward in training mode is too few",
             )
 
 

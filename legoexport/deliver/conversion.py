@@ -30,6 +30,7 @@ class Conversion:
         calibration: Where its integers come from, if it computes in int8.
         computes: What ONNX Runtime computes in integers, if it does.
         integers: How all of them compare with an independent implementation, if it does.
+        float_agreement: Parity of the network in float that they follow with PyTorch, if it does.
         held: How the file came to hold its limit on the accuracy it loses, if it has one.
         cost: What rounding costs, if the file computes in int8 or stores its weights in fewer bits.
         dense_twin: The same function as a dense network, as an ONNX file, if it was asked for.
@@ -43,6 +44,7 @@ class Conversion:
     calibration: Calibration | None = None
     computes: Computes | None = None
     integers: Walked | None = None
+    float_agreement: Agreement | None = None
     held: Held | None = None
     cost: RoundingCost | None = None
     dense_twin: bytes | None = None

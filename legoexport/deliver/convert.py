@@ -102,6 +102,7 @@ def _carried_out(request: ConversionRequest, announce: Observer, progress: Progr
         compiled=proved.compiled,
         network=ready.network,
         agreement=proved.agreement,
+        float_agreement=proved.float_agreement,
         tuned=planned.tuned,
         calibration=ready.calibration,
         computes=proved.computes,

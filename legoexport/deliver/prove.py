@@ -12,6 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from torch import nn
 
+from legoexport.compile.lower_in_float import lower_in_float
 from legoexport.compile.stages import Compiled, Prepared
 from legoexport.deliver import invariants
 from legoexport.deliver.integer_invariants import Computes, check_integers
@@ -71,12 +72,43 @@ def prove_outputs(
     """
     if calibrate is not None and compiled.scales is not None:
         return measure_outputs(module, model_bytes, calibrate.images)
+    return _held_to_pytorch(compiled, model_bytes, module, integer_ranges, "the converted model")
+
+
+def prove_in_float(
+    prepared: Prepared, module: nn.Module, integer_ranges: Mapping[str, tuple[int, int]]
+) -> Agreement:
+    """Hold the graph that the integers of a file are proved against to PyTorch by its outputs.
+
+    What follows the integers alone can be right of a network that was exported wrongly.
+
+    Args:
+        prepared: The network before anything in it becomes an integer.
+        module: The network, its weights rounded to what the file holds of them.
+        integer_ranges: As ``draw_inputs`` takes them.
+
+    Raises:
+        ParityFailed: It does not compute what PyTorch computes.
+    """
+    compiled = lower_in_float(prepared.model, prepared.options)
+    model_bytes = compiled.model.SerializeToString(deterministic=True)
+    what = "the network that integers are to follow, still in float,"
+    return _held_to_pytorch(compiled, model_bytes, module, integer_ranges, what)
+
+
+def _held_to_pytorch(
+    compiled: Compiled,
+    model_bytes: bytes,
+    module: nn.Module,
+    integer_ranges: Mapping[str, tuple[int, int]],
+    what: str,
+) -> Agreement:
     growth = rounding_growth(compiled)
     judged = reference_of(module, compiled.pixels, compiled.output, compiled.resize)
     agreement = check_model(judged, model_bytes, None, growth=growth, integer_ranges=integer_ranges)
     if not agreement.passed:
         raise ParityFailed(
-            "the converted model does not compute what PyTorch computes",
+            f"{what} does not compute what PyTorch computes",
             received=agreement,
             next_step=rankings.note(onnx.load_model_from_string(model_bytes), agreement),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from legoexport.compile.example import input_names, integer_ranges
 from legoexport.compile.stages import Compiled
 from legoexport.deliver.integer_invariants import Computes
-from legoexport.deliver.prove import check_resize, hold_invariants, prove_outputs
+from legoexport.deliver.prove import check_resize, hold_invariants, prove_in_float, prove_outputs
 from legoexport.deliver.ready import Ready
 from legoexport.deliver.request import ConversionRequest
 from legoexport.host.progress import Progress
@@ -25,6 +25,7 @@ class Proved:
         integer_ranges: Values that integer inputs are checked with, by name.
         computes: What ONNX Runtime computes in integers, if it does.
         agreement: Parity of the file with PyTorch.
+        float_agreement: That of the network in float that its integers follow, if it has any.
     """
 
     compiled: Compiled
@@ -32,6 +33,7 @@ class Proved:
     integer_ranges: Mapping[str, tuple[int, int]]
     computes: Computes | None
     agreement: Agreement
+    float_agreement: Agreement | None
 
 
 def prove(
@@ -53,4 +55,7 @@ def prove(
     progress("proving parity")
     ranges = integer_ranges(input_names(ready.network.module, request.inputs), request.inputs)
     agreement = prove_outputs(compiled, unstamped, ready.rounded, ranges, request.calibrate)
-    return Proved(compiled, unstamped, ranges, computes, agreement)
+    in_float = None
+    if compiled.scales is not None:
+        in_float = prove_in_float(ready.prepared, ready.rounded, ranges)
+    return Proved(compiled, unstamped, ranges, computes, agreement, in_float)

@@ -28,6 +28,7 @@ class Verification:
         exact: How the file differs from the one that the network gives when it is converted again.
         replays: What other runtimes computed, if they gave the outputs that were judged.
         elsewhere: How the integers of a file in int8 compare on those runtimes.
+        in_float: Parity of the network that those integers follow, in float, by the set of inputs.
         golden: What ``bundle.save_bundle`` needs so that the check can be repeated without PyTorch.
     """
 
@@ -38,6 +39,7 @@ class Verification:
     exact: ExactCheck = NOT_COMPARED
     replays: tuple[Replay, ...] = ()
     elsewhere: tuple[IntegersElsewhere, ...] = ()
+    in_float: Mapping[str, Agreement] = field(default_factory=dict)
     golden: tuple[GoldenSet, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -50,7 +52,8 @@ class Verification:
         """Whether all numbers are within their limits, and the file is what the network gives."""
         numbers_passed = self.agreement.passed and all(layer.passed for layer in self.layers)
         integers_passed = all(one.passed for one in self.elsewhere)
-        return numbers_passed and integers_passed and self.exact.passed
+        origin_passed = all(one.passed for one in self.in_float.values())
+        return numbers_passed and integers_passed and origin_passed and self.exact.passed
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict and all that it rests on as JSON values."""
@@ -61,6 +64,7 @@ class Verification:
             "layers": [layer.to_json() for layer in self.layers],
             "exact": self.exact.to_json(),
             **({"integers": [one.to_json() for one in self.elsewhere]} if self.elsewhere else {}),
+            **({"in_float": combine(self.in_float).to_json()} if self.in_float else {}),
             "notes": list(self.notes),
             "diagnosis": list(self.diagnosis),
             **replays_json(self.replays),

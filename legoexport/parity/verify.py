@@ -33,10 +33,12 @@ from legoexport.parity.expectation import (
     emitted_layers,
     expected_layers,
 )
+from legoexport.parity.in_float import judge_in_float
 from legoexport.parity.inputs import InputSet
 from legoexport.parity.integer.verdict import judge_integers
 from legoexport.parity.integer.walk import frozen_layers
 from legoexport.parity.integer.walk_file import IntegerGraph
+from legoexport.parity.judge import combine
 from legoexport.parity.opened import OpenedModel, open_model
 from legoexport.parity.pair import ModelPair, pair_up
 from legoexport.parity.single import check_single
@@ -147,15 +149,31 @@ class _Again:
         tables = frozen_layers(stages[FOLDED]) if FOLDED in stages else {}
         return cls(frozen, exact, layers, tables, stages.get(FOLDED))
 
+    def unrounded(self) -> onnx.ModelProto:
+        """Return the network before anything in it becomes an integer.
+
+        Raises:
+            CheckFailed: The checkpoint does not compile as the metadata of the model says.
+        """
+        if self.folded is None or self.exact.rebuilt is None:
+            raise CheckFailed(
+                "the layers that compute in int8 cannot be proved",
+                received="a checkpoint that does not compile by the metadata of the model",
+                next_step="convert the checkpoint again",
+            )
+        return self.folded
+
 
 def _judge(
     pair: ModelPair, again: _Again | None, progress: Progress, elsewhere: Sequence[Runtime]
 ) -> Verification:
     opened = pair.opened
     if again is not None and opened.facts.precision == "int8":
-        graph = _integer_graph(opened, again)
+        unrounded = again.unrounded()
+        graph = IntegerGraph(opened.model, again.tables, unrounded, again.exact.rebuilt)
         proved = judge_integers(pair, graph, again.exact, progress, elsewhere)
-        return _with_floats(proved, pair, again)
+        progress("judging the network in float")
+        return _with_origin(_with_floats(proved, pair, again), pair, unrounded)
     progress("judging the outputs")
     feeds = [Feed(one.images, one.batch_size) for one in pair.inputs] if elsewhere else []
     replays = run_each(elsewhere, opened.model_bytes, feeds, progress)
@@ -206,11 +224,9 @@ def _with_floats(found: Verification, pair: ModelPair, again: _Again) -> Verific
     return replace(found, layers=(*found.layers, *rows), diagnosis=diagnosis)
 
 
-def _integer_graph(opened: OpenedModel, again: _Again) -> IntegerGraph:
-    if again.folded is None or again.exact.rebuilt is None:
-        raise CheckFailed(
-            "the layers that compute in int8 cannot be proved",
-            received="a checkpoint that does not compile by the metadata of the model",
-            next_step="convert the checkpoint again",
-        )
-    return IntegerGraph(opened.model, again.tables, again.folded, again.exact.rebuilt)
+def _with_origin(found: Verification, pair: ModelPair, unrounded: onnx.ModelProto) -> Verification:
+    """Add how well the network that the integers follow computes, in float, what PyTorch does."""
+    in_float = judge_in_float(pair, unrounded)
+    whole = combine(in_float)
+    wrong = () if whole.passed else (f"wrong before anything is an integer: {whole}",)
+    return replace(found, in_float=in_float, diagnosis=(*wrong, *found.diagnosis))

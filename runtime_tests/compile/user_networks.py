@@ -68,6 +68,17 @@ class Autocast(nn.Module):
         return y.float()
 
 
+class Reads(nn.Module):
+    """A recurrent layer that reads the map of a Lego layer position by position, as for text."""
+
+    def __init__(self, recurrent: type[nn.LSTM | nn.GRU]) -> None:
+        super().__init__()
+        self.body, self.reader = lego(), recurrent(8, 4, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.reader(self.body(x).flatten(2).transpose(1, 2))[0]
+
+
 def before(*layers: nn.Module) -> nn.Module:
     return nn.Sequential(lego(), *layers)
 
@@ -117,6 +128,9 @@ CONVERTED: dict[str, Callable[[], nn.Module]] = {
     "adaptive maximum, to a divisor": lambda: before(nn.AdaptiveMaxPool2d(4)),
     "adaptive maximum, to 7 of 8": lambda: before(nn.AdaptiveMaxPool2d(7)),
     "adaptive maximum, to (3, 5)": lambda: before(nn.AdaptiveMaxPool2d((3, 5))),
+    "clamp between an integer and a fraction": lambda: After(lambda y: y.clamp(-1, 0.5)),
+    "LSTM": lambda: Reads(nn.LSTM),
+    "GRU": lambda: Reads(nn.GRU),
     "RReLU": lambda: before(nn.RReLU()),
     "attention of rank 3": lambda: After(attention),
     "unit vectors": lambda: After(lambda y: F.normalize(y.flatten(1))),
@@ -154,6 +168,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "matrix_exp": (
         lambda: nn.Sequential(After(torch.matrix_exp)),
         r"(?s)no ONNX for aten.linalg_matrix_exp.*module 0 \(After\), at .*user_networks.py",
+    ),
+    "batch norm of the batch": (
+        lambda: before(nn.BatchNorm2d(8, track_running_stats=False)),
+        r"batch norm 1 keeps no running statistics",
     ),
     "random pooling": (
         lambda: before(nn.FractionalMaxPool2d(2, output_size=4)),
