@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
+from legoexport.compile.check_network import check_network
 from legoexport.compile.example import Example, inputs_of, random_like
 from legoexport.errors import CheckFailed, CheckpointError, UsageError
 from legoexport.lego.frozen import FrozenLego
@@ -88,8 +88,7 @@ def freeze(module: nn.Module, example: Example) -> FrozenNetwork:
             gives NaN or infinite outputs.
     """
     training_form = plain_copy(module)
-    _check_layers_are_whole(training_form)
-    _check_statistics(training_form)
+    check_network(training_form)
     frozen_form = copy.deepcopy(training_form)
     layers: dict[str, FrozenLego] = {}
     audits: list[LayerAudit] = []
@@ -102,30 +101,6 @@ def freeze(module: nn.Module, example: Example) -> FrozenNetwork:
     frozen_form = replace_layers(frozen_form, replacements).eval()
     agreement = _agreement(training_form, frozen_form, example)
     return FrozenNetwork(frozen_form, layers, tuple(audits), agreement)
-
-
-def _check_layers_are_whole(module: nn.Module) -> None:
-    for name, _ in module.named_parameters():
-        owner, _, leaf = name.rpartition(".")
-        if leaf == "mask_logits" and not isinstance(module.get_submodule(owner), LegoConv2d):
-            raise UsageError(
-                f"{owner or 'the network'} holds the masks of a Lego layer, but is none any more",
-                received=f"{type(module).__name__} with the parameter {name}",
-                legal="a network whose Lego layers are LegoConv2d modules",
-                next_step="give the network as it was before torch.fx traced it",
-            )
-
-
-def _check_statistics(module: nn.Module) -> None:
-    for name, one in module.named_modules():
-        if isinstance(one, BatchNorm) and one.running_mean is None:
-            raise UsageError(
-                f"batch norm {name} keeps no running statistics: what it gives for an image"
-                " depends on the others in the batch",
-                received=repr(one),
-                legal="track_running_stats=True, or a norm of each image such as GroupNorm",
-                next_step="train it so; one forward in training mode is too few",
-            )
 
 
 def freeze_layer(layer: LegoConv2d, name: str) -> FrozenLego:

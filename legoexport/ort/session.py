@@ -168,10 +168,7 @@ class RuntimeModel:
 
     def _run_batch(self, batch: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         names = [one.name for one in self.inputs]
-        try:
-            return list(self._session.run(None, dict(zip(names, batch, strict=True))))
-        except Exception as error:
-            raise CheckFailed("onnxruntime fails while it runs the model", received=error) from None
+        return run_session(self._session, dict(zip(names, batch, strict=True)))
 
 
 def open_session(model_bytes: bytes, options: Any) -> Any:
@@ -188,6 +185,14 @@ def open_session(model_bytes: bytes, options: Any) -> Any:
         return onnxruntime.InferenceSession(model_bytes, options, providers=[PROVIDER])
     except Exception as error:
         raise UsageError("onnxruntime does not load the model", received=error) from None
+
+
+def run_session(session: Any, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Run a session once; raise ``CheckFailed`` if it stops with an error."""
+    try:
+        return list(session.run(None, dict(feed)))
+    except Exception as error:
+        raise CheckFailed("onnxruntime fails while it runs the model", received=error) from None
 
 
 def parse_model(model_bytes: bytes, source: str) -> onnx.ModelProto:

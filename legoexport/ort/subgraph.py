@@ -1,9 +1,16 @@
-"""Cut one layer out of a model, so that it can be fed by itself."""
+"""Cut a part out of a model, so that it can be fed by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import onnx
+import onnxruntime
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
+
+from legoexport.ort.session import FATAL_ONLY, open_session, run_session
 
 
 def cut_layer(
@@ -35,3 +42,45 @@ def cut_layer(
         [tensor for tensor in model.graph.initializer if tensor.name in wanted],
     )
     return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def run_between(
+    model: onnx.ModelProto, given: Mapping[str, NDArray[Any]], wanted: Sequence[str]
+) -> Mapping[str, NDArray[Any]]:
+    """Return the values ``wanted`` of one run in which the values ``given`` are what they are.
+
+    A value may be both: then it is computed, and what reads it gets the given one.
+
+    Args:
+        model: A model in topological order.
+        given: Inputs and other values by name, in float32.
+        wanted: Names of values that nodes compute.
+
+    Raises:
+        UsageError: ONNX Runtime does not load the part between them.
+        CheckFailed: It stops with an error.
+    """
+    computed = {name: f"{name}/computed" for name in given}
+    needed, nodes = {computed.get(name, name) for name in wanted}, []
+    for original in reversed(model.graph.node):
+        node = onnx.NodeProto()
+        node.CopyFrom(original)
+        node.output[:] = [computed.get(name, name) for name in node.output]
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
+        for name, array in given.items()
+        if name in needed
+    ]
+    outputs = [onnx.ValueInfoProto(name=computed.get(name, name)) for name in wanted]
+    tensors = [one for one in model.graph.initializer if one.name in needed]
+    graph = helper.make_graph(nodes[::-1], "between", inputs, outputs, tensors)
+    part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    feed = {one.name: given[one.name] for one in inputs}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = FATAL_ONLY
+    session = open_session(part.SerializeToString(), options)
+    return dict(zip(wanted, run_session(session, feed), strict=True))

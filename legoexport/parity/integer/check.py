@@ -90,3 +90,21 @@ def compare(
         first_wrong_channel=int(channels[0]) if len(channels) else None,
         largest_excess_steps=int(expected.excess(actual).max()),
     )
+
+
+def within_limits(name: str, operator: str, limits: NDArray[Any]) -> IntegerAgreement:
+    """Return how far values are from the right ones, given in limits: up to one is right."""
+    steps = np.where(np.isfinite(limits), np.ceil(limits) - 1, np.iinfo(np.int32).max)
+    steps = np.maximum(steps, 0).astype(np.int64)
+    wrong = np.flatnonzero(steps.any(axis=0))
+    return IntegerAgreement(
+        layer=name,
+        lowering=operator,
+        images_count=len(steps),
+        values_count=steps.size,
+        ties_count=0,
+        wrong_count=int((steps > 0).sum()),
+        largest_step_difference=int(steps.max()),
+        first_wrong_channel=int(wrong[0]) if len(wrong) else None,
+        largest_excess_steps=int(steps.max()),
+    )

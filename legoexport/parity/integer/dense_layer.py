@@ -95,6 +95,12 @@ class IntegerDense:
         codes = np.rint(rows / scale.astype(np.float64).reshape(-1, *[1] * (rows.ndim - 1)))
         return cls(codes.astype(np.int64), scale, bias, window)
 
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        """The weights that the codes stand for, shaped like them."""
+        shape = (-1, *[1] * (self.codes.ndim - 1))
+        return self.codes.astype(np.float32) * self.scale.reshape(shape)
+
     def sums(self, x_q: NDArray[Any], x: Affine) -> tuple[Integers, Reals]:
         """Return the int32 sums ``(N, n, ...)`` and by how much the runtime's may differ.
 

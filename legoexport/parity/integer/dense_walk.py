@@ -58,6 +58,11 @@ class DenseWalk:
         entered = [name for one in self.regions for name in one.entering.values()]
         return tuple(dict.fromkeys((*entered, *left)))
 
+    @property
+    def weights(self) -> Mapping[str, NDArray[np.float32]]:
+        """What the codes of each node that sums them stand for, as the network has its weights."""
+        return dict(self._weight(one) for one in self.regions if one.sums)
+
     def check(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
         """Compare what each region gave in one run with what it should.
 
@@ -65,6 +70,12 @@ class DenseWalk:
             values: Inputs and exposed values of that run, ``(N, ...)``, by name.
         """
         return tuple(self._check(one, values) for one in self.regions)
+
+    def _weight(self, region: Region) -> tuple[str, NDArray[np.float32]]:
+        (node,), (entered,) = region.sums, region.entering.values()
+        dense, _ = self._dense(node, entered)
+        is_transposed = node.op_type == "Gemm" and not _attribute(self._nodes[node.name], "transB")
+        return node.name, dense.weight.T if is_transposed else dense.weight
 
     def _is_checked(self, region: Region) -> bool:
         """Whether it sums no weights, or does nothing else, on integers."""

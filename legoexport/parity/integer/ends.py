@@ -17,10 +17,11 @@ from onnx import helper
 
 from legoexport.lego.file_facts import read_facts
 from legoexport.lego.names import dequantized_name, quantized_name
+from legoexport.lego.normalization import Normalization
 from legoexport.lego.resampling import Resize
 from legoexport.ort.subgraph import cut_layer
 from legoexport.parity.integer.arithmetic import Accepted
-from legoexport.parity.integer.check import IntegerAgreement, compare
+from legoexport.parity.integer.check import IntegerAgreement, compare, within_limits
 from legoexport.parity.judge import reference_limit
 from legoexport.parity.rankings import CLASS_AXIS, largest, picks_equal_scores
 from legoexport.passes.give_probabilities import PROBABILITIES
@@ -80,12 +81,14 @@ class FileEnds:
         scores: Name of the scores; None where it gives those.
         is_top: Whether it gives the likeliest classes only.
         resize: How it scales the image first; None if it does not.
+        normalization: How it normalises the pixels that it takes; None if it takes a tensor.
     """
 
     pixels: str | None
     scores: str | None
     is_top: bool
     resize: Resize | None
+    normalization: Normalization | None
 
     @classmethod
     def of(cls, model: onnx.ModelProto) -> FileEnds:
@@ -95,7 +98,8 @@ class FileEnds:
         integers = quantized_name(NORMALIZED)
         pixels = integers if made.get(TRANSPOSE) == integers else None
         scores = scores_name(graph) if PROBABILITIES in made else None
-        return cls(pixels, scores, TOP in made, read_facts(model).resize)
+        facts = read_facts(model)
+        return cls(pixels, scores, TOP in made, facts.resize, facts.pixels)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,6 +107,17 @@ class FileEnds:
         scaled = None if self.resize is None else RESIZED
         names = (scaled, self.pixels, self.scores, ALL_PROBABILITIES if self.is_top else None)
         return tuple(name for name in names if name is not None)
+
+    def tensor(self, values: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
+        """Return what the network is given in one run, ``(N, c, h, w)``.
+
+        Args:
+            values: As ``check`` takes them.
+            name: What the network calls its input.
+        """
+        if self.normalization is None:
+            return values[name]
+        return self.normalization.applied(self._channels_first(values))
 
     def check(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
         """Compare pixels with the image, and classes with what follows from the scores of one run.
@@ -121,8 +136,11 @@ class FileEnds:
     def _moved(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
         if self.pixels is None:
             return ()
-        right = np.moveaxis(values[IMAGE if self.resize is None else RESIZED], 3, 1)
+        right = self._channels_first(values)
         return (_equal(NORMALIZED, "Transpose", right, values[self.pixels]),)
+
+    def _channels_first(self, values: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+        return np.moveaxis(values[IMAGE if self.resize is None else RESIZED], 3, 1)
 
     def _classes(self, values: Mapping[str, NDArray[Any]]) -> tuple[IntegerAgreement, ...]:
         """Compare in steps of the limit."""
@@ -132,7 +150,7 @@ class FileEnds:
         float64, float32 = (_softmax(scores.astype(one)) for one in (np.float64, np.float32))
         _, limit = reference_limit(float64, float32, 1.0)
         given = values[ALL_PROBABILITIES if self.is_top else PROBABILITIES]
-        softmax = _agreement(PROBABILITIES, "Softmax", np.abs(given - float64) / limit)
+        softmax = within_limits(PROBABILITIES, "Softmax", np.abs(given - float64) / limit)
         return (softmax, self._ranked(float64, values, limit)) if self.is_top else (softmax,)
 
     def _ranked(
@@ -142,7 +160,7 @@ class FileEnds:
         first, places = largest(truth, shares.shape[1])
         right = picks_equal_scores(first, places, indices, limit, CLASS_AXIS, whole=truth)
         beyond = np.abs(shares - first) / limit
-        return _agreement(INDICES, "TopK", np.where(right, beyond, np.maximum(beyond, 2)))
+        return within_limits(INDICES, "TopK", np.where(right, beyond, np.maximum(beyond, 2)))
 
 
 def _equal(
@@ -150,24 +168,6 @@ def _equal(
 ) -> IntegerAgreement:
     levels = right.astype(np.int64)
     return compare(name, operator, Accepted(levels, levels, levels), given)
-
-
-def _agreement(name: str, operator: str, limits: NDArray[Any]) -> IntegerAgreement:
-    """Return how far values are from the right ones, given in limits: up to one is right."""
-    steps = np.where(np.isfinite(limits), np.ceil(limits) - 1, np.iinfo(np.int32).max)
-    steps = np.maximum(steps, 0).astype(np.int64)
-    wrong = np.flatnonzero(steps.any(axis=0))
-    return IntegerAgreement(
-        layer=name,
-        lowering=operator,
-        images_count=len(steps),
-        values_count=steps.size,
-        ties_count=0,
-        wrong_count=int((steps > 0).sum()),
-        largest_step_difference=int(steps.max()),
-        first_wrong_channel=int(wrong[0]) if len(wrong) else None,
-        largest_excess_steps=int(steps.max()),
-    )
 
 
 def _softmax(scores: NDArray[Any]) -> NDArray[Any]:

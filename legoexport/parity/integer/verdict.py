@@ -105,8 +105,13 @@ def _measured(pair: ModelPair, outputs: Sequence[NDArray[np.float32]]) -> dict[s
 
 
 def _rows(walked: Walked) -> tuple[LayerAgreement, ...]:
-    """Return an entry for each Lego layer, and for all else that gives a wrong integer."""
-    wrong = (one for one in walked.between if not one.passed)
+    """Return an entry for each Lego layer, and for all else that gives a wrong integer.
+
+    Where there is none, one for each value that does not follow from those before it.
+    """
+    wrong = [one for one in walked.between if not one.passed]
+    if not wrong and all(one.passed for one in walked.lego):
+        wrong = [one for one in walked.origin if not one.passed]
     return tuple(map(layer_agreement, (*walked.lego, *wrong)))
 
 

@@ -61,6 +61,11 @@ class LegoWalk:
         self.scales, self.largest_code = scales, largest_code
 
     @property
+    def ends(self) -> Mapping[str, tuple[str, str]]:
+        """For each layer, the integers that enter it and those that leave it in the file."""
+        return {one.layer: (one.input, leaving) for one, leaving in self._leaving.items()}
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The values that are needed of a run, and that ``check`` takes."""
         return (*(one.input for one in self._leaving), *self._leaving.values())

@@ -20,6 +20,7 @@ from legoexport.lego.storage import LARGEST_CODE, IntegerStore
 from legoexport.parity.integer.check import IntegerAgreement
 from legoexport.parity.integer.dense_walk import DenseWalk
 from legoexport.parity.integer.ends import FileEnds
+from legoexport.parity.integer.origin_walk import OriginWalk, with_weights
 from legoexport.parity.integer.walk import LegoWalk, exact_kernels, run_exposed
 from legoexport.passes.lowerings import INT8_LOWERINGS
 
@@ -49,10 +50,12 @@ class Walked:
     Attributes:
         lego: An entry for each Lego layer that computes in integers, in the order of the graph.
         between: One for all else that gives integers, or sums of them, or classes.
+        origin: One for each of those values as it follows from the ones before it in float.
     """
 
     lego: tuple[IntegerAgreement, ...]
     between: tuple[IntegerAgreement, ...]
+    origin: tuple[IntegerAgreement, ...]
 
     @property
     def layers(self) -> tuple[IntegerAgreement, ...]:
@@ -60,12 +63,20 @@ class Walked:
         return (*self.lego, *self.between)
 
     def causes(self, allowed_steps: int) -> tuple[str, ...]:
-        """A sentence on the first Lego layer and the first other node beyond ``allowed_steps``."""
-        wrong = [
-            next((one for one in part if not one.within(allowed_steps)), None)
-            for part in (self.lego, self.between)
-        ]
-        return tuple(f"first at fault: {one}" for one in wrong if one is not None)
+        """A sentence on the first Lego layer and the first other node beyond ``allowed_steps``.
+
+        Where all of them are right, one on the first value that does not follow from others.
+        """
+        wrong = (*_first(self.lego, allowed_steps), *_first(self.between, allowed_steps))
+        unrelated = () if wrong else _first(self.origin, allowed_steps)
+        return (
+            *(f"first at fault: {one}" for one in wrong),
+            *(f"first that does not follow from the values before it: {one}" for one in unrelated),
+        )
+
+
+def _first(part: Sequence[IntegerAgreement], allowed_steps: int) -> tuple[IntegerAgreement, ...]:
+    return tuple(one for one in part if not one.within(allowed_steps))[:1]
 
 
 class FileWalk:
@@ -92,7 +103,13 @@ class FileWalk:
             None if graph.unrounded is None else DenseWalk(right, graph.unrounded, scales, largest)
         )
         self._ends = FileEnds.of(right)
+        self._origin: OriginWalk | None = None
         _check_values(graph.model, right, self.names)
+        if graph.unrounded is not None:
+            weights = self._between.weights if self._between else {}
+            self._origin = OriginWalk(
+                with_weights(graph.unrounded, weights), scales, self._lego.ends, self._ends
+            )
         records = read_layers(right) or ()
         lego_floats = any(one.lowering not in INT8_LOWERINGS for one in records)
         self._sums_floats = lego_floats or bool(self._between and self._between.floats)
@@ -101,7 +118,8 @@ class FileWalk:
     def names(self) -> tuple[str, ...]:
         """The values that are needed of a run, and that ``check`` takes."""
         between = self._between.names if self._between else ()
-        return tuple(dict.fromkeys((*self._lego.names, *between, *self._ends.names)))
+        origin = self._origin.names if self._origin else ()
+        return tuple(dict.fromkeys((*self._lego.names, *between, *self._ends.names, *origin)))
 
     def run(self, images: NDArray[Any], threads: int) -> Walked:
         """Run the file in this process, by kernels that do not overflow here, and check it.
@@ -148,7 +166,8 @@ class FileWalk:
             CheckFailed: A node or its integers are not those of the network.
         """
         between = self._between.check(values) if self._between else ()
-        return Walked(self._lego.check(values), (*between, *self._ends.check(values)))
+        origin = self._origin.check(values) if self._origin else ()
+        return Walked(self._lego.check(values), (*between, *self._ends.check(values)), origin)
 
 
 def _check_values(model: onnx.ModelProto, right: onnx.ModelProto, names: Sequence[str]) -> None:
