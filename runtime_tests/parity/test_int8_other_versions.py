@@ -135,6 +135,23 @@ def test_a_file_that_computes_something_else_fails(
     assert "first at fault" in found.diagnosis[0]
 
 
+DENSE_IN_FLOAT = Plan({"body": "int8_grouped"}, floats=("node_conv2d_1",))
+
+
+@pytest.mark.parametrize("change_of", ["padding", "sign"])
+def test_a_dense_layer_in_float_that_computes_something_else_fails(change_of: str) -> None:
+    model = of_other_versions(DENSE_IN_FLOAT)
+    assert verify(trained(), model.SerializeToString()).passed
+    node = node_of(model, "node_conv2d_1", "Conv")
+    if change_of == "padding":
+        move_padding(node)
+    else:
+        put_in("Neg", node, model)
+    found = verify(trained(), model.SerializeToString())
+    assert not found.passed
+    assert "does not follow from the values before it: cat (Concat)" in found.diagnosis[0]
+
+
 def test_another_shape_is_named_with_its_layer() -> None:
     model = of_other_versions()
     conv = node_of(model, "body/transform", "Conv")
