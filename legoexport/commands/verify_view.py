@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from legoexport.commands.cost_view import print_cost
 from legoexport.host.report import print_json, print_table, print_text
 from legoexport.parity import view
-from legoexport.parity.judge import combine
 from legoexport.runtimes.base import Replay
 from legoexport.runtimes.view import PLACEMENT_COLUMNS, convolutions_line, placement_rows
 
@@ -44,7 +43,7 @@ def print_verification(
 
 
 def _print_verdict(found: Verification, *, per_layer: bool) -> None:
-    rows = view.agreement_rows(found.agreements)
+    rows = view.agreement_rows(found.sets)
     print_table("Outputs against PyTorch float64", view.AGREEMENT_COLUMNS, rows)
     if found.layers and (per_layer or not found.passed):
         print_table("Lego layers", view.LAYER_COLUMNS, view.layer_rows(found.layers))
@@ -56,8 +55,6 @@ def _print_verdict(found: Verification, *, per_layer: bool) -> None:
         if per_layer or not one.passed:
             print_table(f"Integers on {one.name}", view.INTEGER_COLUMNS, view.integer_rows(one))
         print_text(str(one))
-    if found.in_float:
-        print_text(f"the network that the integers follow, in float: {combine(found.in_float)}")
     print_text(str(found.exact))
     for note in found.notes:
         print_text(f"note: {note}")

@@ -39,5 +39,6 @@ def _check_statistics(module: nn.Module) -> None:
                 " depends on the others in the batch",
                 received=repr(one),
                 legal="track_running_stats=True, or a norm of each image such as GroupNorm",
-                next_step="train it so; one forward in training mode is too few",
+                next_step="switch that on and train, or run training pictures through it in"
+                " training mode",
             )

@@ -48,6 +48,11 @@ class Verification:
         return combine(self.agreements)
 
     @property
+    def sets(self) -> dict[str, Agreement]:
+        """Parity on each set of inputs, of the file and then of its network in float, if judged."""
+        return {**self.agreements, **{f"in float, {n}": one for n, one in self.in_float.items()}}
+
+    @property
     def passed(self) -> bool:
         """Whether all numbers are within their limits, and the file is what the network gives."""
         numbers_passed = self.agreement.passed and all(layer.passed for layer in self.layers)

@@ -19,6 +19,7 @@ from legoexport.deliver.conversion import Conversion
 from legoexport.deliver.convert import convert_module
 from legoexport.errors import ParityFailed
 from legoexport.parity.verify import verify
+from legoexport.parity.view import agreement_rows
 from legoexport.quantize.images import CalibrationImages
 from legoexport.quantize.settle import CalibrationOptions
 from runtime_tests.networks import SmallNet, randomize
@@ -72,6 +73,11 @@ def test_a_sound_file_says_how_close_its_network_is_in_float() -> None:
     assert found.passed
     assert list(found.in_float) == list(found.agreements)
     assert found.to_json()["in_float"]["passed"]
+    rows = agreement_rows(found.sets)
+    verdicts = {str(name): verdict for name, *_, verdict in rows}
+    for name in found.agreements:
+        assert verdicts[name] == "measured"
+        assert verdicts[f"in float, {name}"] == "ok"
 
 
 @FAULTS
