@@ -38,6 +38,7 @@ class Branches(nn.Module):
             LegoConv2d(16, 16, 3, o=2, m=8, padding=1) for _ in range(3)
         )
         self.mix, self.head = nn.Conv2d(16, 16, 1, bias=False), nn.Linear(16, 5)
+        self.tail = nn.ELU()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.stem(x).relu()
@@ -45,7 +46,7 @@ class Branches(nn.Module):
         total = left + right
         gated = nn.functional.softplus(left) * right.sigmoid()
         joined = self.last(total) + self.mix(gated) + total
-        scores: Tensor = self.head(joined.mean((2, 3)))
+        scores: Tensor = self.tail(self.head(joined.mean((2, 3))))
         return scores
 
 
@@ -54,10 +55,10 @@ def network() -> nn.Module:
     return randomize(Branches()).eval()
 
 
-def converted(plan: Plan | None = None) -> bytes:
+def converted(module: nn.Module | None = None, plan: Plan | None = None) -> bytes:
     calibrate = CalibrationOptions(CalibrationImages.of(IMAGES))
     options = CompileOptions(precision="int8", plan=plan)
-    return convert_module(network(), EXAMPLE, options, calibrate=calibrate).model_bytes
+    return convert_module(module or network(), EXAMPLE, options, calibrate=calibrate).model_bytes
 
 
 def _node(graph: ir.Graph, op_type: str, name: str = "") -> ir.Node:
@@ -86,6 +87,11 @@ def dense_layer(graph: ir.Graph) -> None:
     mix.replace_input_with(0, again.outputs[0])
 
 
+def float_tail(graph: ir.Graph) -> None:
+    _node(graph, "Elu").op_type = "Celu"
+    _node(graph, "Celu").attributes["alpha"] = ir.AttrFloat32("alpha", 3.0)
+
+
 def lego_layer(graph: ir.Graph) -> None:
     last = next(one for one in graph if one.domain and "last" in str(one.attributes["layer"].value))
     last.replace_input_with(0, _numbers(graph, "left/output"))
@@ -105,13 +111,23 @@ def rewire(
     monkeypatch.setattr(stage, "call", wrong)
 
 
-FAULTS = pytest.mark.parametrize("fault", [float_operator, sum_of_integers, dense_layer])
+FAULTS = pytest.mark.parametrize(
+    "fault", [float_operator, sum_of_integers, dense_layer, float_tail]
+)
 
 
 def test_a_sound_file_passes_with_any_of_its_layers_in_float() -> None:
     for lowering in ("int8_per_fragment", "grouped"):
         plan = Plan({"left": lowering, "right": "int8_grouped", "last": "int8_dense"})
-        assert verify(network(), converted(plan)).passed
+        assert verify(network(), converted(plan=plan)).passed
+
+
+@pytest.mark.parametrize(("weight", "bias"), [(1e-6, 5.0), (1e-6, 0.0), (0.0, 0.0), (1.0, 1e6)])
+def test_outputs_that_hardly_differ_between_images_pass(weight: float, bias: float) -> None:
+    net = nn.Sequential(randomize(Branches()), nn.Linear(5, 1))
+    nn.init.constant_(net[1].weight, weight)  # type: ignore[arg-type]
+    nn.init.constant_(net[1].bias, bias)  # type: ignore[arg-type]
+    assert verify(net.eval(), converted(net.eval())).passed
 
 
 @FAULTS

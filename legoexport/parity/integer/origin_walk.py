@@ -6,6 +6,7 @@ every value again, from the numbers that the integers before it really stood for
 
     |f(values before) / scale - (integer - zero point)| <= 1 step
 
+An output in float may be off as far as it moves where each integer before it is a step up or down.
 f is what that network has between the values that the file rounds to integers.
 """
 
@@ -25,6 +26,7 @@ from legoexport.errors import CheckFailed
 from legoexport.lego.names import quantized_name
 from legoexport.lego.scales import Scales
 from legoexport.ort.subgraph import run_between
+from legoexport.parity.inputs import SEED
 from legoexport.parity.integer.arithmetic import ROUNDINGS, settle
 from legoexport.parity.integer.check import IntegerAgreement, compare, within_limits
 from legoexport.parity.integer.ends import FileEnds
@@ -38,8 +40,8 @@ LOWERING = "dense"
 # Sums in float32, and biases that are rounded to integers, move a value by far less than half a
 # step; one that is not the value that belongs there is many steps off.
 DOUBT_STEPS = 0.5
-# What an output in float may be off, as a share of its range: a step of 8 bits.
-OUTPUT_RATIO = 1 / 255
+# What sums in float32 may be off, as a share of the largest output.
+FLOAT_RATIO = 1e-5
 Values = Mapping[str, NDArray[Any]]
 
 
@@ -107,10 +109,19 @@ class OriginWalk:
         if self._input not in given:
             given[self._input] = self._ends.tensor(values, self._input)
         found = run_between(self._model, given, [*self._integers, *self._floats])
+        moved = run_between(self._model, self._moved(given), list(self._floats))
         return (
             *(self._compare(name, found[name], values) for name in self._integers),
-            *(self._measure(name, found[name], values) for name in self._floats),
+            *(self._measure(name, found[name], moved[name], values) for name in self._floats),
         )
+
+    def _moved(self, given: Values) -> Values:
+        """Return the same, but each number that integers stand for a step higher or lower."""
+        rng, moved = np.random.default_rng(SEED), dict(given)
+        for name, affine in self._rounded.items():
+            up_or_down = rng.choice(np.array([-1, 1], np.float32), given[name].shape)
+            moved[name] = given[name] + np.float32(affine.scale) * up_or_down
+        return moved
 
     def _numbers(self, name: str, values: Values) -> NDArray[np.float32]:
         """Return what the integers of a value stand for, as DequantizeLinear gives it."""
@@ -125,9 +136,12 @@ class OriginWalk:
         agreement = compare(name, self._made[name], right, values[quantized_name(name)])
         return replace(agreement, ties_count=0)  # the doubt is that of the check
 
-    def _measure(self, name: str, found: NDArray[Any], values: Values) -> IntegerAgreement:
-        given, span = values[self._floats[name]], float(np.ptp(found)) or 1.0
-        return within_limits(name, self._made[name], np.abs(given - found) / (span * OUTPUT_RATIO))
+    def _measure(
+        self, name: str, found: NDArray[Any], moved: NDArray[Any], values: Values
+    ) -> IntegerAgreement:
+        limit = float(np.abs(moved - found).max()) + FLOAT_RATIO * float(np.abs(found).max())
+        beyond = np.abs(values[self._floats[name]] - found) / (limit or 1.0)
+        return within_limits(name, self._made[name], beyond)
 
     def _in_file(self, output: str) -> str:
         """Return what the file calls an output of the network, of which classes may follow."""
