@@ -60,6 +60,8 @@ def run_between(
         UsageError: ONNX Runtime does not load the part between them.
         CheckFailed: It stops with an error.
     """
+    if not wanted:
+        return {}
     computed = {name: f"{name}/computed" for name in given}
     needed, nodes = {computed.get(name, name) for name in wanted}, []
     for original in reversed(model.graph.node):

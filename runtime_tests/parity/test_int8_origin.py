@@ -122,6 +122,13 @@ def test_a_sound_file_passes_with_any_of_its_layers_in_float() -> None:
         assert verify(network(), converted(plan=plan)).passed
 
 
+def test_a_network_whose_outputs_are_integers_passes() -> None:
+    torch.manual_seed(0)
+    layer = LegoConv2d(16, 16, 3, o=2, m=8, padding=1)
+    net = nn.Sequential(nn.Conv2d(3, 16, 3), layer, nn.ReLU(), nn.MaxPool2d(2)).eval()
+    assert verify(net, converted(net)).passed
+
+
 @pytest.mark.parametrize(("weight", "bias"), [(1e-6, 5.0), (1e-6, 0.0), (0.0, 0.0), (1.0, 1e6)])
 def test_outputs_that_hardly_differ_between_images_pass(weight: float, bias: float) -> None:
     net = nn.Sequential(randomize(Branches()), nn.Linear(5, 1))
