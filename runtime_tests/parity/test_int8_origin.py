@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
+from onnx import helper
 from torch import Tensor, nn
 
 from legoexport.compile.stages import CompileOptions
@@ -15,6 +16,7 @@ from legoexport.deliver import finished
 from legoexport.deliver.convert import convert_module
 from legoexport.errors import CheckFailed, ParityFailed
 from legoexport.models.lego_conv import LegoConv2d
+from legoexport.ort.subgraph import run_between
 from legoexport.parity.verify import verify
 from legoexport.passes.keep_floats import KeepFloats
 from legoexport.passes.plan import Plan
@@ -109,6 +111,17 @@ def rewire(
         return ir.passes.PassResult(model, modified=True)
 
     monkeypatch.setattr(stage, "call", wrong)
+
+
+def test_a_value_that_is_given_is_computed_all_the_same_for_others_to_be_compared_with() -> None:
+    nodes = [helper.make_node("Neg", ["x"], ["y"]), helper.make_node("Exp", ["y"], ["z"])]
+    x, y = np.array([[[1, 2]], [[3, 4]]], np.float32)
+    ends = [helper.make_tensor_value_info(name, 1, (1, 2)) for name in ("x", "z")]
+    model = helper.make_model(helper.make_graph(nodes, "chain", ends[:1], ends[1:]))
+    found = run_between(model, {"x": x, "y": y}, ["y", "z"])
+    np.testing.assert_array_equal(found["y"], -x)
+    np.testing.assert_allclose(found["z"], np.exp(y), rtol=1e-6)  # a rounding or two of float32
+    assert run_between(model, {"x": x}, []) == {}
 
 
 FAULTS = pytest.mark.parametrize(
