@@ -142,6 +142,41 @@ def test_a_network_whose_outputs_are_integers_passes() -> None:
     assert verify(net, converted(net)).passed
 
 
+class Sampled(nn.Module):
+    """A map read at other places, by an operator that ONNX's reference does not compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = LegoConv2d(16, 16, 3, o=2, m=8, padding=1)
+        self.stem, self.head = nn.Conv2d(3, 16, 3, padding=1), nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(self.stem(x).relu())
+        places = y[:, :2].tanh().permute(0, 2, 3, 1)
+        sampled = nn.functional.grid_sample(y, places, align_corners=False)
+        scores: Tensor = self.head(sampled.mean((2, 3)))
+        return scores
+
+
+def mirror_beyond_the_border(graph: ir.Graph) -> None:
+    node = _node(graph, "GridSample")
+    node.attributes["padding_mode"] = ir.AttrString("padding_mode", "reflection")
+    node.attributes["align_corners"] = ir.AttrInt64("align_corners", 1)
+
+
+def test_an_operator_that_nothing_but_a_runtime_computes_is_held_to_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    net = Sampled().eval()
+    assert verify(net, converted(net)).passed
+    rewire(monkeypatch, KeepFloats, mirror_beyond_the_border)
+    with pytest.raises(
+        ParityFailed, match=r"follow from the values before it: mean \(ReduceMean\)"
+    ):
+        converted(net)
+
+
 @pytest.mark.parametrize(("weight", "bias"), [(1e-6, 5.0), (1e-6, 0.0), (0.0, 0.0), (1.0, 1e6)])
 def test_outputs_that_hardly_differ_between_images_pass(weight: float, bias: float) -> None:
     net = nn.Sequential(randomize(Branches()), nn.Linear(5, 1))
