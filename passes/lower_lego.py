@@ -111,3 +111,9 @@ def _codes(bank: ir.Value, encoded: Encoded, graph: ir.Graph) -> ir.Value:
     if name not in graph.initializers:
         graph.register_initializer(ir.val(name, const_value=ir.tensor(encoded.codes)))
     return graph.initializers[name]
+
+
+def lower_alike(model: ir.Model, lowering: str) -> None:
+    """Lower every Lego layer of ``model`` in place with the same ``lowering``."""
+    layers = [node.layer for node in lego_op.find(model.graph)]
+    LowerLego(Plan(dict.fromkeys(layers, lowering)))(model)

@@ -43,7 +43,7 @@ def print_verification(
 
 
 def _print_verdict(found: Verification, *, per_layer: bool) -> None:
-    rows = view.agreement_rows(found.sets)
+    rows = view.agreement_rows(found.all_agreements)
     print_table("Outputs against PyTorch float64", view.AGREEMENT_COLUMNS, rows)
     if found.layers and (per_layer or not found.passed):
         print_table("Lego layers", view.LAYER_COLUMNS, view.layer_rows(found.layers))

@@ -5,7 +5,6 @@ The integers of a file are proved against this graph, so the graph has to be pro
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 
 import onnx_ir as ir
@@ -29,8 +28,7 @@ def lower_in_float(model: ir.Model, options: CompileOptions) -> Compiled:
     Raises:
         UsageError: The ends do not fit the network.
     """
-    in_float = replace(options, precision="fp32", store="fp32", scales=None, plan=None)
     nodes = list(lego_op.find(model.graph))
     trained_m = MappingProxyType({node.layer: node.frozen.m for node in nodes})
     plan = Plan(dict.fromkeys(trained_m, LOWERING))
-    return lower(Prepared(model, in_float, trained_m, (), MappingProxyType({})), plan)
+    return lower(Prepared(model, options.in_float, trained_m, (), MappingProxyType({})), plan)

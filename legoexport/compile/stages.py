@@ -115,6 +115,11 @@ class CompileOptions:
         return replace(self, pixels=None, source_size=None, output=SCORES)
 
     @property
+    def in_float(self) -> CompileOptions:
+        """The same for a network in float, its weights whole and its plan open."""
+        return replace(self, precision="fp32", store="fp32", scales=None, plan=None)
+
+    @property
     def asks_the_cost_model(self) -> bool:
         """Whether the plan depends on the constants of a machine."""
         return self.plan is None and self.preference.asks_the_cost_model(self.target)

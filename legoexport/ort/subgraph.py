@@ -29,19 +29,8 @@ def cut_layer(
         input_shape: Its shape; a string leaves a size open.
         input_type: Type of its elements.
     """
-    wanted, nodes = {output_name}, []
-    for node in reversed(model.graph.node):
-        if wanted.intersection(node.output) and input_name not in node.output:
-            nodes.append(node)
-            wanted.update(node.input)
-    graph = helper.make_graph(
-        nodes[::-1],
-        "layer",
-        [helper.make_tensor_value_info(input_name, input_type, input_shape)],
-        [onnx.ValueInfoProto(name=output_name)],
-        [tensor for tensor in model.graph.initializer if tensor.name in wanted],
-    )
-    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    given = [helper.make_tensor_value_info(input_name, input_type, input_shape)]
+    return _part(model, given, [output_name])
 
 
 def run_between(
@@ -62,8 +51,24 @@ def run_between(
     """
     if not wanted:
         return {}
-    computed = {name: f"{name}/computed" for name in given}
-    needed, nodes = {computed.get(name, name) for name in wanted}, []
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
+        for name, array in given.items()
+    ]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = FATAL_ONLY
+    session = open_session(_part(model, inputs, wanted).SerializeToString(), options)
+    return dict(zip(wanted, run_session(session, given), strict=True))
+
+
+def _part(
+    model: onnx.ModelProto, given: Sequence[onnx.ValueInfoProto], wanted: Sequence[str]
+) -> onnx.ModelProto:
+    """Return what computes ``wanted`` where ``given`` are inputs; one that is both is renamed."""
+    computed = {one.name: f"{one.name}/computed" for one in given}
+    outputs = [computed.get(name, name) for name in wanted]
+    needed, nodes = set(outputs), []
     for original in reversed(model.graph.node):
         node = onnx.NodeProto()
         node.CopyFrom(original)
@@ -71,18 +76,11 @@ def run_between(
         if needed.intersection(node.output):
             nodes.append(node)
             needed.update(node.input)
-    inputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
-        for name, array in given.items()
-        if name in needed
-    ]
-    outputs = [onnx.ValueInfoProto(name=computed.get(name, name)) for name in wanted]
-    tensors = [one for one in model.graph.initializer if one.name in needed]
-    graph = helper.make_graph(nodes[::-1], "between", inputs, outputs, tensors)
-    part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    feed = {one.name: given[one.name] for one in inputs}
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = FATAL_ONLY
-    session = open_session(part.SerializeToString(), options)
-    return dict(zip(wanted, run_session(session, feed), strict=True))
+    graph = helper.make_graph(
+        nodes[::-1],
+        "part",
+        given,
+        [onnx.ValueInfoProto(name=name) for name in outputs],
+        [tensor for tensor in model.graph.initializer if tensor.name in needed],
+    )
+    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)

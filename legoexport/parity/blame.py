@@ -37,9 +37,8 @@ from legoexport.parity.reference import Reference
 from legoexport.passes import lego_op
 from legoexport.passes.give_probabilities import CLASS_AXIS, PROBABILITIES
 from legoexport.passes.give_top import INDICES, TOP
-from legoexport.passes.lower_lego import LowerLego
+from legoexport.passes.lower_lego import lower_alike
 from legoexport.passes.lowerings.dense import Dense
-from legoexport.passes.plan import Plan
 
 StageCheck = Callable[[onnx.ModelProto], bool]
 TOP_CLASSES = Ranking(INDICES, PROBABILITIES, CLASS_AXIS, TOP)
@@ -159,6 +158,5 @@ def _holds(is_right: StageCheck, model: onnx.ModelProto) -> bool:
 
 def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
     standard = ir.from_proto(model)
-    layers = [node.layer for node in lego_op.find(standard.graph)]
-    LowerLego(Plan(dict.fromkeys(layers, Dense.name)))(standard)
+    lower_alike(standard, Dense.name)
     return ir.to_proto(standard)

@@ -28,7 +28,7 @@ class Verification:
         exact: How the file differs from the one that the network gives when it is converted again.
         replays: What other runtimes computed, if they gave the outputs that were judged.
         elsewhere: How the integers of a file in int8 compare on those runtimes.
-        in_float: Parity of the network that those integers follow, in float, by the set of inputs.
+        float_agreements: Parity of the network in float that those integers follow, by the set.
         golden: What ``bundle.save_bundle`` needs so that the check can be repeated without PyTorch.
     """
 
@@ -39,7 +39,7 @@ class Verification:
     exact: ExactCheck = NOT_COMPARED
     replays: tuple[Replay, ...] = ()
     elsewhere: tuple[IntegersElsewhere, ...] = ()
-    in_float: Mapping[str, Agreement] = field(default_factory=dict)
+    float_agreements: Mapping[str, Agreement] = field(default_factory=dict)
     golden: tuple[GoldenSet, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -48,16 +48,17 @@ class Verification:
         return combine(self.agreements)
 
     @property
-    def sets(self) -> dict[str, Agreement]:
+    def all_agreements(self) -> dict[str, Agreement]:
         """Parity on each set of inputs, of the file and then of its network in float, if judged."""
-        return {**self.agreements, **{f"in float, {n}": one for n, one in self.in_float.items()}}
+        in_float = {f"in float, {name}": one for name, one in self.float_agreements.items()}
+        return {**self.agreements, **in_float}
 
     @property
     def passed(self) -> bool:
         """Whether all numbers are within their limits, and the file is what the network gives."""
         numbers_passed = self.agreement.passed and all(layer.passed for layer in self.layers)
         integers_passed = all(one.passed for one in self.elsewhere)
-        origin_passed = all(one.passed for one in self.in_float.values())
+        origin_passed = all(one.passed for one in self.float_agreements.values())
         return numbers_passed and integers_passed and origin_passed and self.exact.passed
 
     def to_json(self) -> dict[str, Any]:
@@ -69,8 +70,12 @@ class Verification:
             "layers": [layer.to_json() for layer in self.layers],
             "exact": self.exact.to_json(),
             **({"integers": [one.to_json() for one in self.elsewhere]} if self.elsewhere else {}),
-            **({"in_float": combine(self.in_float).to_json()} if self.in_float else {}),
+            **self._float_parity(),
             "notes": list(self.notes),
             "diagnosis": list(self.diagnosis),
             **replays_json(self.replays),
         }
+
+    def _float_parity(self) -> dict[str, Any]:
+        found = self.float_agreements
+        return {"float_parity": combine(found).to_json()} if found else {}

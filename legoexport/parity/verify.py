@@ -229,4 +229,4 @@ def _with_origin(found: Verification, pair: ModelPair, unrounded: onnx.ModelProt
     in_float = judge_in_float(pair, unrounded)
     whole = combine(in_float)
     wrong = () if whole.passed else (f"wrong before anything is an integer: {whole}",)
-    return replace(found, in_float=in_float, diagnosis=(*wrong, *found.diagnosis))
+    return replace(found, float_agreements=in_float, diagnosis=(*wrong, *found.diagnosis))

@@ -7,7 +7,7 @@ names. Every Lego layer is lowered to the one dense convolution that it equals.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,7 @@ from legoexport.ort.session import RuntimeModel, expose
 from legoexport.passes import lego_op
 from legoexport.passes.constants import constant_array, input_of
 from legoexport.passes.int8_nodes import SUMS, clamp_after, upper_limit
-from legoexport.passes.lower_lego import LowerLego
-from legoexport.passes.plan import Plan
+from legoexport.passes.lower_lego import lower_alike
 
 LOWERING = "dense"
 
@@ -71,8 +70,7 @@ class FloatNetwork:
         self.places = tuple(
             _place(node, trained.homes) for node in model.graph if _sums_constants(node)
         )
-        layers = [node.layer for node in lego_op.find(model.graph)]
-        LowerLego(Plan(dict.fromkeys(layers, LOWERING)))(model)
+        lower_alike(model, LOWERING)
         self.model = ir.to_proto(model)
         names = [name for place in self.places for name in (place.x, place.y)]
         shown = expose(self.model, names).SerializeToString()
@@ -109,9 +107,7 @@ def prepare_trained(trained: nn.Module, example: Example, options: CompileOption
         UsageError: The network cannot be expressed.
     """
     inputs = checked_example(example)
-    bare = options.without_ends
-    in_float = replace(bare, precision="fp32", store="fp32", scales=None, plan=None)
-    return prepare(freeze(trained, inputs), inputs, in_float)
+    return prepare(freeze(trained, inputs), inputs, options.without_ends.in_float)
 
 
 def _sums_constants(node: ir.Node) -> bool:

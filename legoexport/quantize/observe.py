@@ -22,8 +22,7 @@ from legoexport.lego.names import part_name
 from legoexport.ort.session import RuntimeModel, expose
 from legoexport.passes import lego_op
 from legoexport.passes.constants import constant_array
-from legoexport.passes.lower_lego import LowerLego
-from legoexport.passes.plan import Plan
+from legoexport.passes.lower_lego import lower_alike
 
 # Operators that compute on integers, or pass them on, in a quantized network.
 QUANTIZED_OPERATORS = frozenset(
@@ -63,7 +62,7 @@ def observed_model(prepared: Prepared) -> Observed:
     floats = sum(_floats(value) for value in values.values())
     floats += sum(site.output_pixels * site.frozen.selection.pair_count for site in prepared.sites)
     layers = [node.layer for node in lego_op.find(model.graph)]
-    LowerLego(Plan(dict.fromkeys(layers, LOWERING)))(model)
+    lower_alike(model, LOWERING)
     maps = {layer: part_name(layer, "transform", "concat") for layer in layers}
     exposed = expose(ir.to_proto(model), [*values, *maps.values()])
     return Observed(exposed, tuple(values), maps, FLOAT_BYTES * floats)

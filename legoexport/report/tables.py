@@ -153,7 +153,7 @@ def layers(facts: Facts) -> Table:
 
 def agreements(facts: Facts) -> Table:
     """Return how close the outputs are, as ``verify`` prints it."""
-    rows = parity_view.agreement_rows(facts.verification.sets)
+    rows = parity_view.agreement_rows(facts.verification.all_agreements)
     return Table("Outputs against PyTorch float64", parity_view.AGREEMENT_COLUMNS, rows)
 
 

@@ -71,9 +71,9 @@ def test_a_sound_file_says_how_close_its_network_is_in_float() -> None:
     assert np.isfinite(conversion.float_agreement.limit)
     found = verify(network(), conversion.model_bytes, data=IMAGES)
     assert found.passed
-    assert list(found.in_float) == list(found.agreements)
-    assert found.to_json()["in_float"]["passed"]
-    rows = agreement_rows(found.sets)
+    assert list(found.float_agreements) == list(found.agreements)
+    assert found.to_json()["float_parity"]["passed"]
+    rows = agreement_rows(found.all_agreements)
     verdicts = {str(name): verdict for name, *_, verdict in rows}
     for name in found.agreements:
         assert verdicts[name] == "measured"

@@ -32,8 +32,7 @@ from legoexport.parity.integer.check import IntegerAgreement, compare, within_li
 from legoexport.parity.integer.ends import FileEnds
 from legoexport.passes import lego_op
 from legoexport.passes.int8_nodes import clamp_after
-from legoexport.passes.lower_lego import LowerLego
-from legoexport.passes.plan import Plan
+from legoexport.passes.lower_lego import lower_alike
 from legoexport.passes.resize_pixels import PREFIX as RESIZE
 
 LOWERING = "dense"
@@ -74,7 +73,7 @@ class OriginWalk:
         model = ir.from_proto(unrounded)
         right = {node.layer: _integers_around(node) for node in lego_op.find(model.graph)}
         _require_equal({layer: right.get(layer) for layer in layers}, dict(layers))
-        LowerLego(Plan(dict.fromkeys(right, LOWERING)))(model)
+        lower_alike(model, LOWERING)
         self._model, self._ends = ir.to_proto(model), ends
         # What scales a picture rounds to integers too; the ends are checked by themselves.
         rounded = {

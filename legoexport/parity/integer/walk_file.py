@@ -105,11 +105,9 @@ class FileWalk:
         self._ends = FileEnds.of(right)
         self._origin: OriginWalk | None = None
         _check_values(graph.model, right, self.names)
-        if graph.unrounded is not None:
-            weights = self._between.weights if self._between else {}
-            self._origin = OriginWalk(
-                with_weights(graph.unrounded, weights), scales, self._lego.ends, self._ends
-            )
+        if graph.unrounded is not None and self._between is not None:
+            network = with_weights(graph.unrounded, self._between.weights)
+            self._origin = OriginWalk(network, scales, self._lego.ends, self._ends)
         records = read_layers(right) or ()
         lego_floats = any(one.lowering not in INT8_LOWERINGS for one in records)
         self._sums_floats = lego_floats or bool(self._between and self._between.floats)
